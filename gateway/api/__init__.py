@@ -1,0 +1,1 @@
+"""Face: HTTP under /v1 and what carriers call."""

@@ -1,0 +1,1 @@
+"""Core: recipients of a job, read and checked. Pure; imports model, phone, errors."""

@@ -1,0 +1,1 @@
+"""Core: opt-outs and what they cover. Pure; imports model, phone, errors."""

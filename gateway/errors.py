@@ -1,0 +1,27 @@
+"""Errors raised on purpose, one class a cause. `docs/errors.md` draws this tree and a test compares the two.
+
+`slug` is public and stable, `status` is what the API answers with. No telephone number, message text or key
+ever stands in an error's words.
+"""
+
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """Base of all errors raised on purpose."""
+
+    slug: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+
+
+# --- phone
+
+
+class InvalidNumber(GatewayError):
+    """The text is not a telephone number in E.164 form, or no such number can exist."""
+
+    slug, status = "invalid_number", 422
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why

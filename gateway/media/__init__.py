@@ -1,0 +1,1 @@
+"""Core: RTP, G.711, telephone events, audio levels. Pure; imports model, phone, errors."""

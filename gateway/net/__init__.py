@@ -1,0 +1,1 @@
+"""Door: sockets: HTTP client, SIP endpoint, RTP engine."""

@@ -1,0 +1,1 @@
+"""Core: what a text is made of and whether it may leave. Pure; imports model, phone, errors."""

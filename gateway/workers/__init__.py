@@ -1,0 +1,1 @@
+"""Loops: what moves messages, calls and callbacks along."""
