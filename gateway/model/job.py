@@ -1,0 +1,25 @@
+"""A job: a broadcast over one channel to many recipients."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One broadcast. Times are epoch milliseconds; `spec` is the `message` or `call` part as it was given."""
+
+    id: str
+    tenant_id: str
+    mode: str
+    channel: str
+    sender: str
+    spec: Mapping[str, object]
+    status: str = "running"
+    start_ms: int | None = None
+    expires_ms: int | None = None
+    priority: int = 0
+    reference: str = ""
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    callback_url: str = ""
+    created_ms: int = 0
+    finished_ms: int | None = None
