@@ -4,7 +4,9 @@
 ever stands in an error's words.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 
 class GatewayError(Exception):
@@ -12,6 +14,32 @@ class GatewayError(Exception):
 
     slug: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
+
+
+# --- house
+
+
+@dataclass(frozen=True, slots=True)
+class SettingProblem:
+    """One thing wrong with the settings: where it was set, which key, and what to do about it. Never the value."""
+
+    source: str
+    key: str
+    what: str
+
+    def __str__(self) -> str:
+        """Write one line, source first, as compilers do."""
+        return f"{self.source}: {self.key}: {self.what}" if self.key else f"{self.source}: {self.what}"
+
+
+class BadSettings(GatewayError):
+    """The settings cannot be used. `problems` lists everything that is wrong, so one look mends it all."""
+
+    slug, status = "bad_settings", 500
+
+    def __init__(self, problems: tuple[SettingProblem, ...]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
 
 
 # --- phone
@@ -25,3 +53,319 @@ class InvalidNumber(GatewayError):
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
+
+
+# --- sms
+
+
+class BadText(GatewayError):
+    """The text cannot be sent: empty, too long or not valid Unicode. `why` says which."""
+
+    slug, status = "bad_text", 422
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class BadTemplate(GatewayError):
+    """The template cannot be read. `position` is the offset of the fault, in characters from 0."""
+
+    slug, status = "bad_template", 422
+
+    def __init__(self, why: str, position: int) -> None:
+        super().__init__(f"{why}, at character {position + 1}")
+        self.why = why
+        self.position = position
+
+
+class MissingVariable(GatewayError):
+    """A template asks for a variable that this person does not have, or has only as white space."""
+
+    slug, status = "missing_variable", 422
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the variable {name!r} is missing or blank")
+        self.name = name
+
+
+class BadKeywords(GatewayError):
+    """The file of keywords cannot be used. `key` is where, as a dotted path."""
+
+    slug, status = "bad_keywords", 500
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(f"keywords: {key}: {why}" if key else f"keywords: {why}")
+        self.key = key
+        self.why = why
+
+
+# --- campaign
+
+
+class BadRecipients(GatewayError):
+    """A list of recipients cannot be read at all; faults of single rows are told row by row instead.
+
+    `line` counts from 1 and is None where the whole file is meant.
+    """
+
+    slug, status = "bad_recipients", 422
+
+    def __init__(self, why: str, line: int | None = None) -> None:
+        super().__init__(f"line {line}: {why}" if line is not None else why)
+        self.why = why
+        self.line = line
+
+
+# --- speech
+
+
+class BadPrompt(GatewayError):
+    """A recording cannot be used as a prompt: unreadable, too long, silent, or badly named. `why` says which."""
+
+    slug, status = "bad_prompt", 422
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class UnknownPrompt(GatewayError):
+    """No prompt of that name is recorded in that language."""
+
+    slug, status = "unknown_prompt", 404
+
+    def __init__(self, name: str, language: str) -> None:
+        super().__init__(f"no prompt named {name!r} in {language}")
+        self.name = name
+        self.language = language
+
+
+class UnknownAudio(GatewayError):
+    """No rendered audio of that id is kept: it was never made, or the cache has let it go."""
+
+    slug, status = "unknown_audio", 404
+
+    def __init__(self) -> None:
+        super().__init__("no audio of that id is kept; ask for it by its text or name again")
+
+
+class UnknownVoice(GatewayError):
+    """No engine here has that voice, or none speaks that language."""
+
+    slug, status = "unknown_voice", 422
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class UnspeakableText(GatewayError):
+    """The text holds nothing that can be spoken, or is longer than one prompt may be."""
+
+    slug, status = "unspeakable_text", 422
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class SpeechUnavailable(GatewayError):
+    """The speech engines that could say this are missing or keep failing. Recorded prompts still work."""
+
+    slug, status = "speech_unavailable", 503
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+# --- voice
+
+
+@dataclass(frozen=True, slots=True)
+class PlanProblem:
+    """One thing wrong with a dialplan or its tests: the file, the line (from 1), the node if there is one, and what.
+
+    A warning does not keep the plan from being used.
+    """
+
+    file: str
+    line: int
+    node: str | None
+    text: str
+    severity: Literal["error", "warning"] = "error"
+
+    def __str__(self) -> str:
+        """As compilers write it, so that editors find the place."""
+        place = f"{self.file}:{self.line}: {self.severity}: "
+        return place + (f"node {self.node}: {self.text}" if self.node else self.text)
+
+
+class BadDialplan(GatewayError):
+    """A dialplan, or the file of its tests, cannot be used. `problems` lists everything that is wrong with it."""
+
+    slug, status = "bad_dialplan", 422
+
+    def __init__(self, problems: tuple[PlanProblem, ...]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+class UnknownDialplan(GatewayError):
+    """No dialplan of that name is loaded. Names are case-sensitive."""
+
+    slug, status = "unknown_dialplan", 404
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no dialplan named {name!r}")
+        self.name = name
+
+
+class BadVariables(GatewayError):
+    """The variables given for a call do not fit its dialplan. `problems` tells each by name; no value is ever told."""
+
+    slug, status = "bad_variables", 422
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{name!r} {why}" for name, why in problems.items()))
+        self.problems = dict(problems)
+
+
+# --- media
+
+
+class BadRtp(GatewayError):
+    """The datagram is not an RTP packet (RFC 3550, section 5.1). It is counted and dropped, never answered."""
+
+    slug, status = "bad_rtp", 400
+
+
+class BadWav(GatewayError):
+    """The bytes are not a WAV file of 8 kHz, one channel, 16 bits."""
+
+    slug, status = "bad_wav", 422
+
+
+class InvalidDigit(GatewayError):
+    """A digit is outside 0-9, *, #, A-D."""
+
+    slug, status = "invalid_digit", 422
+
+    def __init__(self) -> None:
+        super().__init__("a digit is one of 0-9 * # A-D")
+
+
+class MediaLimit(GatewayError):
+    """A bound of the media engine is reached: streams, ports, queued audio, digits or audio held in memory."""
+
+    slug, status = "media_limit", 503
+
+
+class MediaDown(GatewayError):
+    """The media process is not running, or died while it was asked. Streams that it carried are gone."""
+
+    slug, status = "media_down", 503
+
+
+# --- store
+
+
+class StoreUnavailable(GatewayError):
+    """The database cannot be read or written: a full disk, a lost connection. Nothing of the work was kept."""
+
+    slug, status = "store_unavailable", 503
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the database cannot be used: {why}")
+
+
+class StoreNotMigrated(GatewayError):
+    """The schema is older than this program. Run `gateway migrate`."""
+
+    slug, status = "store_not_migrated", 503
+
+    def __init__(self, found: int, wanted: int) -> None:
+        super().__init__(f"the database is at schema {found}, this program needs {wanted}: run `gateway migrate`")
+
+
+# --- practice
+
+
+class InvalidPracticeOption(GatewayError):
+    """A setting of the far end to practise on is unusable, or would let it be reached from elsewhere."""
+
+    slug, status = "invalid_practice_option", 422
+
+
+class PracticePortTaken(GatewayError):
+    """The far end cannot listen where it was told to: something else does."""
+
+    slug, status = "practice_port_taken", 500
+
+    def __init__(self, kind: str, host: str, port: int) -> None:
+        super().__init__(f"{kind} {host}:{port} is already taken")
+
+
+class BadTwiml(GatewayError):
+    """What a TwiML URL answered is not TwiML that Twilio would run."""
+
+    slug, status = "bad_twiml", 422
+
+
+# --- sip
+
+
+class BadSipMessage(GatewayError):
+    """A SIP message that breaks RFC 3261's grammar. `answer` is the SIP status a request of this kind is owed."""
+
+    slug, status = "bad_sip_message", 400
+
+    def __init__(self, why: str, answer: int = 400) -> None:
+        super().__init__(why)
+        self.answer = answer
+
+
+class BadSdp(GatewayError):
+    """A session description that cannot be read, or that has no audio stream."""
+
+    slug, status = "bad_sdp", 422
+
+
+class NoCommonCodec(GatewayError):
+    """Offer and answer share no codec that we speak, or the audio stream was refused (port 0)."""
+
+    slug, status = "no_common_codec", 422
+
+
+class UnsafeSipValue(GatewayError):
+    """A value handed in for a SIP header holds control characters, or names a header that is ours to write."""
+
+    slug, status = "unsafe_sip_value", 422
+
+
+class SipAddressTaken(GatewayError):
+    """The UDP address for SIP could not be bound: another process holds it, or it is not this machine's."""
+
+    slug, status = "sip_address_taken", 503
+
+    def __init__(self, host: str, port: int, why: str) -> None:
+        super().__init__(f"cannot listen for SIP on {host}:{port}: {why}")
+        self.host = host
+        self.port = port
+
+
+class SipTrunkUnresolved(GatewayError):
+    """The trunk's host name has no address."""
+
+    slug, status = "sip_trunk_unresolved", 503
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"no address found for the SIP trunk {host!r}")
+        self.host = host
+
+
+class TooManyCalls(GatewayError):
+    """The user agent already holds as many calls as it may."""
+
+    slug, status = "too_many_calls", 503

@@ -1,0 +1,124 @@
+"""The moves of messages and calls. Every change of state goes through `move`, which writes its events beside it."""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any, Literal
+
+import orjson
+
+from gateway.model.states import CALL_MOVES, MESSAGE_MOVES, sources
+from gateway.store.database import Row, Tx
+
+Things = Literal["messages", "calls"]
+
+_MOVES = {"messages": MESSAGE_MOVES, "calls": CALL_MOVES}
+_NOUN = {"messages": "message", "calls": "call"}
+_CHUNK = 10_000  # ids a statement; SQLite takes 32,766 parameters
+
+# What the engine is told by callback; the numbered log has everything.
+TOLD = frozenset(
+    {
+        *("sent", "unknown", "delivered", "undelivered", "no_report", "failed", "expired", "cancelled", "suppressed"),
+        *("answered", "completed", "busy", "no_answer"),
+    },
+)
+
+
+def _chunks(ids: Iterable[str]) -> Iterable[list[str]]:
+    rest = iter(ids)
+    while chunk := list(islice(rest, _CHUNK)):
+        yield chunk
+
+
+async def move(
+    tx: Tx,
+    things: Things,
+    ids: Iterable[str],
+    status: str,
+    now_ms: int,
+    *,
+    reason: str = "",
+    until_ms: int | None = None,
+    error_code: str = "",
+    data: dict[str, object] | None = None,
+) -> list[str]:
+    """Move these messages or calls to `status` where the state table allows it, and write one event each.
+
+    until_ms: for `held`, when the hold ends by itself.
+    data:     what else the event says, the same for all of them.
+    Returns:  the ids that moved; the others were elsewhere by now and are left as they are.
+    """
+    moved: list[str] = []
+    allowed = sources(_MOVES[things], status)
+    for chunk in _chunks(ids):
+        rows = await tx.rows(
+            f"{things}_move",
+            ids=chunk,
+            sources=allowed,
+            status=status,
+            reason=reason,
+            until_ms=until_ms,
+            error_code=error_code,
+            now_ms=now_ms,
+        )
+        here = [row["id"] for row in rows]
+        if here:
+            await tx.run(
+                f"{things}_moved",
+                ids=here,
+                type=f"{_NOUN[things]}.{status}",
+                now_ms=now_ms,
+                data=orjson.dumps(data or {}).decode(),
+                told=int(status in TOLD),
+            )
+        moved += here
+    return moved
+
+
+async def queued(tx: Tx, things: Things, sender: str, mode: str, limit: int) -> list[Row]:
+    """What this sender's loop takes next, most urgent first."""
+    return await tx.rows(f"{things}_queued", sender=sender, mode=mode, limit=limit)
+
+
+async def hold_queued(
+    tx: Tx, things: Things, sender: str, mode: str, now_ms: int, reason: str, until_ms: int, limit: int
+) -> int:
+    """Hold what this sender has queued, for one reason, until one time; at most `limit`. Returns how many."""
+    ids = [row["id"] for row in await tx.rows(f"{things}_ids_queued", sender=sender, mode=mode, limit=limit)]
+    return len(await move(tx, things, ids, "held", now_ms, reason=reason, until_ms=until_ms))
+
+
+async def release_due(tx: Tx, things: Things, now_ms: int, limit: int) -> set[tuple[str, str]]:
+    """Queue again what was held until now, at most `limit`. Returns the (sender, mode) pairs that have work."""
+    rows = await tx.rows(f"{things}_ids_due", now_ms=now_ms, limit=limit)
+    await move(tx, things, [row["id"] for row in rows], "queued", now_ms)
+    return {(row["sender"], row["mode"]) for row in rows}
+
+
+async def expire_due(tx: Tx, things: Things, now_ms: int, limit: int) -> int:
+    """End what waited longer than its expiry allows."""
+    rows = await tx.rows(f"{things}_ids_expired", now_ms=now_ms, limit=limit)
+    return len(await move(tx, things, [row["id"] for row in rows], "expired", now_ms, reason="expired"))
+
+
+async def cancel_person(tx: Tx, things: Things, tenant_id: str, recipient: str, scope: str, now_ms: int) -> list[str]:
+    """Cancel what waits for a person who said stop. Returns the ids."""
+    rows = await tx.rows(f"{things}_ids_of_person", tenant_id=tenant_id, recipient=recipient, scope=scope)
+    return await move(tx, things, [row["id"] for row in rows], "cancelled", now_ms, reason="opted_out")
+
+
+async def of_job(tx: Tx, things: Things, job_id: str, statuses: Sequence[str]) -> list[str]:
+    """Ids of a job's messages or calls that are in one of `statuses`."""
+    rows = await tx.rows(f"{things}_ids_of_job", job_id=job_id, statuses=statuses)
+    return [row["id"] for row in rows]
+
+
+async def counts(tx: Tx, things: Things, job_id: str) -> dict[str, Any]:
+    """How many of a job are in each state: `{"by_state": {state: n}, "held": {reason: n}, "total": n}`."""
+    by_state: dict[str, int] = {}
+    held: dict[str, int] = {}
+    for row in await tx.rows(f"{things}_counts", job_id=job_id):
+        by_state[row["status"]] = by_state.get(row["status"], 0) + row["n"]
+        if row["status"] == "held":
+            held[row["reason"]] = row["n"]
+    return {"by_state": by_state, "held": held, "total": sum(by_state.values())}

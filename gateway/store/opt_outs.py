@@ -1,0 +1,56 @@
+"""Stop and start: the opt-out, what it cancels and its event, in one transaction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.model.event import Event
+from gateway.model.opt_out import OptOut
+from gateway.store import events, lives
+from gateway.store.database import Row, Tx
+from gateway.store.records import to_row
+
+
+async def stop(tx: Tx, said: OptOut, mode: str, recalled: Sequence[str], *, callback_url: str = "") -> list[str]:
+    """Record an opt-out and cancel all that waits for that person in its scope, on both channels.
+
+    recalled: what `Signals.recall` took back from the sender's loop just before.
+    Returns:  the ids of the messages and calls that were cancelled.
+    """
+    first = await tx.run("opt_outs_put", **to_row(said))
+    cancelled = await lives.move(tx, "messages", recalled, "cancelled", said.at_ms, reason="opted_out")
+    for things in ("messages", "calls"):
+        cancelled += await lives.cancel_person(tx, things, said.tenant_id, said.recipient, said.scope, said.at_ms)
+    if first:
+        await events.add(tx, _event(said, "opt_out.created", mode, callback_url, cancelled=cancelled))
+    return cancelled
+
+
+async def start(tx: Tx, said: OptOut, mode: str, *, callback_url: str = "") -> bool:
+    """Take an opt-out back; a start towards the tenant also lifts the one for that sender. False: there was none."""
+    scopes = {"tenant", said.scope}
+    lifted = await tx.run("opt_outs_delete", tenant_id=said.tenant_id, recipient=said.recipient, scopes=scopes)
+    if lifted:
+        await events.add(tx, _event(said, "opt_out.deleted", mode, callback_url))
+    return bool(lifted)
+
+
+def _event(said: OptOut, kind: str, mode: str, callback_url: str, **more: object) -> Event:
+    data = {"number": said.recipient, "scope": said.scope, "source": said.source, "evidence": said.evidence, **more}
+    return Event(kind, said.tenant_id, mode, said.recipient, said.at_ms, data, callback_url=callback_url)
+
+
+async def among(tx: Tx, tenant_id: str, sender: str, recipients: list[str]) -> set[str]:
+    """Which of these people have said stop to the tenant, or to this sender."""
+    rows = await tx.rows("opt_outs_among", tenant_id=tenant_id, sender=sender, recipients=recipients)
+    return {row["recipient"] for row in rows}
+
+
+async def of_person(tx: Tx, tenant_id: str, recipient: str) -> list[dict[str, Any]]:
+    """Every opt-out of a person towards a tenant, oldest first."""
+    return [view(row) for row in await tx.rows("opt_outs_of", tenant_id=tenant_id, recipient=recipient)]
+
+
+def view(row: Row) -> dict[str, Any]:
+    """One opt-out as engines see it."""
+    names = ("scope", "source", "evidence", "at_ms")
+    return {"number": row["recipient"], **{name: row[name] for name in names}}

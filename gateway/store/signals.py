@@ -1,0 +1,45 @@
+"""What one part of this process tells another: there is work; take back what has not left yet.
+
+Everything told here is also in the database: a signal only saves waiting for the next look.
+"""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Literal
+
+from gateway.model.message import Message
+
+Topic = Literal["messages", "calls", "events"]
+Recall = Callable[[Callable[[Message], bool]], list[str]]
+
+
+class Signals:
+    """Wake-ups by topic, and recalls to whoever holds committed but unwritten messages."""
+
+    def __init__(self) -> None:
+        self._events: defaultdict[Topic, asyncio.Event] = defaultdict(asyncio.Event)
+        self._recalls: list[Recall] = []
+
+    def wake(self, topic: Topic) -> None:
+        """Say that `topic` has work."""
+        self._events[topic].set()
+
+    async def wait(self, topic: Topic, timeout_s: float) -> None:
+        """Return when `topic` was woken since the last wait, or after `timeout_s`."""
+        event = self._events[topic]
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), timeout_s)
+        event.clear()
+
+    def on_recall(self, recall: Recall) -> None:
+        """Have `recall(matches)` called at once for each recall; it must not wait."""
+        self._recalls.append(recall)
+
+    def recall(self, matches: Callable[[Message], bool]) -> list[str]:
+        """Take back every committed but unwritten message that `matches`: no byte of it leaves any more (P5).
+
+        Returns: their ids, all in state `sending`. The caller moves them on in its own transaction.
+        """
+        return [message_id for recall in self._recalls for message_id in recall(matches)]

@@ -1,0 +1,27 @@
+-- name: calls_insert!
+INSERT INTO calls (id, tenant_id, mode, sender, recipient, dialplan, dialplan_version, variables, direction, job_id,
+                   priority, status, reason, hold_until_ms, expires_ms, carrier, carrier_id, error_code, answered_by,
+                   outcome, keys, path, prompts, collected, engine_state, reference, metadata, callback_url,
+                   created_ms, updated_ms, answered_ms, ended_ms)
+VALUES (:id, :tenant_id, :mode, :sender, :recipient, :dialplan, :dialplan_version, :variables, :direction, :job_id,
+        :priority, :status, :reason, :hold_until_ms, :expires_ms, :carrier, :carrier_id, :error_code, :answered_by,
+        :outcome, :keys, :path, :prompts, :collected, :engine_state, :reference, :metadata, :callback_url,
+        :created_ms, :updated_ms, :answered_ms, :ended_ms);
+
+-- name: calls_progress!
+-- What the call has said and heard so far.
+UPDATE calls SET answered_by = :answered_by, outcome = :outcome, keys = :keys, path = :path, prompts = :prompts,
+                 collected = :collected, engine_state = :engine_state, updated_ms = :now_ms
+WHERE id = :id;
+
+-- name: calls_answered!
+UPDATE calls SET answered_ms = :now_ms WHERE id = :id AND answered_ms IS NULL;
+
+-- name: calls_ended!
+UPDATE calls SET ended_ms = :now_ms WHERE id = :id AND ended_ms IS NULL;
+
+-- name: calls_outcomes
+SELECT outcome, COUNT(*) AS n, SUM(LENGTH(keys)) AS keys FROM calls WHERE job_id = :job_id GROUP BY outcome;
+
+-- name: calls_usage_by_status
+SELECT status, COUNT(*) AS n FROM calls GROUP BY status;

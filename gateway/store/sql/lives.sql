@@ -1,0 +1,84 @@
+-- The moves of messages and calls. {things} stands for either table; both have the same columns here.
+
+-- name: {things}_move
+-- Compare and set: to `status` from any of `sources`. Returns the ids that moved.
+UPDATE {things}
+SET status = :status, reason = :reason, hold_until_ms = :until_ms, error_code = :error_code, updated_ms = :now_ms
+WHERE id IN :ids AND status IN :sources
+RETURNING id;
+
+-- name: {things}_moved!
+-- The events of a move, one a row; due at once where the engine asked to be told.
+INSERT INTO events (type, tenant_id, mode, subject, job_id, at_ms, reason, until_ms, error_code, data,
+                    callback_url, callback_due_ms)
+SELECT :type, tenant_id, mode, id, job_id, :now_ms, reason, hold_until_ms, error_code, :data,
+       callback_url, CASE WHEN callback_url <> '' AND :told = 1 THEN :now_ms END
+FROM {things} WHERE id IN :ids;
+
+-- name: {things}_one
+SELECT * FROM {things} WHERE id = :id;
+
+-- name: {things}_of_tenant
+SELECT * FROM {things} WHERE id = :id AND tenant_id = :tenant_id AND mode = :mode;
+
+-- name: {things}_page
+-- Newest first, before the cursor; an empty filter takes everything.
+SELECT * FROM {things}
+WHERE tenant_id = :tenant_id AND mode = :mode
+  AND (:before = '' OR id < :before)
+  AND (:job_id = '' OR job_id = :job_id)
+  AND (:status = '' OR status = :status)
+  AND (:recipient = '' OR recipient = :recipient)
+  AND (:reference = '' OR reference = :reference)
+ORDER BY id DESC LIMIT :limit;
+
+-- name: {things}_queued
+-- What this sender's loop takes next, in order.
+SELECT * FROM {things} WHERE status = 'queued' AND sender = :sender AND mode = :mode
+ORDER BY priority DESC, id LIMIT :limit;
+
+-- name: {things}_senders
+-- Senders with anything queued.
+SELECT DISTINCT sender, mode FROM {things} WHERE status = 'queued';
+
+-- name: {things}_ids_queued
+SELECT id FROM {things} WHERE status = 'queued' AND sender = :sender AND mode = :mode LIMIT :limit;
+
+-- name: {things}_ids_due
+-- Holds that have ended, save those of a paused job.
+SELECT id, sender, mode FROM {things}
+WHERE status = 'held' AND hold_until_ms IS NOT NULL AND hold_until_ms <= :now_ms
+  AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = {things}.job_id AND jobs.status = 'paused')
+ORDER BY hold_until_ms, priority DESC, id LIMIT :limit;
+
+-- name: {things}_ids_expired
+SELECT id FROM {things}
+WHERE status IN ('queued', 'held') AND expires_ms IS NOT NULL AND expires_ms <= :now_ms LIMIT :limit;
+
+-- name: {things}_ids_of_person
+-- What waits for this person, from the tenant or (scope a number) from that one sender.
+SELECT id FROM {things}
+WHERE status IN ('queued', 'held') AND recipient = :recipient AND tenant_id = :tenant_id
+  AND (:scope = 'tenant' OR sender = :scope);
+
+-- name: {things}_ids_of_job
+SELECT id FROM {things} WHERE job_id = :job_id AND status IN :statuses;
+
+-- name: {things}_ids_paused
+SELECT id FROM {things} WHERE job_id = :job_id AND status = 'held' AND reason = 'paused';
+
+-- name: {things}_counts
+SELECT status, reason, COUNT(*) AS n FROM {things} WHERE job_id = :job_id GROUP BY status, reason;
+
+-- name: {things}_open_in_job
+SELECT 1 FROM {things} WHERE job_id = :job_id AND status IN :statuses LIMIT 1;
+
+-- name: {things}_with_status
+SELECT * FROM {things} WHERE status = :status ORDER BY id LIMIT :limit;
+
+-- name: {things}_by_carrier_id
+SELECT * FROM {things} WHERE carrier_id = :carrier_id;
+
+-- name: {things}_taken!
+-- The carrier's own id for it.
+UPDATE {things} SET carrier = :carrier, carrier_id = :carrier_id WHERE id = :id;

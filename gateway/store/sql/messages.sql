@@ -1,0 +1,27 @@
+-- name: messages_insert!
+INSERT INTO messages (id, tenant_id, mode, sender, recipient, body, encoding, segments, job_id, kind, priority, status,
+                      reason, hold_until_ms, expires_ms, carrier, carrier_id, error_code, reference, metadata,
+                      callback_url, attempts, created_ms, updated_ms, sent_ms)
+VALUES (:id, :tenant_id, :mode, :sender, :recipient, :body, :encoding, :segments, :job_id, :kind, :priority, :status,
+        :reason, :hold_until_ms, :expires_ms, :carrier, :carrier_id, :error_code, :reference, :metadata,
+        :callback_url, :attempts, :created_ms, :updated_ms, :sent_ms);
+
+-- name: messages_offered!
+-- The moment its first byte left, in milliseconds of our clock.
+UPDATE messages SET sent_ms = :sent_ms, attempts = attempts + 1 WHERE id = :id;
+
+-- name: messages_silent
+-- Sent before `before_ms` and never reported on.
+SELECT id FROM messages WHERE status = 'sent' AND sent_ms <= :before_ms LIMIT :limit;
+
+-- name: messages_last_to
+-- The last message this sender wrote to this person: what a text from them answers.
+SELECT id FROM messages
+WHERE recipient = :recipient AND sender = :sender AND mode = :mode AND sent_ms IS NOT NULL AND kind = 'out'
+ORDER BY sent_ms DESC LIMIT 1;
+
+-- name: messages_segments_of_job
+SELECT COALESCE(SUM(segments), 0) FROM messages WHERE job_id = :job_id;
+
+-- name: messages_usage_by_status
+SELECT status, COUNT(*) AS n FROM messages GROUP BY status;
