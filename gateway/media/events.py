@@ -1,0 +1,53 @@
+"""What a media stream reports. Times are seconds of the monotonic clock that the session is driven by."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Digit:
+    """The far end pressed a key: 0-9, *, #, A-D."""
+
+    digit: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A `play` came to its end, or was stopped (`finished` is false). Leading silence is not among the seconds."""
+
+    play_id: int
+    seconds: float
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPacket:
+    """The first valid packet of the far end arrived; its address is locked from here on."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Nothing is heard any more. `why` is `no_rtp` (the far end is silent) or `process_died` (the stream is gone)."""
+
+    at: float
+    why: str
+
+
+Event = Digit | Played | FirstPacket | Lost
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What one stream has seen; packets, unless it says otherwise."""
+
+    sent: int = 0
+    late: int = 0  # sent more than 30 ms after the one before
+    skipped: int = 0  # frames that were never sent, since the clock had stood still
+    received: int = 0  # valid, from the far end
+    lost: int = 0  # missing in the far end's sequence numbers
+    gaps: int = 0  # received more than 30 ms after the one before
+    foreign: int = 0  # from anyone else
+    bad: int = 0  # no RTP
+    ignored: int = 0  # of a payload type that was not agreed

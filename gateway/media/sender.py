@@ -1,0 +1,174 @@
+"""The sending half of a stream: one packet every 20 ms, whatever there is to say.
+
+Frame n is due at start + n * 20 ms, so that lateness never adds up. While nothing plays, silence is sent: translators
+of addresses and far ends that time out both want a steady stream. Keys go before audio, which waits for them.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.errors import MediaLimit
+from gateway.media import g711, telephone_event, tones
+from gateway.media.events import Played
+from gateway.media.rtp import HEADER, SEQUENCES, TIMESTAMPS, VERSION_2
+
+LATE_S: Final = 0.030
+STALL_S: Final = 0.200  # a clock that stood still for longer leaves frames out instead of sending them all at once
+ROUNDING_S: Final = 1e-6  # floats of one clock may differ in their last digits
+KEY_FRAMES: Final = 5  # 100 ms down and 100 ms up; Q.24 asks for 40 of each
+END_PACKETS: Final = 3  # RFC 4733, section 2.5.1.4
+
+MOST_PLAYS: Final = 200
+MOST_KEYS: Final = 64
+
+
+@dataclass(slots=True)
+class _Play:
+    """One piece of audio in the queue. `coded` is shared between all streams that play it and never changed."""
+
+    play_id: int
+    coded: bytes
+    lead_frames: int
+    loops: int
+    position: int = 0
+    frames: int = 0
+
+    def take(self) -> bytes | None:
+        """The next frame: b"" during the leading silence, None when the audio is over."""
+        if self.lead_frames:
+            self.lead_frames -= 1
+            return b""
+        if self.position >= len(self.coded):
+            self.loops -= 1
+            if self.loops <= 0 or not self.coded:
+                return None
+            self.position = 0
+        frame = self.coded[self.position : self.position + g711.FRAME_TICKS]
+        self.position += g711.FRAME_TICKS
+        self.frames += 1
+        return frame
+
+    def ended(self, *, finished: bool) -> Played:
+        full = -(-len(self.coded) // g711.FRAME_TICKS)
+        spare = full * g711.FRAME_TICKS - len(self.coded)
+        ticks = self.frames * g711.FRAME_TICKS - (self.frames // full * spare if full else 0)
+        return Played(self.play_id, ticks / g711.RATE_HZ, finished)
+
+
+@dataclass(frozen=True, slots=True)
+class _KeyFrame:
+    """20 ms of a key press: an event packet, or (`event` false) audio in its place; b"" is silence."""
+
+    payload: bytes
+    event: bool
+    first: bool = False
+
+
+class Sender:
+    """One stream's packets, in order, with their times. Feed it with `play` and `press`, drain it with `to_send`."""
+
+    def __init__(self, *, ssrc: int, sequence: int, timestamp: int) -> None:
+        """All three are dice, handed in (RFC 3550, section 5.1): 32, 16 and 32 bits."""
+        self.sent = self.late = self.skipped = 0
+        self.due: float | None = None  # when the next frame leaves; None before `start`
+        self.payload_type = g711.PCMU
+        self.event_payload_type: int | None = None
+        self._ssrc, self._sequence, self._timestamp = ssrc, sequence, timestamp
+        self._start, self._frames = 0.0, 0
+        self._sent_at: float | None = None
+        self._marker = True
+        self._plays: deque[_Play] = deque()
+        self._keys: deque[_KeyFrame] = deque()
+        self._key_timestamp = 0
+
+    def start(self, at: float) -> None:
+        """Let the clock run: the first frame is due at `at`. Does nothing when it runs already."""
+        if self.due is None:
+            self._start = self.due = at
+
+    def play(self, play_id: int, coded: bytes, *, silence_s: float = 0.0, loops: int = 1) -> None:
+        """Queue G.711 audio of this stream's payload type, after so much silence, so many times.
+
+        Raises: MediaLimit when 200 pieces wait already.
+        """
+        if len(self._plays) >= MOST_PLAYS:
+            raise MediaLimit("too many pieces of audio wait to be played")
+        self._plays.append(_Play(play_id, coded, round(silence_s / g711.FRAME_S), loops))
+
+    def stop_playing(self) -> list[Played]:
+        """Drop all audio that plays or waits, and say of each piece how much was really sent."""
+        stopped = [play.ended(finished=False) for play in self._plays]
+        self._plays.clear()
+        return stopped
+
+    def press(self, digits: str) -> None:
+        """Queue keys: telephone events, or their sound where none were agreed. Raises: InvalidDigit, MediaLimit."""
+        if len(self._keys) > (MOST_KEYS - len(digits)) * 2 * KEY_FRAMES:
+            raise MediaLimit("too many keys wait to be sent")
+        as_frames = self._sounded if self.event_payload_type is None else _evented
+        self._keys.extend([frame for digit in digits for frame in as_frames(digit)])
+
+    def _sounded(self, digit: str) -> list[_KeyFrame]:
+        seconds = KEY_FRAMES * g711.FRAME_S
+        coded = g711.encode(tones.dtmf(digit, seconds) + tones.silence(seconds), self.payload_type)
+        starts = range(0, len(coded), g711.FRAME_TICKS)
+        return [_KeyFrame(coded[start : start + g711.FRAME_TICKS], event=False) for start in starts]
+
+    def to_send(self, now: float, ended: list[Played]) -> list[bytes]:
+        """The packets that are due, oldest first. Plays that came to their end are added to `ended`."""
+        packets = []
+        while self.due is not None and self.due <= now + ROUNDING_S:
+            if now - self.due > STALL_S:
+                self._skip(int((now - self.due) / g711.FRAME_S))
+            if self._sent_at is not None and now - self._sent_at > LATE_S:
+                self.late += 1
+            self._sent_at = now
+            packets.append(self._packet(ended))
+            self._advance(1)
+        self.sent += len(packets)
+        return packets
+
+    def _skip(self, frames: int) -> None:
+        self.skipped += frames
+        self._marker = True
+        self._advance(frames)
+
+    def _advance(self, frames: int) -> None:
+        self._frames += frames
+        self._timestamp = (self._timestamp + frames * g711.FRAME_TICKS) % TIMESTAMPS
+        self.due = self._start + self._frames * g711.FRAME_S
+
+    def _packet(self, ended: list[Played]) -> bytes:
+        kind, timestamp, marker = self.payload_type, self._timestamp, self._marker
+        key = self._keys.popleft() if self._keys else None
+        if key is not None and key.event and self.event_payload_type is not None:
+            kind, payload, marker = self.event_payload_type, key.payload, key.first
+            self._key_timestamp = timestamp if key.first else self._key_timestamp
+            timestamp = self._key_timestamp
+        else:
+            payload = self._padded(self._audio(ended) if key is None else key.payload)
+            self._marker = False
+        self._sequence = (self._sequence + 1) % SEQUENCES
+        return HEADER.pack(VERSION_2, marker << 7 | kind, self._sequence, timestamp, self._ssrc) + payload
+
+    def _audio(self, ended: list[Played]) -> bytes:
+        while self._plays:
+            frame = self._plays[0].take()
+            if frame is not None:
+                return frame
+            ended.append(self._plays.popleft().ended(finished=True))
+        return b""
+
+    def _padded(self, frame: bytes) -> bytes:
+        if len(frame) == g711.FRAME_TICKS:
+            return frame
+        return frame + g711.SILENCE[self.payload_type] * (g711.FRAME_TICKS - len(frame))
+
+
+def _evented(digit: str) -> list[_KeyFrame]:
+    """A press: its growing duration, the end said three times, and silence until the next may start."""
+    down = [telephone_event.encode(digit, ticks=160 * (n + 1)) for n in range(KEY_FRAMES)]
+    end = telephone_event.encode(digit, ticks=160 * KEY_FRAMES, end=True)
+    events = [_KeyFrame(payload, event=True, first=n == 0) for n, payload in enumerate(down + [end] * END_PACKETS)]
+    return events + [_KeyFrame(b"", event=False)] * (KEY_FRAMES - END_PACKETS)

@@ -1,0 +1,180 @@
+"""One call's RTP without sockets or clocks: give it datagrams and the time, take events and datagrams.
+
+    session = Session(ssrc=..., sequence=..., timestamp=...)      # dice
+    session.connect("192.0.2.7", 4000, payload_type=0, event_payload_type=101, now=now)
+    session.play(1, g711.encode(pcm, session.payload_type))
+    for each datagram:    session.receive(data, (ip, port), now)
+    at next_deadline():   for packet in session.to_send(now): sendto(packet, session.remote)
+                          session.tick(now)
+    after either:         for event in session.events(): ...
+
+`now` is seconds of one monotonic clock. Nothing that arrives makes it raise.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from gateway.errors import BadRtp
+from gateway.media import g711, goertzel
+from gateway.media.events import Digit, Event, FirstPacket, Lost, Played, Stats
+from gateway.media.goertzel import ToneReceiver
+from gateway.media.receiver import Receiver, Recorder
+from gateway.media.rtp import parse
+from gateway.media.sender import Sender
+
+Address = tuple[str, int]
+MOST_EVENTS: Final = 200  # keys beyond are dropped until the events are fetched
+
+
+class Session:
+    """Both halves of one stream, and the rule of whom to listen to.
+
+    Sent to is the address of the SDP until the first valid packet comes from its IP, of whatever port (translators
+    of addresses change it). From there on that source alone is heard and sent to; all others are counted as foreign.
+    """
+
+    def __init__(self, *, ssrc: int, sequence: int, timestamp: int, lost_after_s: float = 30.0) -> None:
+        """The first three are dice of 32, 16 and 32 bits; `lost_after_s` of silence from the far end is reported."""
+        self.remote: Address | None = None
+        self.foreign = self.bad = self.ignored = 0
+        self._sender = Sender(ssrc=ssrc, sequence=sequence, timestamp=timestamp)
+        self._receiver = Receiver()
+        self._locked: Address | None = None
+        self._events: list[Event] = []
+        self._lost_after_s = lost_after_s
+        self._quiet_since: float | None = None  # from when on the far end should be heard
+        self._reported_lost = False
+
+    @property
+    def payload_type(self) -> int:
+        """The G.711 law that is sent: 0 mu-law, 8 A-law."""
+        return self._sender.payload_type
+
+    def connect(self, ip: str, port: int, *, payload_type: int, event_payload_type: int | None, now: float) -> None:
+        """Talk to this far end from now on, as its SDP says; frames are due from `now`. Again for a changed SDP.
+
+        event_payload_type: of telephone events, or None: then keys are sent and listened for as tones.
+        Raises:             ValueError when the payload type is not G.711's (0 or 8).
+        A change of payload type stops what plays, for it was encoded for the other.
+        """
+        if payload_type not in g711.SILENCE:
+            raise ValueError(f"{payload_type=}")
+        if payload_type != self.payload_type:
+            self.stop_playing()
+        if self.remote is None or self.remote[0] != ip or (self._locked is None and self.remote != (ip, port)):
+            self.remote, self._locked = (ip, port), None
+        self._sender.payload_type, self._sender.event_payload_type = payload_type, event_payload_type
+        self._receiver.tones = ToneReceiver() if event_payload_type is None else None
+        self._quiet_since, self._reported_lost = now, False
+        self._sender.start(now)
+
+    def play(self, play_id: int, coded: bytes, *, silence_s: float = 0.0, loops: int = 1) -> None:
+        """Queue audio, G.711 of `payload_type`, after so much silence, so many times. Ends in one Played.
+
+        The bytes are not copied: give the same object to every session that plays it. Raises: MediaLimit.
+        """
+        self._sender.play(play_id, coded, silence_s=silence_s, loops=loops)
+
+    def stop_playing(self) -> None:
+        """Drop what plays and what waits; a Played with `finished` false tells of each how much was sent."""
+        self._events += self._sender.stop_playing()
+
+    def send_digits(self, digits: str) -> None:
+        """Press keys, 100 ms each and 100 ms between them; audio waits meanwhile. Raises: InvalidDigit, MediaLimit."""
+        self._sender.press(digits)
+
+    def listen(self, seconds: float) -> None:
+        """Record what is heard from now on, up to so many seconds; 0 forgets the recording."""
+        self._receiver.recorder = Recorder(seconds) if seconds > 0 else None
+
+    def recording(self) -> bytes:
+        """What was recorded so far: 8 kHz PCM16, losses as silence."""
+        recorder = self._receiver.recorder
+        return bytes(recorder.pcm) if recorder else b""
+
+    def receive(self, data: bytes, source: Address, now: float) -> None:
+        """Take one datagram. What is foreign, broken or of another payload type is counted and has no effect."""
+        if source != self._locked and not self._may_lock(source):
+            self.foreign += 1
+            return
+        try:
+            packet = parse(data)
+        except BadRtp:
+            self.bad += 1
+            return
+        is_event = packet.payload_type == self._sender.event_payload_type
+        if not is_event and packet.payload_type not in g711.SILENCE:
+            self.ignored += 1
+            return
+        if self._locked is None:
+            self._lock(source, now)
+        digit = self._receiver.receive(packet, is_event=is_event, now=now)
+        if digit is not None:
+            self.add_digit(digit, now)
+
+    def _may_lock(self, source: Address) -> bool:
+        return self._locked is None and self.remote is not None and source[0] == self.remote[0]
+
+    def _lock(self, source: Address, now: float) -> None:
+        if self._receiver.heard_at is None:
+            self._events.append(FirstPacket(now))
+        self._locked = self.remote = source
+
+    def add_digit(self, digit: str, now: float) -> None:
+        """A key that was found in the audio (see `hear_tones`)."""
+        if len(self._events) < MOST_EVENTS:
+            self._events.append(Digit(digit, now))
+
+    def events(self) -> list[Event]:
+        """What happened since the last time, in order."""
+        if not self._events:
+            return []
+        happened, self._events = self._events, []
+        return happened
+
+    def to_send(self, now: float) -> list[bytes]:
+        """The packets that are due; send them to `remote`."""
+        ended: list[Played] = []
+        packets = self._sender.to_send(now, ended)
+        self._events += ended
+        return packets
+
+    def next_deadline(self) -> float | None:
+        """When the next frame is due; None before `connect`."""
+        return self._sender.due
+
+    def tick(self, now: float) -> None:
+        """Listen for tones and notice silence. Call it every 20 ms or so."""
+        hear_tones((self,), now)
+        self.check_silence(now)
+
+    @property
+    def tones(self) -> ToneReceiver | None:
+        """The ear for in-band keys, where they are listened for."""
+        return self._receiver.tones
+
+    def check_silence(self, now: float) -> None:
+        """Report the far end as lost when it has been silent for long; once, until it is heard again."""
+        if self._quiet_since is None:
+            return
+        since = max(self._quiet_since, self._receiver.heard_at or self._quiet_since)
+        if now - since < self._lost_after_s:
+            self._reported_lost = False
+        elif not self._reported_lost:
+            self._reported_lost = True
+            self._events.append(Lost(now, "no_rtp"))
+
+    def stats(self) -> Stats:
+        """The counters so far."""
+        sender, receiver = self._sender, self._receiver
+        return Stats(
+            sender.sent, sender.late, sender.skipped, receiver.received, receiver.lost, receiver.gaps,
+            self.foreign, self.bad, self.ignored,
+        )  # fmt: skip
+
+
+def hear_tones(sessions: Iterable[Session], now: float) -> None:
+    """Look for in-band keys in what these sessions have heard, all at once: one matrix product serves every call."""
+    listening = [(session, session.tones) for session in sessions if session.tones is not None]
+    for index, key in goertzel.hear_all([tones for _, tones in listening]):
+        listening[index][0].add_digit(key, now)
