@@ -369,3 +369,66 @@ class TooManyCalls(GatewayError):
     """The user agent already holds as many calls as it may."""
 
     slug, status = "too_many_calls", 503
+
+
+# --- carriers
+
+
+class BadReport(GatewayError):
+    """A carrier's webhook was signed but does not say what it must."""
+
+    slug, status = "bad_report", 400
+
+
+class BadSignature(GatewayError):
+    """A carrier's webhook is not signed by that carrier. The log says which URL would have verified."""
+
+    slug, status = "bad_signature", 403
+
+
+# --- limits
+
+
+class BadRate(GatewayError):
+    """A rate is not a positive number per s, min or h: `3/s`, `1.25/s`, `75/min`."""
+
+    slug, status = "bad_rate", 422
+
+    def __init__(self) -> None:
+        super().__init__("a rate is a positive number per s, min or h, such as 3/s, 1.25/s or 75/min")
+
+
+class BadLimits(GatewayError):
+    """The limits file, or a sender's own limits, cannot be used. The text names the row and the key."""
+
+    slug, status = "bad_limits", 422
+
+
+class UnknownProfile(GatewayError):
+    """No limit profile is in force for this kind and status of sender on this date."""
+
+    slug, status = "unknown_profile", 422
+
+    def __init__(self, kind: str, status: str) -> None:
+        super().__init__(f"no limit profile for kind {kind!r} with status {status!r}")
+
+
+class RedisAway(GatewayError):
+    """Redis did not answer in time, or not as the gate needs. Nothing may be sent until it does."""
+
+    slug, status = "redis_away", 503
+
+
+class ValkeyInUse(GatewayError):
+    """Another embedded Valkey already serves this directory; two would double every cap."""
+
+    slug, status = "valkey_in_use", 503
+
+    def __init__(self, directory: str) -> None:
+        super().__init__(f"another Valkey serves {directory}: stop that gateway, or give this one its own data directory")
+
+
+class ValkeyDown(GatewayError):
+    """The embedded Valkey could not be started. The text says why and names its log."""
+
+    slug, status = "valkey_down", 503

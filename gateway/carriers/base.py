@@ -1,0 +1,55 @@
+"""What every carrier can do. A carrier only translates: it never retries, paces or stores."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.model.message import Message
+from gateway.model.outcome import Outcome
+
+# Awaited with the connection in hand, just before the first byte; False takes the message back.
+Ready = Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the carrier says became of a message. `status` is ours, or empty when it changes nothing."""
+
+    message_id: str | None
+    carrier_id: str
+    status: str
+    reason: str = ""
+    error_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A text somebody sent to one of our senders."""
+
+    carrier_id: str
+    sender: str
+    person: str
+    body: str
+
+
+class SmsCarrier(Protocol):
+    """One road to the phone network."""
+
+    name: str
+    secrets: frozenset[str]  # masked wherever this carrier's traffic is logged
+
+    async def send(self, message: Message, ready: Ready, *, timeout_s: float, validity_s: int | None) -> Outcome:
+        """Offer one message, once.
+
+        ready: see `Ready`; it is where the caller's pacing waits, so that a slow handshake never bends the rate.
+        What the carrier did is returned, never raised. Bytes out but no answer is Unknown, not NotSent.
+        """
+        ...
+
+    def read_report(self, form: Mapping[str, str], query: Mapping[str, str]) -> Report:
+        """Translate a delivery report whose signature was checked. Raises BadReport."""
+        ...
+
+    def read_incoming(self, form: Mapping[str, str]) -> Incoming:
+        """Translate an inbound text whose signature was checked. Raises BadReport."""
+        ...

@@ -1,0 +1,159 @@
+"""Twilio Programmable Messaging, through the `twilio` package's async client.
+
+The package's own HTTP client ignores its timeout and its `max_retries` posts again, so requests go through ours.
+"""
+
+import contextvars
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import aiohttp
+from twilio.base.exceptions import TwilioException, TwilioRestException
+from twilio.http import AsyncHttpClient
+from twilio.http.response import Response
+from twilio.rest import Client
+
+from gateway.carriers.base import Incoming, Ready, Report
+from gateway.carriers.twilio_codes import ACCOUNT, THROTTLES, refusal
+from gateway.errors import BadReport
+from gateway.model.message import Message
+from gateway.model.outcome import Accepted, NotSent, Outcome, Refused, Throttled, Unknown
+from gateway.net.http_client import Attempt, HttpClient, TakenBackError
+
+_API: Final = "https://api.twilio.com"
+_MAX_VALIDITY_S: Final = 36_000  # Twilio: ValidityPeriod is 1 to 36,000 seconds
+
+# What Twilio's MessageStatus means to us; what is missing here changes nothing.
+_STATUSES: Final = {
+    "sent": "sent",
+    "delivered": "delivered",
+    "read": "delivered",
+    "undelivered": "undelivered",
+    "failed": "failed",
+    "canceled": "failed",
+    "queued": "sent",
+    "accepted": "sent",
+    "sending": "sent",
+}
+
+_attempt: contextvars.ContextVar[tuple[Attempt, float]] = contextvars.ContextVar("attempt")
+
+
+class TwilioTransport(AsyncHttpClient):  # type: ignore[misc]
+    """The `twilio` package's HTTP over our client: `base_url` instead of Twilio's host, one try, our timeout."""
+
+    def __init__(self, http: HttpClient, base_url: str) -> None:
+        super().__init__(None, False, None)
+        self._http = http
+        self._base_url = base_url.rstrip("/")
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, object] | None = None,
+        data: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        timeout: float | None = None,  # noqa: ARG002, ASYNC109 - the package's signature
+        allow_redirects: bool = False,  # noqa: ARG002
+    ) -> Response:
+        """Make the request that the package built."""
+        attempt, timeout_s = _attempt.get()
+        answer = await self._http.request(
+            method,
+            url.replace(_API, self._base_url, 1),
+            attempt,
+            timeout_s=timeout_s,
+            params=params,
+            data=data,
+            headers=headers,
+            auth=aiohttp.BasicAuth(*auth) if auth else None,
+        )
+        return Response(answer.status, answer.body, answer.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class TwilioAccount:
+    """One account. `webhook_url` is where Twilio reaches `/carriers/<name>/` of ours."""
+
+    name: str
+    account_sid: str
+    auth_token: str
+    base_url: str
+    webhook_url: str
+
+    def client(self, http: HttpClient) -> Any:
+        """The package's REST client over our HTTP."""
+        return Client(self.account_sid, self.auth_token, http_client=TwilioTransport(http, self.base_url))
+
+
+class TwilioSms:
+    """The SMS road of one Twilio account."""
+
+    def __init__(self, account: TwilioAccount, http: HttpClient) -> None:
+        self.name = account.name
+        self.secrets = frozenset({account.auth_token})
+        self._account = account
+        self._client = account.client(http)
+
+    async def send(self, message: Message, ready: Ready, *, timeout_s: float, validity_s: int | None) -> Outcome:
+        """Offer one message, once. See `SmsCarrier.send`."""
+        attempt = Attempt(ready)
+        _attempt.set((attempt, timeout_s))
+        fields: dict[str, Any] = {"to": message.recipient, "from_": message.sender, "body": message.body}
+        fields["status_callback"] = f"{self._account.webhook_url}/status?{urlencode({'id': message.id})}"
+        if validity_s is not None:
+            fields["validity_period"] = max(1, min(validity_s, _MAX_VALIDITY_S))
+        try:
+            created = await self._client.messages.create_async(**fields)
+        except (TakenBackError, TwilioException, aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            return outcome_of(error, attempt)
+        return Accepted(created.sid, created.status or "queued")
+
+    def read_report(self, form: Mapping[str, str], query: Mapping[str, str]) -> Report:
+        """Translate a StatusCallback. The id in its URL is ours; MessageSid is Twilio's."""
+        sid = form.get("MessageSid") or form.get("SmsSid")
+        word = form.get("MessageStatus") or form.get("SmsStatus")
+        if not sid or not word:
+            raise BadReport("MessageSid and MessageStatus are both needed")
+        code = form.get("ErrorCode", "")
+        status = _STATUSES.get(word, "")
+        reason = ""
+        if status in {"failed", "undelivered"}:
+            reason, final = refusal(code)
+            reason = "cancelled_at_carrier" if word == "canceled" else reason
+            status = final if final == "expired" else status
+        return Report(query.get("id"), sid, status, reason, code)
+
+    def read_incoming(self, form: Mapping[str, str]) -> Incoming:
+        """Translate an inbound message webhook."""
+        missing = [name for name in ("MessageSid", "From", "To") if not form.get(name)]
+        if missing:
+            raise BadReport(f"missing {', '.join(missing)}")
+        return Incoming(form["MessageSid"], form["To"], form["From"], form.get("Body", ""))
+
+
+def outcome_of(error: Exception, attempt: Attempt) -> Outcome:
+    """What became of a request that ended in `error`: see product promise P2 for the line between the last two."""
+    if isinstance(error, TwilioRestException):
+        return _refused(error)
+    if isinstance(error, TakenBackError):
+        return NotSent("taken_back")
+    if attempt.written:
+        return Unknown("timeout" if isinstance(error, TimeoutError) else "connection_broken")
+    return NotSent("timeout" if isinstance(error, TimeoutError) else "connection_refused")
+
+
+def _refused(error: TwilioRestException) -> Outcome:
+    code = str(error.code or "")
+    if error.status == 429 or code in THROTTLES:
+        return Throttled(code or "429")
+    if error.status >= 500:
+        return Unknown(f"http_{error.status}")
+    if error.status in {401, 403} or code in ACCOUNT:
+        return NotSent("carrier_account")
+    reason, final = refusal(code)
+    return Refused(code, reason, final)
