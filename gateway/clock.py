@@ -1,0 +1,62 @@
+"""The one place that reads the clock and throws the dice: wall time, monotonic time and sortable identifiers.
+
+Everything else is handed what it needs. Wall time is integers of epoch milliseconds, since SQLite loses zones.
+"""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O, U: read aloud without mistakes
+_RANDOM_BITS = 80
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def now_ms() -> int:
+    """Wall time in milliseconds since 1970-01-01T00:00:00Z."""
+    return time.time_ns() // 1_000_000
+
+
+def monotonic() -> float:
+    """Seconds that never run backward, comparable only within this process (and with the event loop's time)."""
+    return time.monotonic()
+
+
+def rfc3339(ms: int) -> str:
+    """Write epoch milliseconds as RFC 3339 text in UTC: ``2026-01-31T17:05:09.250Z``."""
+    moment = _EPOCH + timedelta(milliseconds=ms)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class IdMaker:
+    """Makes ULIDs that sort by the time they were made, also within one millisecond or when the clock steps back.
+
+    clock: gives epoch milliseconds.
+    dice:  gives a random integer of so many bits.
+    Source: github.com/ulid/spec: 48 bits of time, 80 of chance, 26 characters of Crockford's base 32.
+    """
+
+    def __init__(self, clock: Callable[[], int] = now_ms, dice: Callable[[int], int] = secrets.randbits) -> None:
+        self._clock = clock
+        self._dice = dice
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def ulid(self) -> str:
+        """Return the next 26 characters; always greater than the ones before."""
+        with self._lock:
+            fresh = self._clock() << _RANDOM_BITS | self._dice(_RANDOM_BITS)
+            same_or_back = fresh >> _RANDOM_BITS <= self._last >> _RANDOM_BITS
+            self._last = self._last + 1 if same_or_back else fresh
+            value = self._last
+        return "".join(_CROCKFORD[value >> shift & 31] for shift in range(125, -1, -5))
+
+
+_ids = IdMaker()
+
+
+def new_id(kind: str) -> str:
+    """Return a new identifier such as ``msg_01JD0Z4T6V…``: the kind, an underscore, 26 characters that sort by time."""
+    return f"{kind}_{_ids.ulid()}"

@@ -1,0 +1,386 @@
+"""Settings: parsed once, whole, frozen; defaults, then the file, then the environment, then flags.
+
+`config/gateway.toml` says what each setting means; a test compares its keys and defaults with the records here.
+An unknown key, a half-given pair or an address open to the world without a public URL is refused: fail closed.
+"""
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyNetwork, SecretStr
+from pydantic import ValidationError as Invalid
+from pydantic_core import ErrorDetails
+
+from gateway.errors import BadSettings, SettingProblem
+from gateway.settings_layers import NOT_A_VALUE, Key, Layers
+
+OTHER_ROADS = frozenset({"twilio", "practice"})  # a sender names its road; a trunk of that name would be another one
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host`, a name or an address, can only be this machine. Names are not looked up: one may change."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _split(value: object) -> object:
+    """Let the environment give a list as words between commas."""
+    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+def _like(pattern: str, words: str) -> Callable[[str], str]:
+    def matching(text: str) -> str:
+        if text and not re.fullmatch(pattern, text):
+            raise ValueError(f"must be {words}")
+        return text
+
+    return matching
+
+
+def _http_url(text: str) -> str:
+    parts = urlsplit(text)
+    if not text:
+        return text
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be empty or start with http:// or https:// and a host")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("must hold no user, password, query or fragment")
+    if parts.port == 0:
+        raise ValueError("must name a port other than 0")
+    return text.rstrip("/")
+
+
+def _sqlite_url(text: str) -> str:
+    if text.startswith(("postgresql", "postgres")):
+        raise ValueError("PostgreSQL is not supported by this release; leave it empty or give sqlite:///PATH")
+    if text and (not text.startswith("sqlite:///") or text == "sqlite:///"):
+        raise ValueError("must be empty or sqlite:///PATH")
+    return text
+
+
+def _redis_url(text: str) -> str:
+    parts = urlsplit(text)
+    if text and parts.scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("must be empty or start with redis://, rediss:// or unix://")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must hold no user or password; they have settings of their own")
+    return text
+
+
+def _address(text: str) -> str:
+    return str(ipaddress.ip_address(text)) if text else text
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+Text = Annotated[str, Field(min_length=1)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Address = Annotated[str, AfterValidator(_address)]
+AccountSid = Annotated[str, AfterValidator(_like("AC[0-9a-fA-F]{32}", "AC and 32 hexadecimal digits"))]
+Country = Annotated[Text, AfterValidator(_like("[A-Z]{2}", "two capital letters, such as US"))]
+CallerId = Annotated[str, AfterValidator(_like(r"\+[1-9][0-9]{6,14}", "empty or a number in E.164 form"))]
+TrunkName = Annotated[
+    Text, AfterValidator(_like("[a-z0-9]+([_-][a-z0-9]+)*", "named in small letters and digits, parted by - or _"))
+]
+Codecs = Annotated[tuple[Literal["PCMU", "PCMA"], ...], BeforeValidator(_split), Field(min_length=1, max_length=2)]
+NO_SECRET = SecretStr("")
+
+
+class Section(BaseModel):
+    """A group of settings. Values never stand in its errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Http(Section):
+    """Where the API, the console and the carriers' webhooks are served."""
+
+    host: Text = "127.0.0.1"
+    port: Port = 8080
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_split)] = ()
+    max_body_bytes: Annotated[int, Field(ge=65536)] = 33_554_432
+    request_timeout_s: Seconds = 60
+    shutdown_s: Seconds = 10
+
+
+class Database(Section):
+    """Where messages, calls, jobs and events are kept."""
+
+    url: Annotated[str, AfterValidator(_sqlite_url)] = ""
+
+
+class Redis(Section):
+    """Where limits are counted."""
+
+    url: Annotated[str, AfterValidator(_redis_url)] = ""
+    username: str = ""
+    password: SecretStr = NO_SECRET
+    timeout_ms: Annotated[int, Field(ge=10, le=60_000)] = 500
+
+
+class Folders(Section):
+    """The folders and files that operators edit."""
+
+    dialplans: Path = Path("dialplans")
+    audio: Path = Path("audio")
+    limits: Path = Path("config/limits.toml")
+    keywords: Path = Path("config/keywords.toml")
+
+
+class Logs(Section):
+    """What is logged, and how it looks. Numbers, texts and keys are masked in both formats."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+
+
+class Sms(Section):
+    """How texts are handled."""
+
+    default_country: Country = "US"
+    validity_s: Annotated[int, Field(ge=1, le=36_000)] = 14_400
+    no_report_after_h: Annotated[float, Field(gt=0)] = 72
+    commit_ahead_ms: Annotated[int, Field(ge=1, le=200)] = 200
+
+
+class Account(Section):
+    """An account at a carrier that speaks Twilio's wire format."""
+
+    account_sid: AccountSid = ""
+    auth_token: SecretStr = NO_SECRET
+
+
+class Twilio(Account):
+    """The Twilio carrier, for texts and calls."""
+
+    base_url: HttpUrl = "https://api.twilio.com"
+    timeout_s: Seconds = 10
+    keyword_replies: Literal["carrier", "gateway", "network"] = "carrier"
+    machine_detection: Literal["", "Enable", "DetectMessageEnd"] = ""
+    ring_timeout_s: Annotated[int, Field(ge=5, le=600)] = 30
+    calls_per_second: Annotated[float, Field(gt=0)] = 1
+    channels: Annotated[int, Field(ge=1)] = 100
+    audio_url_s: Annotated[int, Field(ge=60)] = 3600
+
+
+class Practice(Account):
+    """The far end to practise on: all that test keys can reach. It must be on this machine."""
+
+    url: HttpUrl = ""
+    sip_host: Annotated[Address, Field(min_length=1)] = "127.0.0.1"
+    sip_port: Port = 0
+
+
+class Sip(Section):
+    """Our own end of SIP and RTP, shared by all trunks that do not say otherwise."""
+
+    host: Annotated[Address, Field(min_length=1)] = "127.0.0.1"
+    port: Port = 5060
+    advertised_ip: Address = ""
+    rtp_port_min: Annotated[int, Field(ge=1024, le=65534)] = 20_000
+    rtp_port_max: Annotated[int, Field(ge=1025, le=65535)] = 29_999
+
+
+class Trunk(Section):
+    """One voice carrier's route over SIP."""
+
+    host: Text
+    port: Annotated[int, Field(ge=1, le=65535)] = 5060
+    username: str = ""
+    password: SecretStr = NO_SECRET
+    realm: str = ""
+    from_domain: str = ""
+    caller_id: CallerId = ""
+    codecs: Codecs = ("PCMU", "PCMA")
+    calls_per_second: Annotated[float, Field(gt=0)] = 1
+    channels: Annotated[int, Field(ge=1)] = 10
+    ring_timeout_s: Annotated[int, Field(ge=1, le=180)] = 30
+    local_host: Address = ""
+    local_port: Port = 0
+    advertised_ip: Address = ""
+
+
+class Callbacks(Section):
+    """How events are delivered to the engine."""
+
+    timeout_s: Seconds = 10
+    attempts: Annotated[int, Field(ge=1, le=100)] = 12
+    first_retry_s: Seconds = 5
+    max_retry_s: Seconds = 3600
+    secret: SecretStr = NO_SECRET
+    allow_private: bool = False
+
+
+class Limits(Section):
+    """How the gate paces."""
+
+    guard: Annotated[float, Field(ge=0, le=0.005)] = 0.003
+    ahead_ms: Annotated[int, Field(ge=10, le=1000)] = 1000
+
+
+class Retention(Section):
+    """How long things are kept."""
+
+    idempotency_h: Annotated[float, Field(ge=1)] = 24
+
+
+class Settings(Section):
+    """Every setting, checked. Made by `load`, handed to whoever needs a part of it."""
+
+    data_dir: Path = Path("gateway-data")
+    public_url: HttpUrl = ""
+    http: Http = Http()
+    database: Database = Database()
+    redis: Redis = Redis()
+    folders: Folders = Folders()
+    logs: Logs = Logs()
+    sms: Sms = Sms()
+    twilio: Twilio = Twilio()
+    practice: Practice = Practice()
+    sip: Sip = Sip()
+    trunks: Mapping[TrunkName, Trunk] = {}
+    callbacks: Callbacks = Callbacks()
+    limits: Limits = Limits()
+    retention: Retention = Retention()
+
+    @property
+    def database_path(self) -> Path:
+        """The SQLite file."""
+        return Path(self.database.url.removeprefix("sqlite:///") or self.data_dir / "gateway.db")
+
+    def secrets(self) -> frozenset[str]:
+        """Every secret that is set, for the logs to mask wherever it turns up."""
+        holders: list[Section] = [self.redis, self.twilio, self.practice, self.callbacks, *self.trunks.values()]
+        values = (value for holder in holders for _, value in holder if isinstance(value, SecretStr))
+        return frozenset(value.get_secret_value() for value in values if value.get_secret_value())
+
+
+def load(file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None) -> Settings:
+    """Read, merge and check every setting.
+
+    file:      a TOML file, or None for the defaults alone.
+    environ:   ``GATEWAY_HTTP__PORT=8080`` sets ``http.port``; other names than ``GATEWAY_…`` are not looked at.
+    overrides: flags, by dotted key: ``{"http.port": 8080}``.
+    Raises:    BadSettings with all that is wrong, by file or variable and key.
+    """
+    layers = Layers(file, environ, overrides or {})
+    problems = layers.problems
+    try:
+        settings = _with_trunk_defaults(Settings.model_validate(layers.tree))
+    except Invalid as invalid:
+        problems += [_told(layers, error) for error in invalid.errors(include_url=False, include_input=False)]
+        raise BadSettings(tuple(problems)) from None
+    problems += [layers.problem(key, what) for key, what in _contradictions(settings)]
+    if problems:
+        raise BadSettings(tuple(problems))
+    return settings
+
+
+def _told(layers: Layers, error: ErrorDetails) -> SettingProblem:
+    """Say in plain words what pydantic found, without the value."""
+    key = tuple(part for part in error["loc"] if isinstance(part, str) and part != "[key]")
+    if error["type"] in {"model_type", "mapping_type"}:
+        return layers.problem(key, NOT_A_VALUE)
+    if error["type"] != "extra_forbidden":
+        return layers.problem(key, error["msg"].removeprefix("Value error, "))
+    section = Trunk if key[0] == "trunks" else Settings.model_fields[key[0]].annotation if len(key) > 1 else Settings
+    names = section.model_fields if isinstance(section, type) and issubclass(section, BaseModel) else ()
+    near = difflib.get_close_matches(key[-1], names, n=1)
+    return layers.problem(key, "unknown key" + (f"; did you mean {near[0]}?" if near else ""))
+
+
+def check(
+    file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None
+) -> tuple[SettingProblem, ...]:
+    """Return all that is wrong, for `gateway config check`: what `load` finds, and folders that are not there."""
+    try:
+        settings = load(file, environ, overrides)
+    except BadSettings as bad:
+        return bad.problems
+    folders = settings.folders
+    wanted = [("dialplans", Path.is_dir), ("audio", Path.is_dir), ("limits", Path.is_file), ("keywords", Path.is_file)]
+    missing = [name for name, is_there in wanted if not is_there(getattr(folders, name))]
+    layers = Layers(file, environ, overrides or {})
+    return tuple(layers.problem(("folders", name), "is not there") for name in missing)
+
+
+def _with_trunk_defaults(settings: Settings) -> Settings:
+    """Fill what a trunk leaves to `[sip]`, so that a trunk can be read by itself."""
+    ours = settings.sip
+    trunks = {
+        name: trunk.model_copy(
+            update={
+                "local_host": trunk.local_host or ours.host,
+                "local_port": trunk.local_port or ours.port,
+                "advertised_ip": trunk.advertised_ip or ours.advertised_ip or trunk.local_host or ours.host,
+            }
+        )
+        for name, trunk in settings.trunks.items()
+    }
+    return settings.model_copy(update={"trunks": trunks})
+
+
+def _contradictions(settings: Settings) -> Iterator[tuple[Key, str]]:
+    """What is wrong between settings that are each right by themselves."""
+    yield from _http_contradictions(settings)
+    yield from _account_contradictions(settings)
+    yield from _voice_contradictions(settings)
+
+
+def _http_contradictions(settings: Settings) -> Iterator[tuple[Key, str]]:
+    public = urlsplit(settings.public_url)
+    if not settings.public_url and not is_loopback(settings.http.host):
+        yield ("public_url",), "must be set when http.host is open to other machines: carriers sign what they call"
+    if public.scheme == "http" and not is_loopback(public.hostname or ""):
+        yield ("public_url",), "must start with https:// unless it is this machine: keys and texts travel on it"
+    if any(network.prefixlen == 0 for network in settings.http.trusted_proxies):
+        yield ("http", "trusted_proxies"), "must not trust every address: anyone could then claim any URL"
+    if settings.callbacks.max_retry_s < settings.callbacks.first_retry_s:
+        yield ("callbacks", "max_retry_s"), "must not be less than callbacks.first_retry_s"
+
+
+def _account_contradictions(settings: Settings) -> Iterator[tuple[Key, str]]:
+    twilio, practice = settings.twilio, settings.practice
+    for name, account in (("twilio", twilio), ("practice", practice)):
+        if bool(account.account_sid) != bool(account.auth_token.get_secret_value()):
+            missing = "auth_token" if account.account_sid else "account_sid"
+            yield (name, missing), "must be set: account_sid and auth_token go together"
+    host, token = urlsplit(twilio.base_url).hostname or "", twilio.auth_token.get_secret_value()
+    if not twilio.base_url:
+        yield ("twilio", "base_url"), "must not be empty"
+    elif not is_loopback(host) and not twilio.base_url.startswith("https://"):
+        yield ("twilio", "base_url"), "must start with https:// unless it is this machine"
+    if twilio.account_sid and token and not is_loopback(host) and not settings.public_url:
+        yield ("public_url",), "must be set when Twilio is used: it calls us back there"
+    if practice.url and not is_loopback(urlsplit(practice.url).hostname or ""):
+        yield ("practice", "url"), "must be on this machine (127.0.0.1, ::1 or localhost): test keys never leave it"
+    if practice.url and not practice.account_sid:
+        yield ("practice", "account_sid"), "must be set with practice.url: its webhooks are signed too"
+    if not is_loopback(practice.sip_host):
+        yield ("practice", "sip_host"), "must be on this machine (127.0.0.1 or ::1): test keys never leave it"
+
+
+def _voice_contradictions(settings: Settings) -> Iterator[tuple[Key, str]]:
+    sip = settings.sip
+    ports = (sip.rtp_port_max - sip.rtp_port_min + 1) // 2  # RTP takes the even ports
+    if sip.rtp_port_min > sip.rtp_port_max:
+        yield ("sip", "rtp_port_max"), "must not be less than sip.rtp_port_min"
+    elif sum(trunk.channels for trunk in settings.trunks.values()) > ports:
+        yield ("sip", "rtp_port_max"), "leaves fewer even RTP ports than the trunks have channels together"
+    for name, trunk in settings.trunks.items():
+        if name in OTHER_ROADS:
+            yield ("trunks", name), "is the name of another road; give the trunk one of its own"
+        if bool(trunk.username) != bool(trunk.password.get_secret_value()):
+            missing = "password" if trunk.username else "username"
+            yield ("trunks", name, missing), "must be set: username and password go together"
+        if ipaddress.ip_address(trunk.advertised_ip or trunk.local_host or "::").is_unspecified:
+            yield ("trunks", name, "advertised_ip"), "must be set here or in [sip]: the far end cannot answer 0.0.0.0"
+        if len(set(trunk.codecs)) != len(trunk.codecs):
+            yield ("trunks", name, "codecs"), "names a codec twice"
