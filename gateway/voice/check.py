@@ -1,0 +1,158 @@
+"""Whether a plan should be run: what would annoy, trap or mislead the people it calls."""
+
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
+from typing import Literal
+
+from gateway.errors import BadDialplan, PlanProblem
+from gateway.voice.dialplan import (
+    HANGUP,
+    INBOUND_VARIABLES,
+    AskNode,
+    MenuNode,
+    Node,
+    OptOutNode,
+    OutcomeNode,
+    Plan,
+    Play,
+    SetNode,
+    parts_of,
+    quiet_targets,
+    targets,
+)
+from gateway.voice.loader import parse, used_variables
+from gateway.voice.yaml_source import Problems
+
+
+def load_checked(
+    source: str, *, file: str, prompts: AbstractSet[str], broadcast: bool = False
+) -> tuple[Plan, tuple[PlanProblem, ...]]:
+    """Read a plan and check it, so that everything wrong with it is told in one answer.
+
+    source, file:       as for `loader.load`.
+    prompts, broadcast: as for `check`.
+    Returns: the plan and its warnings.
+    Raises:  BadDialplan with all errors and warnings, when there is at least one error.
+    """
+    problems = Problems(file)
+    plan = parse(source, problems)
+    if plan is None:
+        raise BadDialplan(tuple(problems.found))
+    more = _missing_prompts(plan, prompts) if problems.found else check(plan, prompts=prompts, broadcast=broadcast)
+    found = tuple(sorted((*problems.found, *more), key=lambda problem: problem.line))
+    if any(problem.severity == "error" for problem in found):
+        raise BadDialplan(found)
+    return plan, found
+
+
+def check(plan: Plan, *, prompts: AbstractSet[str], broadcast: bool) -> list[PlanProblem]:
+    """Errors and warnings of a plan that `loader.load` gave, by line.
+
+    prompts:   names of the recorded prompts there are.
+    broadcast: whether the plan is to call people by itself, who must then be able to opt out by a key.
+    """
+    found = [
+        *_missing_prompts(plan, prompts),
+        *_unreachable(plan),
+        *_deaf_to_silence(plan),
+        *_circles(plan),
+        *_unused_variables(plan),
+        *(_broadcast(plan) if broadcast else ()),
+    ]
+    return sorted(found, key=lambda problem: problem.line)
+
+
+def _problem(
+    plan: Plan, name: str | None, text: str, *, line: int | None = None, severity: Literal["error", "warning"] = "error"
+) -> PlanProblem:
+    at = line if line is not None else plan.nodes[name].line if name else plan.line
+    return PlanProblem(plan.file, at, name, text, severity)
+
+
+def _missing_prompts(plan: Plan, prompts: AbstractSet[str]) -> Iterable[PlanProblem]:
+    for name, node in plan.nodes.items():
+        for prompt in dict.fromkeys(part.name for part in parts_of(node) if isinstance(part, Play)):
+            if prompt not in prompts:
+                yield _problem(plan, name, f"plays the prompt {prompt!r}, which does not exist")
+
+
+def _reachable(plan: Plan, *starts: str) -> set[str]:
+    seen: set[str] = set()
+    ahead = list(starts)
+    while ahead:
+        name = ahead.pop()
+        if name != HANGUP and name not in seen:
+            seen.add(name)
+            ahead.extend(targets(plan.nodes[name]))
+    return seen
+
+
+def _unreachable(plan: Plan) -> Iterable[PlanProblem]:
+    reached = _reachable(plan, plan.start) | {plan.machine.node}
+    for name in plan.nodes:
+        if name not in reached:
+            yield _problem(plan, name, "is never reached")
+
+
+def _deaf_to_silence(plan: Plan) -> Iterable[PlanProblem]:
+    for name, node in plan.nodes.items():
+        if isinstance(node, AskNode) and node.otherwise is None:
+            yield _problem(plan, name, "has no exit on silence: add 'otherwise'")
+
+
+def _circles(plan: Plan) -> Iterable[PlanProblem]:
+    """Circles in which a call stays for ever while nobody presses a key."""
+    for circle in _find_circles(plan, quiet_targets):
+        way = " > ".join((*circle, circle[0]))
+        if any(isinstance(plan.nodes[name], AskNode) for name in circle):
+            yield _problem(plan, circle[0], f"has no exit on silence: without a key the call goes round {way}")
+        else:
+            yield _problem(plan, circle[0], f"loops without waiting for a key: {way}")
+
+
+def _find_circles(plan: Plan, edges: Callable[[Node], tuple[str, ...]]) -> Iterable[tuple[str, ...]]:
+    """One circle for each edge that closes one; depth first, without recursion."""
+    finished: set[str] = set()
+    for root in plan.nodes:
+        path: list[str] = []
+        stack: list[tuple[str, int]] = [(root, 0)]
+        while stack:
+            name, depth = stack.pop()
+            finished.update(path[depth:])
+            del path[depth:]
+            if name == HANGUP or name in finished:
+                continue
+            if name in path:
+                yield tuple(path[path.index(name) :])
+                continue
+            path.append(name)
+            stack.extend((target, len(path)) for target in dict.fromkeys(edges(plan.nodes[name])))
+        finished.update(path)
+
+
+def _unused_variables(plan: Plan) -> Iterable[PlanProblem]:
+    used = {name for node in plan.nodes.values() for name in used_variables(node)}
+    for name, variable in plan.variables.items():
+        if name not in used and not (plan.inbound and name in INBOUND_VARIABLES):
+            yield _problem(plan, None, f"the variable {name!r} is never used", line=variable.line, severity="warning")
+
+
+def _broadcast(plan: Plan) -> Iterable[PlanProblem]:
+    if plan.inbound:
+        yield _problem(plan, None, "answers inbound calls: it cannot be a broadcast's dialplan")
+    reached = _reachable(plan, plan.start)
+    menus = [node for name, node in plan.nodes.items() if name in reached and isinstance(node, MenuNode)]
+    if not any(_opts_out(plan, target) for menu in menus for target in menu.choices.values()):
+        yield _problem(plan, None, "has no opt-out key: a broadcast needs a menu with a key that leads to 'opt_out'")
+
+
+def _opts_out(plan: Plan, name: str) -> bool:
+    """Whether entering `name` opts out with no further word or question: the law lets nothing stand between."""
+    seen: set[str] = set()
+    while name != HANGUP and name not in seen:
+        seen.add(name)
+        node = plan.nodes[name]
+        if not isinstance(node, OutcomeNode | SetNode):
+            return isinstance(node, OptOutNode)
+        name = node.next
+    return False

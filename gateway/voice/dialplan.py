@@ -1,0 +1,236 @@
+"""What a dialplan is, as records: a name, variables, and nodes that each hold one verb.
+
+The loader makes these from YAML and lets none through whose targets or variables do not exist, so the engine
+may follow a plan without looking.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+HANGUP: Final = "hangup"  # as a target: the call ends here
+KEYS: Final = frozenset("0123456789*#")  # what a telephone has; A to D exist only on test sets
+
+Scope = Literal["tenant", "sender"]
+SCOPES: Final[tuple[Scope, ...]] = ("tenant", "sender")
+VariableType = Literal["text", "digits"]
+VARIABLE_TYPES: Final[tuple[VariableType, ...]] = ("text", "digits")
+
+INBOUND_VARIABLES: Final = frozenset({"last_message"})
+"""What the gateway itself knows about a person who rings back: the words of the last message sent to them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Text to speak. In a plan it may hold `{{ name }}`; in a command those are filled in."""
+
+    text: str
+    language: str  # BCP 47, "en-US"
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """A recorded prompt, by name, in a language."""
+
+    name: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Silence, in seconds."""
+
+    seconds: float
+
+
+Part = Say | Play | Pause
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A word that varies from person to person. Either required or with a default, never both."""
+
+    name: str
+    default: str | None  # None: required
+    type: VariableType  # digits are spoken one by one
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakNode:
+    """`say`, `play` or `pause`: something is heard, then the call goes on."""
+
+    parts: tuple[Part, ...]
+    next: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class MenuNode:
+    """`menu`: one key chooses where the call goes. A wrong key or silence asks again, `attempts` times in all."""
+
+    prompt: tuple[Part, ...]
+    choices: Mapping[str, str]  # key -> target
+    timeout: float  # seconds, from the end of the prompt
+    attempts: int
+    otherwise: str | None  # None only in a plan that `check` refuses
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class CollectNode:
+    """`collect`: several digits into a variable. Too few, a `*` or silence asks again, `attempts` times in all."""
+
+    prompt: tuple[Part, ...]
+    into: str
+    min_digits: int
+    max_digits: int
+    finish_key: str | None
+    timeout: float  # seconds to the first key, from the end of the prompt
+    gap: float  # seconds from one key to the next
+    attempts: int
+    otherwise: str | None  # None only in a plan that `check` refuses
+    next: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class BranchNode:
+    """`branch`: goes on by the value of a variable, compared as text."""
+
+    on: str
+    cases: Mapping[str, str]  # value -> target
+    otherwise: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetNode:
+    """`set`: gives variables new values; each may be a template."""
+
+    values: Mapping[str, str]
+    next: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeNode:
+    """`outcome`: the word this call will be reported under. The last one set counts."""
+
+    word: str
+    next: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class OptOutNode:
+    """`opt_out`: the person is never called or texted again from that scope, and the call ends at once."""
+
+    scope: Scope
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class HangupNode:
+    """`hangup`: the call ends."""
+
+    line: int
+
+
+AskNode = MenuNode | CollectNode
+Node = SpeakNode | AskNode | BranchNode | SetNode | OutcomeNode | OptOutNode | HangupNode
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What to do when a machine answers: go on as with a human, hang up, or leave one node after the beep."""
+
+    action: Literal["human", "hangup", "leave"]
+    node: str | None = None  # the node to leave; set exactly when the action is "leave"
+    line: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One dialplan. Every target is a node of it or HANGUP; every variable used is declared, set or collected."""
+
+    name: str
+    language: str
+    start: str
+    variables: Mapping[str, Variable]
+    nodes: Mapping[str, Node]
+    machine: Machine
+    inbound: bool  # it answers calls instead of making them
+    file: str
+    line: int = 1  # of `start`
+
+    def collected_variables(self) -> frozenset[str]:
+        """Names that `collect` nodes fill with digits."""
+        return frozenset(node.into for node in self.nodes.values() if isinstance(node, CollectNode))
+
+    def late_variables(self) -> frozenset[str]:
+        """Names that `collect` and `set` nodes fill during the call."""
+        by_set = {name for node in self.nodes.values() if isinstance(node, SetNode) for name in node.values}
+        return self.collected_variables() | by_set
+
+    def digit_variables(self) -> frozenset[str]:
+        """Names whose values are spoken digit by digit: declared so, or collected from keys."""
+        declared = {name for name, variable in self.variables.items() if variable.type == "digits"}
+        return frozenset(declared) | self.collected_variables()
+
+
+def targets(node: Node) -> tuple[str, ...]:
+    """Every place the node may lead to, HANGUP included, in the order of the file."""
+    match node:
+        case MenuNode(choices=choices, otherwise=otherwise):
+            return (*choices.values(), *((otherwise,) if otherwise else ()))
+        case CollectNode(next=following, otherwise=otherwise):
+            return (following, *((otherwise,) if otherwise else ()))
+        case _:
+            return quiet_targets(node)
+
+
+def quiet_targets(node: Node) -> tuple[str, ...]:
+    """Where the node may lead while nobody presses a key."""
+    match node:
+        case MenuNode(otherwise=otherwise) | CollectNode(otherwise=otherwise):
+            return (otherwise or HANGUP,)
+        case BranchNode(cases=cases, otherwise=otherwise):
+            return (*cases.values(), otherwise)
+        case OptOutNode() | HangupNode():
+            return (HANGUP,)
+        case _:
+            return (node.next,)
+
+
+def parts_of(node: Node) -> tuple[Part, ...]:
+    """What the node lets the person hear."""
+    match node:
+        case SpeakNode(parts=parts):
+            return parts
+        case MenuNode(prompt=prompt) | CollectNode(prompt=prompt):
+            return prompt
+        case _:
+            return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """The question a key is meant for, and the nodes from here to it (the last is the question's own, if not here)."""
+
+    way: tuple[str, ...]
+    question: AskNode
+
+
+def listening(plan: Plan, name: str) -> Listening | None:
+    """The menu or collect a key pressed during node `name` is meant for, or None.
+
+    That is the first one reached through spoken nodes alone. Where something else lies between (an outcome, a
+    branch), or no question follows, a key means nothing yet: it must not cut a notice short.
+    """
+    way: list[str] = []
+    node = plan.nodes[name]
+    while isinstance(node, SpeakNode) and node.next != HANGUP and node.next not in way:
+        way.append(node.next)
+        node = plan.nodes[node.next]
+    return Listening(tuple(way), node) if isinstance(node, AskNode) else None

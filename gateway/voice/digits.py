@@ -1,0 +1,28 @@
+"""What a key means to a menu and to a collect, and when a question has its answer."""
+
+from gateway.voice.dialplan import AskNode, MenuNode
+
+
+def press(node: AskNode, digits: str, key: str) -> tuple[str, bool]:
+    """Add one key to what was pressed so far.
+
+    Returns: the digits, and whether the question has got all it takes.
+    """
+    if isinstance(node, MenuNode):
+        return key, True
+    if key == node.finish_key:
+        return digits, True
+    return digits + key, len(digits) + 1 >= node.max_digits
+
+
+def answer(node: AskNode, digits: str) -> str | None:
+    """Where `digits` lead, or None if they are no answer and the question is to be asked again."""
+    if isinstance(node, MenuNode):
+        return node.choices.get(digits)
+    is_whole = digits.isascii() and digits.isdigit() and node.min_digits <= len(digits) <= node.max_digits
+    return node.next if is_whole else None
+
+
+def patience(node: AskNode, digits: str) -> float:
+    """How long to wait for the next key, in seconds."""
+    return node.timeout if isinstance(node, MenuNode) or not digits else node.gap

@@ -1,0 +1,188 @@
+"""A call without a telephone: the engine is told what a person would do, and the call is written down.
+
+The same transcript serves the command line, the API, and the tests that stand beside a plan (`cases`).
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from gateway.voice import engine
+from gateway.voice.dialplan import Part, Pause, Plan, Play, Say, Scope
+from gateway.voice.state import (
+    Answered,
+    AnsweredBy,
+    Command,
+    Elapsed,
+    EndedBy,
+    Event,
+    HungUp,
+    Pressed,
+    PromptEnded,
+    Speak,
+    State,
+)
+
+SILENCE: Final = "silence"
+HANGS_UP: Final = "hangup"
+MACHINE: Final = "machine"
+KEYS: Final = re.compile(r"silence|hangup|machine|[0-9*#]{1,40}")
+
+_WORDS_PER_SECOND: Final = 2.5  # ordinary speech, for the times in a transcript
+_PLAY_SECONDS: Final = 3.0  # a recording's real length is not known here
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a transcript: what the plan said or what the person did, in which node, when (seconds)."""
+
+    who: Literal["plan", "person"]
+    node: str
+    text: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What happened in a simulated call."""
+
+    lines: tuple[Line, ...]
+    path: tuple[str, ...]
+    outcome: str  # "" when the plan set none
+    keys: str  # every key pressed
+    collected: Mapping[str, str]
+    opted_out: Scope | None
+    answered_by: AnsweredBy | None
+    ended_by: EndedBy | None
+    seconds: float
+    unused: tuple[str, ...]  # entries the call ended before
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What the plan let the person hear, in order."""
+        return tuple(line.text for line in self.lines if line.who == "plan")
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        plain: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain["lines"] = [{name: getattr(line, name) for name in Line.__dataclass_fields__} for line in self.lines]
+        return {**plain, "path": list(self.path), "unused": list(self.unused), "collected": dict(self.collected)}
+
+
+def simulate(plan: Plan, variables: Mapping[str, str], keys: Sequence[str]) -> Transcript:
+    """Make one call in thought.
+
+    variables: values by name.
+    keys:      what the person does each time the plan waits for a key: digits such as "1" or "1234#", "silence" or
+               "hangup". "machine" as the first entry: a machine answers. When the list is used up, silence. Digits
+               beyond what a question takes are lost, as they are while a carrier fetches what comes next.
+    Raises:    BadVariables; ValueError for an entry that is none of these.
+    """
+    if wrong := [entry for at, entry in enumerate(keys) if not is_entry(entry, first=at == 0)]:
+        raise ValueError(f"not keys, silence, hangup or (first) machine: {wrong[0]!r}")
+    call = _Call(engine.start(plan, variables))
+    rest = list(keys)
+    by: AnsweredBy = "machine" if rest[:1] == [MACHINE] else "human"
+    call.tell(Answered(by))
+    del rest[: by == "machine"]
+    while not call.state.ended_by:
+        _continue(call, rest)
+    return call.transcript(rest)
+
+
+def is_entry(entry: str, *, first: bool) -> bool:
+    """Whether `simulate` takes `entry`; `first` tells whether it stands at the head of the list."""
+    return bool(KEYS.fullmatch(entry)) and (first or entry != MACHINE)
+
+
+def _continue(call: "_Call", rest: list[str]) -> None:
+    """Hear what is being spoken to its end; then, if a question waits, do the next entry."""
+    if call.state.is_speaking:
+        call.now += call.speaking_seconds
+        call.tell(PromptEnded(call.state.token))
+    if call.state.deadline is None:
+        return
+    entry = rest.pop(0) if rest else SILENCE
+    if entry == HANGS_UP:
+        call.person("hangs up")
+        call.tell(HungUp("person"))
+    elif entry == SILENCE:
+        call.person("says nothing")
+        call.wait()
+    else:
+        call.press(entry)
+
+
+class _Call:
+    """A state, a clock and the lines so far."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.now = 0.0
+        self.lines: list[Line] = []
+        self.speaking_seconds = 0.0
+
+    def tell(self, event: Event) -> None:
+        self.state, commands = engine.step(self.state, event, self.now)
+        self._write_down(commands)
+
+    def _write_down(self, commands: Iterable[Command]) -> None:
+        for command in commands:
+            if isinstance(command, Speak):
+                self.speaking_seconds = sum(map(_seconds, command.parts))
+                self.lines += [Line("plan", self.state.node or "", words(part), self.now) for part in command.parts]
+
+    def person(self, did: str) -> None:
+        self.lines.append(Line("person", self.state.node or "", did, self.now))
+
+    def wait(self) -> None:
+        self.now = max(self.now, self.state.deadline or 0.0)
+        self.tell(Elapsed())
+
+    def press(self, entry: str) -> None:
+        """Press the keys of one entry until the question is left; a question left half answered times out."""
+        visits = len(self.state.path)
+        self.person(f"presses {entry}")
+        for digit in entry:
+            if len(self.state.path) > visits or self.state.ended_by:
+                return
+            self.tell(Pressed(digit))
+        if len(self.state.path) == visits and not self.state.ended_by:
+            self.wait()
+
+    def transcript(self, unused: Sequence[str]) -> Transcript:
+        state = self.state
+        return Transcript(
+            lines=tuple(self.lines),
+            path=tuple(visit.node for visit in state.path),
+            outcome=state.outcome,
+            keys=state.pressed,
+            collected=state.collected,
+            opted_out=state.opted_out,
+            answered_by=state.answered_by,
+            ended_by=state.ended_by,
+            seconds=self.now,
+            unused=tuple(unused),
+        )
+
+
+def words(part: Part) -> str:
+    """A part as a transcript shows it."""
+    match part:
+        case Say(text=text):
+            return text
+        case Play(name=name):
+            return f"(plays {name})"
+        case Pause(seconds=seconds):
+            return f"(pause of {seconds:g} s)"
+
+
+def _seconds(part: Part) -> float:
+    match part:
+        case Say(text=text):
+            return len(text.split()) / _WORDS_PER_SECOND
+        case Pause(seconds=seconds):
+            return seconds
+        case _:
+            return _PLAY_SECONDS
