@@ -231,11 +231,18 @@ CREATE TABLE templates (
 CREATE TABLE limit_usage (
     limit_key  TEXT NOT NULL,
     window_us  BIGINT NOT NULL,
-    ends_us    BIGINT NOT NULL,
     used       BIGINT NOT NULL,
     seq        BIGINT NOT NULL,
     PRIMARY KEY (limit_key, window_us)
 );
+CREATE INDEX limit_usage_by_window ON limit_usage (window_us);
+
+-- Raised each time Redis's counters are rebuilt; a grant of an older epoch is not written.
+CREATE TABLE limit_epoch (
+    one    INTEGER PRIMARY KEY CHECK (one = 1),
+    epoch  BIGINT NOT NULL
+);
+INSERT INTO limit_epoch (one, epoch) VALUES (1, 0);
 
 CREATE TABLE audit_log (
     seq     IDENTITY,
