@@ -1,0 +1,67 @@
+"""What a worker keeps beside its slots: when a write may really begin, by its own monotonic clock. Pure.
+
+Slots tell when a write may begin at the earliest on Redis's clock. A write that was late takes its lateness with it:
+the unit one rate's worth later (segment k, where k-N was late) must wait for one period after that actual write.
+"""
+
+from collections import deque
+
+from gateway.model.limit import Throughput
+
+MARGIN = 0.001  # of the period; a third of the gate's guard, so that the rest makes lateness up again
+
+
+class WriteClock:
+    """Keeps one throughput's last N writes, so that segment k never leaves within a period of segment k-N.
+
+    One a throughput, for as long as this worker writes for it. Times are integers, us on the caller's monotonic clock.
+    A message's segments count as leaving one interval apart from its write on.
+    """
+
+    def __init__(self, throughput: Throughput, margin: float = MARGIN) -> None:
+        self._n = throughput.n
+        self._period_us = throughput.period_us
+        self._wait_us = throughput.period_us + round(throughput.period_us * margin)
+        self._by_segment = throughput.unit == "segment"
+        self._left: deque[int] = deque(maxlen=throughput.n)
+
+    def due(self, slot_us: int, segments: int = 1) -> int:
+        """Give the earliest instant at which a message may be written: its slot, or later after late writes."""
+        free = self._n - len(self._left)
+        units = min(segments if self._by_segment else 1, self._n)
+        waits = [self._left[j - free] + self._wait_us - self._after(j) for j in range(free, units)]
+        return max([slot_us, *waits])
+
+    def wrote(self, at_us: int, segments: int = 1) -> None:
+        """Note that a message's write began at `at_us`."""
+        units = segments if self._by_segment else 1
+        self._left.extend(at_us + self._after(j) for j in range(units))
+
+    def _after(self, unit: int) -> int:
+        return unit * self._period_us // self._n
+
+
+class RedisClock:
+    """Turns instants of Redis's clock into this process's monotonic clock. Times in us.
+
+    The answer that came back fastest of the last `keep` tells the offset best; the others were only delayed. A clock
+    that is stepped or slewed is followed as old answers fall out.
+    """
+
+    def __init__(self, keep: int = 32) -> None:
+        self._offsets: deque[int] = deque(maxlen=keep)
+
+    def observe(self, redis_us: int, received_us: int) -> None:
+        """Note an answer: Redis said `redis_us` (Granted.now_us), and it was here at `received_us`, monotonic."""
+        self._offsets.append(received_us - redis_us)
+
+    def local(self, redis_us: int) -> int:
+        """Give the monotonic instant of `redis_us`, early by nothing and late by at most the fastest answer's way back.
+
+        Raises: ValueError before the first `observe`.
+        """
+        return redis_us + min(self._offsets)
+
+    def redis(self, local_us: int) -> int:
+        """Give Redis's clock at a monotonic instant: what `Gate.late` wants to know."""
+        return local_us - min(self._offsets)
