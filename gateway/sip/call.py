@@ -1,0 +1,200 @@
+"""What an outbound and an inbound call have in common once there is a dialog: requests inside it, and its end."""
+
+from dataclasses import replace
+
+from gateway.errors import BadSdp, NoCommonCodec
+from gateway.sip import sdp
+from gateway.sip.context import Context
+from gateway.sip.dialog import Dialog
+from gateway.sip.events import Changed, Ended, Failed, Info, Side
+from gateway.sip.message import Headers, Request, Response
+from gateway.sip.sdp import Media, Session
+from gateway.sip.transaction import Transaction
+
+SDP = "application/sdp"
+SDP_TYPE = ("Content-Type", SDP)
+
+
+class Call:
+    """One call: a dialog and the session in it. `tag` is our tag in the dialog, and the call's handle."""
+
+    def __init__(self, context: Context, tag: str, user: str) -> None:
+        self.tag = tag
+        self.answered = False
+        self.over = False
+        self.dialog: Dialog | None = None
+        self.local: Session | None = None  # what we last described
+        self.ours = Session("", 0)  # what we can do: the base of each further description
+        self._context = context
+        self._user = user  # the user part of our Contact
+        self._bye: Transaction | None = None
+        self._unacked: dict[int, Transaction] = {}  # INVITEs that we answered 2xx, by CSeq number
+        self._offered: set[int] = set()  # those whose 2xx made the offer: the answer comes in the ACK
+        context.calls[tag] = self
+
+    def hangup(self, now: float) -> None:
+        """End the call, whatever its state."""
+        raise NotImplementedError
+
+    # --- what comes inside the dialog
+
+    def find(self, request: Request) -> Dialog | None:
+        """Return the dialog of this call that a request belongs to."""
+        return self.dialog if self.dialog is not None and self.dialog.belongs(request) else None
+
+    def on_request(self, transaction: Transaction, now: float) -> None:
+        """Answer a request inside the dialog. The caller made sure that it belongs to it."""
+        request = transaction.request
+        dialog = self.find(request)
+        if dialog is None:
+            self._respond(transaction, 481, now)
+        elif not dialog.take(request):
+            self._respond(transaction, 500, now)  # out of order (12.2.2)
+        elif request.method == "BYE":
+            self.on_bye(transaction, now)
+        elif request.method in {"INVITE", "UPDATE"}:
+            self._on_offer(transaction, dialog, now)
+        else:
+            self._on_other(transaction, now)
+
+    def on_bye(self, transaction: Transaction, now: float) -> None:
+        """Take the far end's BYE."""
+        self._respond(transaction, 200, now)
+        if self.answered:
+            self._end("them", 200, now)
+
+    def on_ack(self, request: Request, now: float) -> None:
+        """Take the ACK of a 2xx of ours."""
+        number, _ = request.cseq
+        transaction = self._unacked.pop(number, None)
+        if transaction is None:
+            return
+        self._context.transactions.acknowledge(transaction, now)
+        made_offer = number in self._offered
+        self._offered.discard(number)
+        self._acknowledged(request, now, made_offer=made_offer)
+
+    def _acknowledged(self, request: Request, now: float, *, made_offer: bool) -> None:
+        """Read the answer in the ACK of a re-INVITE that had no offer."""
+        if not made_offer or self.over or self.local is None:
+            return
+        try:
+            remote = sdp.parse(request.body)
+            media = sdp.agree(remote, self.local, remote)
+        except (BadSdp, NoCommonCodec):
+            self._send_bye(now)
+            return
+        self._context.events.append(Changed(self.tag, media))
+
+    def _on_other(self, transaction: Transaction, now: float) -> None:
+        """Answer OPTIONS and INFO."""
+        request = transaction.request
+        self._respond(transaction, 200, now, self._context.capabilities())
+        if request.method == "INFO":
+            self._context.events.append(Info(self.tag, request.get("Content-Type"), request.body))
+
+    def _on_offer(self, transaction: Transaction, dialog: Dialog, now: float) -> None:
+        """Answer a re-INVITE or an UPDATE: refresh the target, and the session where it brings an offer."""
+        request = transaction.request
+        if self.local is None or self.over or self._bye is not None:
+            self._respond(transaction, 500 if self.local is None else 481, now)
+            return
+        try:
+            media = self._renew(request) if request.body else None
+        except (BadSdp, NoCommonCodec):
+            self._respond(transaction, 488, now)
+            return
+        if request.contact:
+            dialog.target, dialog.peer = request.contact, transaction.destination
+        self._accept(transaction, now, describe=bool(request.body) or request.method == "INVITE")
+        if media is not None:
+            self._context.events.append(Changed(self.tag, media))
+
+    def _renew(self, request: Request) -> Media:
+        """Answer a new offer with what we have: `local` becomes that answer. Raises BadSdp, NoCommonCodec."""
+        if request.get("Content-Type").partition(";")[0].strip().lower() != SDP or self.local is None:
+            raise BadSdp("not a session description")
+        remote = sdp.parse(request.body)
+        answer = sdp.answer(remote, self.own_offer())
+        media = sdp.agree(answer, answer, remote)
+        self.local = answer
+        return media
+
+    def own_offer(self) -> Session:
+        """Return a full offer of ours in the next version of the running session (RFC 3264, section 8)."""
+        if self.local is None:
+            raise BadSdp("no session yet")
+        return replace(
+            self.local,
+            codecs=self.ours.codecs,
+            events=self.ours.events,
+            direction="sendrecv",
+            version=self.local.version + 1,
+        )
+
+    def _accept(self, transaction: Transaction, now: float, *, describe: bool) -> None:
+        """Send 200, with our description if wanted. For an INVITE it is sent again until the ACK comes."""
+        request = transaction.request
+        body = b""
+        if describe and self.local is not None:
+            if not request.body:
+                self.local = self.own_offer() if self.answered else self.local
+            body = self.local.encode()
+        headers: Headers = (self._context.contact(self._user), *self._context.capabilities())
+        if body:
+            headers = (*headers, SDP_TYPE)
+        if request.method == "INVITE":
+            number, _ = request.cseq
+            self._unacked[number] = transaction
+            self._offered |= set() if request.body else {number}
+            transaction.user = self
+            headers = (*(("Record-Route", value) for value in request.values("Record-Route")), *headers)
+        self._respond(transaction, 200, now, headers, body)
+
+    # --- what goes out inside the dialog
+
+    def _respond(
+        self, transaction: Transaction, status: int, now: float, headers: Headers = (), body: bytes = b""
+    ) -> None:
+        response = transaction.request.respond(status, self.tag, headers, body)
+        self._context.transactions.respond(transaction, response, now)
+
+    def _send_bye(self, now: float) -> None:
+        if self.dialog is None or self._bye is not None:
+            return
+        self._bye = bye(self._context, self.dialog, now, self)
+
+    def on_response(self, transaction: Transaction, response: Response, now: float) -> None:
+        """Take the answer to our BYE. It is never given credentials: the call is over, whatever the far end says."""
+        if transaction is self._bye and response.status >= 200:
+            self._end("us", response.status, now)
+
+    def on_timeout(self, transaction: Transaction, now: float) -> None:
+        """End the call where nobody answers our BYE or acknowledges our 2xx (13.3.1.4)."""
+        if transaction is self._bye:
+            self._end("us", 408, now)
+        elif transaction in self._unacked.values():
+            self._send_bye(now)
+            self._end("timeout", 408, now)
+
+    # --- the end
+
+    def _end(self, by: Side, status: int, now: float) -> None:
+        self._finish(Ended(self.tag, by, status), now)
+
+    def _finish(self, event: Ended | Failed, now: float) -> None:
+        """Tell the last event, once, and let go of everything."""
+        if self.over:
+            return
+        self.over = True
+        for transaction in self._unacked.values():
+            self._context.transactions.acknowledge(transaction, now)
+        self._unacked.clear()
+        self._context.calls.pop(self.tag, None)
+        self._context.events.append(event)
+
+
+def bye(context: Context, dialog: Dialog, now: float, user: Call | None) -> Transaction:
+    """Send a BYE in a dialog; `user`, if any, is told how it ends."""
+    request = dialog.request("BYE", dialog.next_cseq(), context.via(), (("User-Agent", context.options.product),))
+    return context.transactions.request(request, context.hop(dialog.next_hop(), dialog.peer), now, user)

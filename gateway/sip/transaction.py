@@ -1,0 +1,360 @@
+"""SIP transactions over UDP (RFC 3261 section 17, as corrected by RFC 6026): matching, retransmission, time-outs.
+
+Four kinds, one machine. `MOVES` says where a message takes a transaction; `SPANS` says what time does to it there:
+how soon the last message is sent again, up to which interval, and how long it may stay. T1 is the round-trip
+estimate (0.5 s), T2 the longest interval (4 s), T4 the longest life of a message in the network (5 s).
+The 2xx of an INVITE is sent again by the transaction too (state ACCEPTED), until `acknowledge` is called.
+"""
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from itertools import count
+from typing import Protocol
+
+from gateway.sip.headers import BRANCH_COOKIE, Via
+from gateway.sip.message import Request, Response
+
+Address = tuple[str, int]
+Key = tuple[str, ...]
+
+
+class Kind(Enum):
+    """Whose transaction it is, and whether it is an INVITE."""
+
+    CLIENT_INVITE = "client INVITE"
+    CLIENT = "client"
+    SERVER_INVITE = "server INVITE"
+    SERVER = "server"
+
+
+class State(Enum):
+    """The states of figures 5 to 8 of RFC 3261, with ACCEPTED from RFC 6026."""
+
+    CALLING = "calling"
+    TRYING = "trying"
+    PROCEEDING = "proceeding"
+    ACCEPTED = "accepted"
+    COMPLETED = "completed"
+    CONFIRMED = "confirmed"
+    TERMINATED = "terminated"
+
+
+MOVES: dict[tuple[Kind, State, str], State] = {
+    (Kind.CLIENT_INVITE, State.CALLING, "1xx"): State.PROCEEDING,
+    (Kind.CLIENT_INVITE, State.CALLING, "2xx"): State.ACCEPTED,
+    (Kind.CLIENT_INVITE, State.CALLING, "failure"): State.COMPLETED,
+    (Kind.CLIENT_INVITE, State.PROCEEDING, "1xx"): State.PROCEEDING,
+    (Kind.CLIENT_INVITE, State.PROCEEDING, "2xx"): State.ACCEPTED,
+    (Kind.CLIENT_INVITE, State.PROCEEDING, "failure"): State.COMPLETED,
+    (Kind.CLIENT_INVITE, State.ACCEPTED, "2xx"): State.ACCEPTED,  # again, or from another branch of a fork
+    (Kind.CLIENT, State.TRYING, "1xx"): State.PROCEEDING,
+    (Kind.CLIENT, State.TRYING, "2xx"): State.COMPLETED,
+    (Kind.CLIENT, State.TRYING, "failure"): State.COMPLETED,
+    (Kind.CLIENT, State.PROCEEDING, "1xx"): State.PROCEEDING,
+    (Kind.CLIENT, State.PROCEEDING, "2xx"): State.COMPLETED,
+    (Kind.CLIENT, State.PROCEEDING, "failure"): State.COMPLETED,
+    (Kind.SERVER_INVITE, State.PROCEEDING, "1xx"): State.PROCEEDING,
+    (Kind.SERVER_INVITE, State.PROCEEDING, "2xx"): State.ACCEPTED,
+    (Kind.SERVER_INVITE, State.PROCEEDING, "failure"): State.COMPLETED,
+    (Kind.SERVER_INVITE, State.COMPLETED, "ack"): State.CONFIRMED,
+    (Kind.SERVER_INVITE, State.ACCEPTED, "ack"): State.CONFIRMED,
+    (Kind.SERVER, State.TRYING, "1xx"): State.PROCEEDING,
+    (Kind.SERVER, State.TRYING, "2xx"): State.COMPLETED,
+    (Kind.SERVER, State.TRYING, "failure"): State.COMPLETED,
+    (Kind.SERVER, State.PROCEEDING, "2xx"): State.COMPLETED,
+    (Kind.SERVER, State.PROCEEDING, "failure"): State.COMPLETED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """Seconds. The defaults are RFC 3261's (table 4)."""
+
+    t1: float = 0.5
+    t2: float = 4.0
+    t4: float = 5.0
+
+    @property
+    def limit(self) -> float:
+        """How long to go on without an answer: timers B, D, F, H, J, L and M."""
+        return 64 * self.t1
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What time does in a state: intervals in seconds, None for "never"."""
+
+    first: float | None = None  # until the last message is sent again
+    longest: float = float("inf")  # the interval doubles up to this
+    stay: float | None = None
+
+
+def spans(timers: Timers) -> dict[tuple[Kind, State], Span]:
+    """Return the timers A to M of RFC 3261, table 4, as one span for each state that has any."""
+    t1, t2, t4, limit = timers.t1, timers.t2, timers.t4, timers.limit
+    return {
+        (Kind.CLIENT_INVITE, State.CALLING): Span(t1, stay=limit),  # A, B
+        (Kind.CLIENT_INVITE, State.COMPLETED): Span(stay=limit),  # D
+        (Kind.CLIENT_INVITE, State.ACCEPTED): Span(stay=limit),  # M
+        (Kind.CLIENT, State.TRYING): Span(t1, t2, limit),  # E, F
+        (Kind.CLIENT, State.PROCEEDING): Span(t2, t2),  # E; F runs on from TRYING
+        (Kind.CLIENT, State.COMPLETED): Span(stay=t4),  # K
+        (Kind.SERVER_INVITE, State.COMPLETED): Span(t1, t2, limit),  # G, H
+        (Kind.SERVER_INVITE, State.ACCEPTED): Span(t1, t2, limit),  # 13.3.1.4, L
+        (Kind.SERVER_INVITE, State.CONFIRMED): Span(stay=t4),  # I
+        (Kind.SERVER, State.COMPLETED): Span(stay=limit),  # J
+    }
+
+
+TOLD = {  # where running out of time is news to the transaction's user
+    (Kind.CLIENT_INVITE, State.CALLING),
+    (Kind.CLIENT_INVITE, State.PROCEEDING),
+    (Kind.CLIENT, State.TRYING),
+    (Kind.CLIENT, State.PROCEEDING),
+    (Kind.SERVER_INVITE, State.PROCEEDING),
+    (Kind.SERVER_INVITE, State.ACCEPTED),
+}
+
+
+class TransactionUser(Protocol):
+    """Who is told about a transaction: a call."""
+
+    def on_response(self, transaction: "Transaction", response: Response, now: float) -> None:
+        """Take a response that is not a mere retransmission; it came from `transaction.source`."""
+
+    def on_timeout(self, transaction: "Transaction", now: float) -> None:
+        """Take note that no answer came (client), no ACK came (server, ACCEPTED), or a limit ran out."""
+
+
+class Transaction:
+    """One request and its responses. Made by `Transactions`; callers read `request`, `state` and `destination`."""
+
+    __slots__ = (
+        "deadline", "destination", "ends_at", "interval", "key", "kind", "last", "request", "resend_at", "source",
+        "state", "user",
+    )  # fmt: skip
+
+    def __init__(self, kind: Kind, key: Key, request: Request, destination: Address) -> None:
+        self.kind = kind
+        self.key = key
+        self.request = request
+        self.destination = destination
+        self.source = destination  # of the last response
+        self.state = State.TERMINATED
+        self.user: TransactionUser | None = None
+        self.last = b""  # what is sent again
+        self.interval = 0.0
+        self.resend_at: float | None = None
+        self.ends_at: float | None = None
+        self.deadline: float | None = None
+
+    def enter(self, state: State, span: Span, now: float) -> None:
+        """Go to a state and start its timers; a state without a `stay` keeps the end it came with (timer F)."""
+        self.state = state
+        self.interval = span.first or 0.0
+        self.resend_at = now + span.first if span.first is not None else None
+        if span.stay is not None:
+            self.ends_at = now + span.stay
+
+    @property
+    def next_deadline(self) -> float | None:
+        """When this transaction next has something to do."""
+        times = [at for at in (self.resend_at, self.ends_at) if at is not None]
+        return min(times, default=None)
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Counts of the transaction layer."""
+
+    resent: int = 0  # messages that we sent again
+    repeated: int = 0  # messages that came again and were absorbed
+    stray: int = 0  # responses to nothing we asked
+
+
+class Transactions:
+    """All transactions of one user agent.
+
+    timers: T1, T2, T4.
+    send:   takes the bytes and where they go; called at once, from any method.
+    """
+
+    def __init__(self, timers: Timers, send: Callable[[bytes, Address], None]) -> None:
+        self.timers = timers
+        self.traffic = Traffic()
+        self._send = send
+        self._spans = spans(timers)
+        self._live: dict[Key, Transaction] = {}
+        self._heap: list[tuple[float, int, Transaction]] = []
+        self._order = count()
+
+    def __len__(self) -> int:
+        """Return how many transactions are alive."""
+        return len(self._live)
+
+    # --- the client's side
+
+    def request(self, request: Request, destination: Address, now: float, user: TransactionUser | None) -> Transaction:
+        """Send a request and start its transaction. The topmost Via must carry a branch of our own."""
+        invite = request.method == "INVITE"
+        kind = Kind.CLIENT_INVITE if invite else Kind.CLIENT
+        transaction = Transaction(kind, ("client", request.via.branch, request.method), request, destination)
+        transaction.user = user
+        transaction.last = request.encode()
+        self._live[transaction.key] = transaction
+        self._enter(transaction, State.CALLING if invite else State.TRYING, now)
+        self._send(transaction.last, destination)
+        return transaction
+
+    def receive_response(self, response: Response, source: Address, now: float) -> None:
+        """Match a response to its request and tell that one's user. Strays are counted."""
+        _, method = response.cseq
+        transaction = self._live.get(("client", response.via.branch, method))
+        if transaction is None:
+            self.traffic.stray += 1
+            return
+        failed = response.status >= 300 and transaction.state is not State.ACCEPTED
+        if failed and transaction.kind is Kind.CLIENT_INVITE:
+            self._send(acknowledgement(transaction.request, response).encode(), transaction.destination)
+        if self._move(transaction, _class_of(response.status), now) and transaction.user is not None:
+            transaction.source = source
+            transaction.user.on_response(transaction, response, now)
+
+    def limit(self, transaction: Transaction, ends_at: float) -> None:
+        """End a transaction at that time, with `on_timeout`, unless it moves on before."""
+        transaction.ends_at = ends_at
+        self._arm(transaction)
+
+    # --- the server's side
+
+    def receive_request(self, request: Request, source: Address, now: float) -> Transaction | None:
+        """Start a transaction for a request; None where it only belonged to one that runs (a repeat, or its ACK)."""
+        key = server_key(request)
+        known = self._live.get(key)
+        if known is not None:
+            self._absorb(known, request, now)
+            return None
+        invite = request.method == "INVITE"
+        kind = Kind.SERVER_INVITE if invite else Kind.SERVER
+        transaction = Transaction(kind, key, request, _way_back(request.via, source))
+        if request.method == "ACK":  # of a 2xx: it has no transaction of its own
+            return transaction
+        self._live[key] = transaction
+        self._enter(transaction, State.PROCEEDING if invite else State.TRYING, now)
+        return transaction
+
+    def respond(self, transaction: Transaction, response: Response, now: float) -> None:
+        """Send a response; without effect once a final one was sent."""
+        if self._move(transaction, _class_of(response.status), now):
+            transaction.last = response.encode()
+            self._send(transaction.last, transaction.destination)
+
+    def acknowledge(self, transaction: Transaction, now: float) -> None:
+        """Stop sending the 2xx of an INVITE again: its ACK came."""
+        self._move(transaction, "ack", now)
+
+    def find_invite(self, cancel: Request) -> Transaction | None:
+        """Return the INVITE transaction that a CANCEL means (section 9.2)."""
+        return self._live.get(server_key(cancel, "INVITE"))
+
+    def _absorb(self, known: Transaction, request: Request, now: float) -> None:
+        if request.method == "ACK":
+            self._move(known, "ack", now)
+            return
+        self.traffic.repeated += 1
+        if known.last and known.state in {State.PROCEEDING, State.COMPLETED}:
+            self._send(known.last, known.destination)
+
+    # --- time
+
+    def next_deadline(self) -> float | None:
+        """Return when `tick` next has something to do, None for never."""
+        while self._heap and self._heap[0][2].deadline != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def tick(self, now: float) -> None:
+        """Send again what is due and end what has run out."""
+        while (deadline := self.next_deadline()) is not None and deadline <= now:
+            _, _, transaction = heapq.heappop(self._heap)
+            transaction.deadline = None
+            self._run(transaction, now)
+
+    def _run(self, transaction: Transaction, now: float) -> None:
+        if transaction.ends_at is not None and transaction.ends_at <= now:
+            told = (transaction.kind, transaction.state) in TOLD
+            if told and transaction.user is not None:
+                transaction.user.on_timeout(transaction, now)
+            if transaction.ends_at <= now:  # the user may have answered, and so moved it on
+                self._drop(transaction)
+            return
+        if transaction.resend_at is not None and transaction.resend_at <= now:
+            self.traffic.resent += 1
+            self._send(transaction.last, transaction.destination)
+            longest = self._spans[transaction.kind, transaction.state].longest
+            transaction.interval = min(2 * transaction.interval, longest)
+            transaction.resend_at = now + transaction.interval
+        self._arm(transaction)
+
+    def _move(self, transaction: Transaction, trigger: str, now: float) -> bool:
+        """Apply the table. Returns False where this is no move: a repeat, or too late."""
+        state = MOVES.get((transaction.kind, transaction.state, trigger))
+        if state is None or transaction.state is State.TERMINATED:
+            return False
+        if state is not transaction.state:
+            self._enter(transaction, state, now)
+        return True
+
+    def _enter(self, transaction: Transaction, state: State, now: float) -> None:
+        transaction.enter(state, self._spans.get((transaction.kind, state), Span()), now)
+        if (transaction.kind, state) == (Kind.CLIENT_INVITE, State.PROCEEDING):
+            transaction.ends_at = None  # timer B ends here: how long to let it ring is the caller's to say
+        self._arm(transaction)
+
+    def _arm(self, transaction: Transaction) -> None:
+        deadline = transaction.next_deadline
+        if deadline is not None and deadline != transaction.deadline:
+            heapq.heappush(self._heap, (deadline, next(self._order), transaction))
+        transaction.deadline = deadline
+
+    def _drop(self, transaction: Transaction) -> None:
+        transaction.state = State.TERMINATED
+        transaction.deadline = transaction.resend_at = transaction.ends_at = None
+        self._live.pop(transaction.key, None)
+
+
+def _class_of(status: int) -> str:
+    return "1xx" if status < 200 else "2xx" if status < 300 else "failure"
+
+
+def server_key(request: Request, method: str = "") -> Key:
+    """Name the transaction a request belongs to (section 17.2.3); an ACK belongs to its INVITE."""
+    via = request.via
+    method = method or ("INVITE" if request.method == "ACK" else request.method)
+    if via.branch.startswith(BRANCH_COOKIE) and via.branch != BRANCH_COOKIE:
+        return ("server", via.branch, via.host.lower(), str(via.port or 5060), method)
+    number, _ = request.cseq  # a far end of RFC 2543: no unique branch
+    return ("server", request.call_id, request.from_.tag, str(number), request.uri, str(via), method)
+
+
+def _way_back(via: Via, source: Address) -> Address:
+    """Return where responses go: the source's address, and its port where rport asks for it (18.2.2, RFC 3581)."""
+    asked = any(name == "rport" for name, _ in via.params)
+    return source if asked else (source[0], via.port or 5060)
+
+
+def acknowledgement(invite: Request, response: Response) -> Request:
+    """Build the ACK of a 3xx to 6xx: same branch, same Request-URI, the response's To (section 17.1.1.3)."""
+    number, _ = invite.cseq
+    headers = (
+        ("Via", str(invite.via)),
+        ("Max-Forwards", "70"),
+        *(("Route", value) for value in invite.values("Route")),
+        ("From", invite.get("From")),
+        ("To", response.get("To")),
+        ("Call-ID", invite.call_id),
+        ("CSeq", f"{number} ACK"),
+    )
+    return Request(headers, b"", "ACK", invite.uri)
