@@ -6,7 +6,7 @@ from gateway.model.message import Message
 from gateway.model.sender import Sender
 
 # What may still be written to a person who said stop: the one confirmation, and answers to HELP (P5).
-_ALLOWED_AFTER_STOP = frozenset({"stop_reply", "help_reply"})
+ALLOWED_AFTER_STOP = frozenset({"stop_reply", "help_reply"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def decide(message: Message, facts: Facts, now_ms: int) -> Decision:
     """Decide on one message at `now_ms`. The first rule that speaks wins: people before limits, ends before waits."""
     if message.expires_ms is not None and message.expires_ms <= now_ms:
         return Reject("expired", "expired")
-    if facts.opted_out and message.kind not in _ALLOWED_AFTER_STOP:
+    if facts.opted_out and message.kind not in ALLOWED_AFTER_STOP:
         return Reject("suppressed", "opted_out")
     if facts.sender is None:
         return Hold("sender_unknown", None)

@@ -7,9 +7,11 @@ from gateway.model.event import Event
 from gateway.model.job import Job
 from gateway.model.states import CALL_FINALS, CALL_MOVES, JOB_MOVES, MESSAGE_FINALS, MESSAGE_MOVES, WAITING, sources
 from gateway.store import events, lives
-from gateway.store.database import Tx
+from gateway.store.database import Database, Tx
 from gateway.store.lives import Things
+from gateway.store.recall import write_with_recall
 from gateway.store.records import to_record, to_row
+from gateway.store.signals import Signals
 
 _OPEN: dict[Things, frozenset[str]] = {
     "messages": frozenset(MESSAGE_MOVES) - MESSAGE_FINALS - {"sent", "unknown"},
@@ -35,23 +37,40 @@ async def get(tx: Tx, tenant_id: str, mode: str, job_id: str) -> Job | None:
     return to_record(Job, row) if row is not None else None
 
 
-async def change(tx: Tx, job: Job, status: str, now_ms: int, recalled: Sequence[str] = ()) -> Job | None:
+async def change(tx: Tx, job: Job, status: str, now_ms: int) -> Job | None:
     """Move a job to `status`, with what waits in it. None: it was no longer in a state that allows it.
 
     paused:   what is queued is held until somebody resumes. What is held for another reason stays so, and is not
               released while its job is paused.
     running:  what the pause held is queued again.
-    recalled: what `Signals.recall` took back from the sender's loop just before.
     """
     finished = now_ms if status in {"cancelled", "completed"} else None
     allowed = sources(JOB_MOVES, status)
     row = await tx.row("jobs_move", id=job.id, status=status, finished_ms=finished, sources=allowed)
-    await lives.move(tx, "messages", recalled, "queued", now_ms)
     if row is None:
         return None
     await _change_waiting(tx, job, status, now_ms)
     moved = to_record(Job, row)
     await events.add(tx, _event(moved, f"job.{status}", now_ms))
+    return moved
+
+
+async def change_with_recall(database: Database, signals: Signals, job: Job, status: str, now_ms: int) -> Job | None:
+    """Pause or cancel a job that may be sending this moment: see `change`."""
+
+    async def settle(tx: Tx, ids: Sequence[str]) -> list[str]:
+        if status == "cancelled":
+            return await lives.move(tx, "messages", ids, "cancelled", now_ms, reason="job_cancelled")
+        await lives.move(tx, "messages", ids, "queued", now_ms)
+        return await lives.move(tx, "messages", ids, "held", now_ms, reason="paused")
+
+    moved, _ = await write_with_recall(
+        database,
+        signals,
+        lambda message: message.job_id == job.id,
+        settle,
+        lambda tx: change(tx, job, status, now_ms),
+    )
     return moved
 
 

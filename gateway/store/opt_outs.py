@@ -4,25 +4,63 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.model.event import Event
+from gateway.model.message import Message
 from gateway.model.opt_out import OptOut
+from gateway.sms.pipeline import ALLOWED_AFTER_STOP
 from gateway.store import events, lives
-from gateway.store.database import Row, Tx
+from gateway.store.database import Database, Row, Tx
+from gateway.store.recall import Settle, write_with_recall
 from gateway.store.records import to_row
+from gateway.store.signals import Signals
 
 
-async def stop(tx: Tx, said: OptOut, mode: str, recalled: Sequence[str], *, callback_url: str = "") -> list[str]:
+async def stop(tx: Tx, said: OptOut, mode: str, *, callback_url: str = "") -> list[str]:
     """Record an opt-out and cancel all that waits for that person in its scope, on both channels.
 
-    recalled: what `Signals.recall` took back from the sender's loop just before.
-    Returns:  the ids of the messages and calls that were cancelled.
+    Called through `stop_with_recall`, or inside `recall.write_with_recall` with `cancel_recalled`.
+    Returns: the ids of the messages and calls that were cancelled.
     """
     first = await tx.run("opt_outs_put", **to_row(said))
-    cancelled = await lives.move(tx, "messages", recalled, "cancelled", said.at_ms, reason="opted_out")
+    cancelled: list[str] = []
     for things in ("messages", "calls"):
         cancelled += await lives.cancel_person(tx, things, said.tenant_id, said.recipient, said.scope, said.at_ms)
     if first:
         await events.add(tx, _event(said, "opt_out.created", mode, callback_url, cancelled=cancelled))
     return cancelled
+
+
+def covers(said: OptOut, message: Message) -> bool:
+    """Whether an opt-out forbids this message."""
+    return (
+        message.tenant_id == said.tenant_id
+        and message.recipient == said.recipient
+        and message.kind not in ALLOWED_AFTER_STOP
+        and said.scope in {"tenant", message.sender}
+    )
+
+
+def cancel_recalled(now_ms: int) -> Settle:
+    """How messages taken back by a stop are settled."""
+
+    async def settle(tx: Tx, ids: Sequence[str]) -> list[str]:
+        return await lives.move(tx, "messages", ids, "cancelled", now_ms, reason="opted_out")
+
+    return settle
+
+
+async def stop_with_recall(
+    database: Database, signals: Signals, said: OptOut, mode: str, *, callback_url: str = ""
+) -> list[str]:
+    """Obey a stop that came by itself (API, a key pressed in a call). Returns the ids of all that was cancelled."""
+    cancelled, recalled = await write_with_recall(
+        database,
+        signals,
+        lambda message: covers(said, message),
+        cancel_recalled(said.at_ms),
+        lambda tx: stop(tx, said, mode, callback_url=callback_url),
+    )
+    signals.wake("events")
+    return cancelled + recalled
 
 
 async def start(tx: Tx, said: OptOut, mode: str, *, callback_url: str = "") -> bool:

@@ -25,3 +25,8 @@ SELECT COALESCE(SUM(segments), 0) FROM messages WHERE job_id = :job_id;
 
 -- name: messages_usage_by_status
 SELECT status, COUNT(*) AS n FROM messages GROUP BY status;
+
+-- name: messages_replies_since
+-- Whether this person had an answer of this kind from this sender since then.
+SELECT 1 FROM messages
+WHERE recipient = :recipient AND sender = :sender AND mode = :mode AND kind = :kind AND created_ms >= :since_ms LIMIT 1;
