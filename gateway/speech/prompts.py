@@ -1,0 +1,189 @@
+"""What calls play: texts spoken and prompts recorded, each made once, levelled, and kept.
+
+prompts = Prompts(Path("audio/prompts"), Path("data/speech"))
+audio = await prompts.say("Hello. You owe $30.", "en-US")
+await prompts.close()
+"""
+
+import asyncio
+import functools
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from gateway.errors import SpeechUnavailable, UnknownAudio, UnknownVoice, UnspeakableText
+from gateway.media.level import levelled
+from gateway.speech.audio import Audio, AudioCache, Recent
+from gateway.speech.joining import joined
+from gateway.speech.recordings import DEFAULT_LIMITS, LANGUAGE, PromptInfo, PromptLimits, Recordings
+from gateway.speech.sentences import sentences
+from gateway.speech.spoken import normalised
+from gateway.speech.tts import Engine, espeak, hibari
+
+MADE_AS: Final = 1  # raise it when the same text is made to sound otherwise: cached audio is then made anew
+LONGEST_TEXT: Final = 3000  # characters; some four minutes, which nobody listens to
+PAUSE_S: Final = 0.35  # between sentences
+MEMORY_BYTES: Final = 32_000_000  # half an hour of audio
+DISK_BYTES: Final = 2_000_000_000  # 35 hours
+
+log = structlog.get_logger(__name__)
+
+
+class Prompts:
+    """All audio of a gateway. Needs a running event loop; nothing here blocks it.
+
+    folder:    recorded prompts, `<language>/<name>.wav|flac|ogg|mp3`.
+    cache_dir: rendered audio; may be emptied at any time.
+    engines:   asked in this order; the first that speaks a language and works says it.
+    speed:     of every spoken text; 1.0 is the engine's own pace.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        cache_dir: Path,
+        *,
+        engines: Sequence[Engine] | None = None,
+        speed: float = 1.0,
+        limits: PromptLimits = DEFAULT_LIMITS,
+        disk_bytes: int = DISK_BYTES,
+    ) -> None:
+        self._recordings = Recordings(folder, limits)
+        self._cache = AudioCache(cache_dir, max_bytes=disk_bytes, memory_bytes=MEMORY_BYTES)
+        self._engines = [hibari(), espeak()] if engines is None else list(engines)
+        self._speed = speed
+        self._making: dict[str, asyncio.Task[Audio]] = {}
+        self._sentences = Recent(MEMORY_BYTES // 2)  # a broadcast says most of its sentences to everyone
+        self._files: dict[
+            tuple[Path, int, int], str
+        ] = {}  # path, mtime in ns, size -> id: spares hashing a file a call
+
+    async def say(self, text: str, language: str, voice: str | None = None) -> Audio:
+        """Speak a text; numbers, money, dates and codes in it are read as people do.
+
+        language:  a BCP 47 tag such as en-US.
+        voice:     "engine" or "engine:name", such as "espeak:en-us+f3"; None lets the engines decide.
+        Returns:   the audio, from the cache where the same was said before; asked at once by many, it is made once.
+        Raises:    UnspeakableText, UnknownVoice; SpeechUnavailable if every engine that could say it fails.
+        """
+        words = _speakable(text, language)
+        failed: list[str] = []
+        for engine, name in self._candidates(language, voice):
+            key = _id("said", engine.name, engine.version, name, self._speed, language, words)
+            try:
+                return await self._once(key, functools.partial(self._spoken, engine, name, words, language))
+            except SpeechUnavailable as error:
+                log.warning("speech_engine_unavailable", engine=engine.name, why=error.why)
+                failed.append(error.why)
+        raise SpeechUnavailable("; ".join(failed))
+
+    async def recorded(self, name: str, language: str) -> Audio:
+        """A recorded prompt as calls play it. Raises UnknownPrompt; BadPrompt if its file no longer plays."""
+        path, key = await asyncio.to_thread(self._identified, name, language)
+        return await self._once(key, lambda: asyncio.to_thread(self._recordings.read, path))
+
+    async def joined(self, parts: Sequence[Audio | float]) -> Audio:
+        """Several pieces as one, without a click between them.
+
+        parts:   audio, or seconds of silence (0..60).
+        Raises:  ValueError if a silence is out of range.
+        """
+        key = _id("joined", *(part.id if isinstance(part, Audio) else float(part) for part in parts))
+        pieces = [part.pcm if isinstance(part, Audio) else float(part) for part in parts]
+        return await self._once(key, lambda: asyncio.to_thread(joined, pieces))
+
+    async def stored(self, audio_id: str) -> Audio:
+        """Audio that was made before, by its id. Raises UnknownAudio once the cache has let it go."""
+        found = await self._cache.get(audio_id)
+        if found is None:
+            raise UnknownAudio
+        return found
+
+    async def put(self, name: str, language: str, data: bytes) -> PromptInfo:
+        """Check a recording and put it in place, whole or not at all. Raises BadPrompt, saying what is wrong."""
+        return await asyncio.to_thread(self._recordings.put, name, language, data)
+
+    async def listing(self) -> list[PromptInfo]:
+        """Every recorded prompt, by language and name; one that does not play has its `error`."""
+        return await asyncio.to_thread(self._recordings.listing)
+
+    def names(self, language: str) -> frozenset[str]:
+        """The recorded prompts of one language, for checking a dialplan. Reads the folder, no file."""
+        return self._recordings.names(language)
+
+    async def close(self) -> None:
+        """Give up what is being made, and end the workers."""
+        tasks = list(self._making.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for engine in self._engines:
+            await engine.close()
+
+    def _candidates(self, language: str, voice: str | None) -> list[tuple[Engine, str]]:
+        wanted, _, name = (voice or "").partition(":")
+        if wanted and wanted not in {engine.name for engine in self._engines}:
+            raise UnknownVoice(f"no speech engine is named {wanted!r}; a voice is written engine or engine:name")
+        found = [engine for engine in self._engines if engine.speaks(language) and wanted in {"", engine.name}]
+        if not found:
+            raise UnknownVoice(f"no speech engine {f'named {wanted!r} ' if wanted else ''}here speaks {language}")
+        return [(engine, name) for engine in found]
+
+    async def _spoken(self, engine: Engine, voice: str, words: str, language: str) -> bytes:
+        parts: list[bytes | float] = []
+        for sentence in sentences(words):
+            pcm = await self._sentence(engine, voice, sentence, language)
+            parts += [PAUSE_S, pcm] if parts and pcm else [pcm] if pcm else []
+        if not parts:
+            raise UnspeakableText("nothing in the text can be spoken in this language")
+        return await asyncio.to_thread(lambda: levelled(joined(parts)))
+
+    async def _sentence(self, engine: Engine, voice: str, sentence: str, language: str) -> bytes:
+        key = _id(engine.name, voice, language, sentence)
+        pcm = self._sentences.get(key)
+        if pcm is None:
+            pcm = await engine.render(sentence, language=language, voice=voice, speed=self._speed)
+            self._sentences.put(key, pcm)
+        return pcm
+
+    def _identified(self, name: str, language: str) -> tuple[Path, str]:
+        path = self._recordings.find(name, language)
+        stat = path.stat()
+        seen = (path, stat.st_mtime_ns, stat.st_size)
+        if seen not in self._files:
+            self._files[seen] = _id("recorded", hashlib.sha256(path.read_bytes()).hexdigest())
+        return path, self._files[seen]
+
+    async def _once(self, key: str, make: Callable[[], Awaitable[bytes]]) -> Audio:
+        """What is kept under `key`, or make it; all who ask meanwhile share one making, and none of them can end it."""
+        if found := self._cache.remembered(key):
+            return found
+        task = self._making.get(key)
+        if task is None:
+            task = self._making[key] = asyncio.create_task(self._made(key, make), name=f"make {key[:8]}")
+        return await asyncio.shield(task)
+
+    async def _made(self, key: str, make: Callable[[], Awaitable[bytes]]) -> Audio:
+        try:
+            return await self._cache.get(key) or await self._cache.put(key, await make())
+        finally:
+            del self._making[key]
+
+
+def _speakable(text: str, language: str) -> str:
+    if not LANGUAGE.fullmatch(language):
+        raise UnknownVoice(f"{language!r} is not a language tag such as en-US")
+    if len(text) > LONGEST_TEXT:
+        raise UnspeakableText(f"the text has {len(text)} characters; at most {LONGEST_TEXT} are spoken")
+    words = normalised(text, language)
+    if not any(character.isalnum() for character in words):
+        raise UnspeakableText("the text holds no word")
+    return words
+
+
+def _id(*parts: str | float) -> str:
+    return hashlib.sha256(json.dumps([MADE_AS, *parts]).encode()).hexdigest()
