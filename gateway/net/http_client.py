@@ -1,11 +1,16 @@
 """The HTTP client carriers are reached with: it can wait with the connection in hand, and knows if a byte left."""
 
+import contextlib
+import ipaddress
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.abc import ResolveResult
 
 _KEEPALIVE_S = 15  # shorter than any carrier's own, so that we close an idle connection before it does
 _MAX_ANSWER = 1 << 20
@@ -13,6 +18,10 @@ _MAX_ANSWER = 1 << 20
 
 class TakenBackError(Exception):
     """`ready` said no: nothing was written."""
+
+
+class PrivateAddressError(Exception):
+    """The host is, or resolves to, an address that only this network can reach."""
 
 
 @dataclass(slots=True)
@@ -33,17 +42,23 @@ class Answer:
 
 
 class HttpClient:
-    """A pool of connections to one or many hosts. Never retries, never follows a redirect."""
+    """A pool of connections to one or many hosts. Never retries, never follows a redirect.
 
-    def __init__(self, *, limit: int = 256) -> None:
+    limit:       connections at once.
+    public_only: refuse hosts that are, or resolve to, private addresses: for URLs that somebody else chose.
+    """
+
+    def __init__(self, *, limit: int = 256, public_only: bool = False) -> None:
         self._limit = limit
+        self._public_only = public_only
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         trace = aiohttp.TraceConfig()
         trace.on_connection_create_end.append(_connected)
         trace.on_connection_reuseconn.append(_connected)
-        connector = aiohttp.TCPConnector(limit=self._limit, keepalive_timeout=_KEEPALIVE_S)
+        resolver = _PublicResolver() if self._public_only else aiohttp.ThreadedResolver()
+        connector = aiohttp.TCPConnector(limit=self._limit, keepalive_timeout=_KEEPALIVE_S, resolver=resolver)
         self._session = aiohttp.ClientSession(
             connector=connector,
             trace_configs=[trace],
@@ -63,6 +78,8 @@ class HttpClient:
         """
         if self._session is None:
             raise RuntimeError("not open")
+        if self._public_only:
+            _refuse_private(urlsplit(url).hostname or "")  # a literal address is never resolved
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=timeout_s, sock_read=timeout_s)
         async with self._session.request(
             method, url, timeout=timeout, allow_redirects=False, trace_request_ctx=attempt, **options
@@ -76,3 +93,19 @@ async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, 
     if attempt.ready is not None and not await attempt.ready():
         raise TakenBackError
     attempt.written = True
+
+
+class _PublicResolver(aiohttp.ThreadedResolver):
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await super().resolve(host, port, family)
+        for each in found:
+            _refuse_private(each["host"])
+        return found
+
+
+def _refuse_private(host: str) -> None:
+    with contextlib.suppress(ValueError):
+        if not ipaddress.ip_address(host).is_global:
+            raise PrivateAddressError(host)

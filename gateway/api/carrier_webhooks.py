@@ -1,0 +1,127 @@
+"""What carriers call: `/carriers/{name}/inbound` and `/status`. The signature is looked at before anything else.
+
+A repeated webhook gets the same 200 and has no second effect. The 200 is given only after the commit.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+import structlog
+from aiohttp import web
+from twilio.request_validator import RequestValidator
+
+from gateway.carriers import reports
+from gateway.carriers.base import SmsCarrier
+from gateway.carriers.inbound import InboundTexts
+from gateway.clock import now_ms
+from gateway.errors import BadReport, BadSignature
+from gateway.store.database import Database, Tx
+from gateway.store.signals import Signals
+
+EMPTY_TWIML: Final = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
+_MAX_FIELDS: Final = 200
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """Checks Twilio's signature on a request, behind a proxy too.
+
+    auth_token: the account's primary token.
+    public_url: where the carrier reaches us; what it signed begins with it. Empty: what the request itself says.
+    proxies:    networks whose `X-Forwarded-*` headers are believed.
+    """
+
+    auth_token: str
+    public_url: str
+    proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+
+    async def form(self, request: web.Request) -> dict[str, str]:
+        """The form of a request that this carrier signed.
+
+        Raises: BadSignature, before anything of the body was used; BadReport for a body that is no form.
+        """
+        if request.content_type not in {"application/x-www-form-urlencoded", ""}:
+            raise BadReport("the body must be application/x-www-form-urlencoded")
+        fields = await request.post()
+        if len(fields) > _MAX_FIELDS:
+            raise BadReport("too many fields")
+        form = {name: value for name, value in fields.items() if isinstance(value, str)}
+        self.check(request, form)
+        return form
+
+    def check(self, request: web.Request, form: Mapping[str, str]) -> None:
+        """Raise BadSignature unless the carrier signed this URL with these fields."""
+        given = request.headers.get("X-Twilio-Signature", "")
+        validator = RequestValidator(self.auth_token)
+        urls = list(dict.fromkeys(self._urls(request)))
+        for url in urls[: 1 if self.public_url else None]:
+            if given and self.auth_token and validator.validate(url, form, given):
+                return
+        _log.warning("bad_signature", path=request.path, signed=bool(given), hint=_hint(validator, urls, form, given))
+        raise BadSignature("the X-Twilio-Signature is missing or does not fit this URL, these fields and our token")
+
+    def _urls(self, request: web.Request) -> list[str]:
+        """URLs the carrier may have signed: the public one first, then what proxies and the request say."""
+        path = request.raw_path
+        found = [self.public_url + path] if self.public_url else []
+        headers = request.headers
+        scheme, host = request.scheme, request.host
+        if self._from_proxy(request):
+            scheme = headers.get("X-Forwarded-Proto", scheme).split(",")[0].strip()
+            host = headers.get("X-Forwarded-Host", host).split(",")[0].strip()
+        return [*found, f"{scheme}://{host}{path}", f"https://{host}{path}", f"http://{host}{path}"]
+
+    def _from_proxy(self, request: web.Request) -> bool:
+        peer: tuple[str, int] | None = request.transport.get_extra_info("peername") if request.transport else None
+        return peer is not None and any(ip_address(peer[0]) in network for network in self.proxies)
+
+
+def _hint(validator: RequestValidator, urls: list[str], form: Mapping[str, str], given: str) -> str:
+    """For ops: which URL would have verified, so that a wrong `public_url` is found in a minute."""
+    for url in urls:
+        if given and validator.validate(url, form, given):
+            parts = urlsplit(url)
+            return f"would verify as {parts.scheme}://{parts.netloc}: set public_url to that"
+    return "no URL we know of verifies: is this the account's primary auth token?"
+
+
+@dataclass(frozen=True, slots=True)
+class SmsWebhooks:
+    """The SMS webhooks of one carrier account."""
+
+    carrier: SmsCarrier
+    mode: str
+    signed: Signed
+    inbound: InboundTexts
+    database: Database
+    signals: Signals
+
+    def routes(self) -> list[web.RouteDef]:
+        """Where they are served."""
+        base = f"/carriers/{self.carrier.name}"
+        return [web.post(f"{base}/inbound", self.take_inbound), web.post(f"{base}/status", self.take_status)]
+
+    async def take_inbound(self, request: web.Request) -> web.Response:
+        """A text came in. Answered with empty TwiML: our own answers leave through the gate, as messages."""
+        text = self.carrier.read_incoming(await self.signed.form(request))
+        await self.inbound.take(self.carrier.name, self.mode, text, now_ms())
+        return web.Response(text=EMPTY_TWIML, content_type="text/xml")
+
+    async def take_status(self, request: web.Request) -> web.Response:
+        """A delivery report came in."""
+        form = await self.signed.form(request)
+        report = self.carrier.read_report(form, request.query)
+        token = f"{report.carrier_id}:{form.get('MessageStatus') or form.get('SmsStatus', '')}"
+
+        async def once(tx: Tx) -> None:
+            now = now_ms()
+            if await tx.run("webhooks_insert", carrier=self.carrier.name, token=token, answer="", at_ms=now):
+                await reports.apply(tx, self.carrier.name, self.mode, report, now)
+
+        await self.database.write(once)
+        self.signals.wake("events")
+        return web.Response(status=204)

@@ -1,0 +1,96 @@
+"""Delivers events to the engine: signed, at least once, retried with growing waits, never in the way of anything."""
+
+import asyncio
+import hashlib
+import hmac
+from dataclasses import dataclass
+from functools import partial
+from random import SystemRandom
+from typing import Any, Final
+
+import aiohttp
+import orjson
+import structlog
+
+from gateway.clock import now_ms
+from gateway.net.http_client import Attempt, HttpClient, PrivateAddressError
+from gateway.settings import Callbacks
+from gateway.store.database import Database, Row, Tx
+from gateway.store.events import view
+from gateway.store.signals import Signals
+
+_BATCH: Final = 64
+_IDLE_S: Final = 1.0
+_dice = SystemRandom()
+_log = structlog.get_logger(__name__)
+
+
+def sign(secret: str, at_s: int, body: bytes) -> str:
+    """The `Gateway-Signature` of a callback: `t=<seconds>,v1=<hex HMAC-SHA256 of "<seconds>.<body>">`.
+
+    The receiver computes the same, compares in constant time, and refuses a `t` older than it likes.
+    """
+    digest = hmac.new(secret.encode(), f"{at_s}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={at_s},v1={digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackSender:
+    """Drains the events that an engine asked to be told of."""
+
+    database: Database
+    signals: Signals
+    http: HttpClient
+    settings: Callbacks
+    secret: str
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        while True:
+            rows = await self.database.read(lambda tx: tx.rows("events_due", now_ms=now_ms(), limit=_BATCH))
+            if not rows:
+                await self.signals.wait("events", _IDLE_S)
+                continue
+            results = await asyncio.gather(*(self._deliver(row) for row in rows))
+            await self.database.write(partial(self._note, done=tuple(zip(rows, results, strict=True))))
+
+    async def _deliver(self, row: Row) -> str:
+        """Post one event. Returns "" when the engine took it, else what went wrong."""
+        body = orjson.dumps(view(row))
+        headers = {
+            "Content-Type": "application/json",
+            "Gateway-Event": str(row["seq"]),
+            "Gateway-Signature": sign(self.secret, now_ms() // 1000, body),
+        }
+        try:
+            async with asyncio.timeout(self.settings.timeout_s):
+                answer = await self.http.request(
+                    "POST",
+                    row["callback_url"],
+                    Attempt(),
+                    timeout_s=self.settings.timeout_s,
+                    data=body,
+                    headers=headers,
+                )
+        except PrivateAddressError:
+            return "private_address"
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            return type(error).__name__
+        return "" if 200 <= answer.status < 300 else f"http_{answer.status}"
+
+    async def _note(self, tx: Tx, done: tuple[tuple[Row, str], ...]) -> None:
+        now = now_ms()
+        for row, error in done:
+            if not error:
+                await tx.run("events_delivered", seq=row["seq"], now_ms=now)
+                continue
+            due_ms = self._next_try(row, now)
+            _log.warning("callback_failed", seq=row["seq"], error=error, gives_up=due_ms is None)
+            await tx.run("events_postponed", seq=row["seq"], due_ms=due_ms, error=error)
+
+    def _next_try(self, row: Any, now: int) -> int | None:
+        tried = int(row["callback_attempts"]) + 1
+        if tried >= self.settings.attempts:
+            return None
+        wait_s = min(self.settings.first_retry_s * 2 ** (tried - 1), self.settings.max_retry_s)
+        return now + int(wait_s * 1000 * _dice.uniform(0.8, 1.2))
