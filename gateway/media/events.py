@@ -45,6 +45,7 @@ class Stats:
     sent: int = 0
     late: int = 0  # sent more than 30 ms after the one before
     skipped: int = 0  # frames that were never sent, since the clock had stood still
+    unsent: int = 0  # refused by the operating system; not among those sent
     received: int = 0  # valid, from the far end
     lost: int = 0  # missing in the far end's sequence numbers
     gaps: int = 0  # received more than 30 ms after the one before

@@ -168,9 +168,16 @@ class Session:
         """The counters so far."""
         sender, receiver = self._sender, self._receiver
         return Stats(
-            sender.sent, sender.late, sender.skipped, receiver.received, receiver.lost, receiver.gaps,
-            self.foreign, self.bad, self.ignored,
-        )  # fmt: skip
+            sent=sender.sent,
+            late=sender.late,
+            skipped=sender.skipped,
+            received=receiver.received,
+            lost=receiver.lost,
+            gaps=receiver.gaps,
+            foreign=self.foreign,
+            bad=self.bad,
+            ignored=self.ignored,
+        )
 
 
 def hear_tones(sessions: Iterable[Session], now: float) -> None:

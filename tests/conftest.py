@@ -1,0 +1,32 @@
+"""What tests of several rooms need."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+
+def _likeness(heard: bytes, played: bytes) -> tuple[float, float]:
+    """Where in `heard` the audio `played` is found, and how like it is there.
+
+    Both are 8 kHz PCM16. Returns the offset in seconds and the normalised correlation: 1.0 for the same audio whatever
+    its loudness, about 0 for another. Loss of a part lowers it by that part's share of the energy.
+    """
+    here = np.frombuffer(heard, np.int16).astype(np.float64)
+    wanted = np.frombuffer(played, np.int16).astype(np.float64)
+    if len(here) < len(wanted):
+        here = np.pad(here, (0, len(wanted) - len(here)))
+    size = 1 << (len(here) + len(wanted)).bit_length()
+    spectrum = np.fft.rfft(here, size) * np.conj(np.fft.rfft(wanted, size))
+    products = np.fft.irfft(spectrum, size)[: len(here) - len(wanted) + 1]
+    energy = np.concatenate(([0.0], np.cumsum(here**2)))
+    around = energy[len(wanted) :] - energy[: len(energy) - len(wanted)]
+    likeness = products / np.maximum(np.sqrt(around * np.sum(wanted**2)), 1.0)
+    best = int(likeness.argmax())
+    return best / 8000, float(likeness[best])
+
+
+@pytest.fixture
+def likeness() -> Callable[[bytes, bytes], tuple[float, float]]:
+    """Compare what was heard with what was played: offset in seconds, correlation 0..1."""
+    return _likeness
