@@ -23,7 +23,7 @@ WEEK_STARTS = {"sunday": 6, "monday": 0}
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of the database, such as "Pacific"
         raise ValueError(f"no time zone {name!r}") from None
     return name
 
@@ -131,6 +131,8 @@ class Profiles:
             return (Blocked(scope, profile.source, profile.effective_from),)
         own = _own(overrides or {})
         row = profile.model_copy(update=own)
+        if row.zones is None and any(getattr(row, name) is not None for _, name in WINDOWS):
+            raise BadLimits("zones: a cap needs the zones whose calendars it is kept in")
         source = profile.source if not own else f"{profile.source}; set for this scope: {', '.join(sorted(own))}"
         return (*_rates(scope, row, source), *_caps(scope, row, source), *_channels(scope, row, source))
 
@@ -165,7 +167,7 @@ def _caps(scope: str, row: Profile, source: str) -> tuple[Cap, ...]:
         )
         for window, name in WINDOWS
         if getattr(row, name) is not None
-        for zone in row.zones or ("UTC",)
+        for zone in row.zones or ()
     )
 
 

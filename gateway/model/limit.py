@@ -21,7 +21,7 @@ Reason: TypeAlias = Literal[
 ]
 
 PERIODS_US = {"s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000}
-_RATE = re.compile(r"(\d{1,7}(?:\.\d{1,4})?)/(s|min|h)")
+_RATE = re.compile(r"(\d{1,7}(?:\.\d{1,4})?)/(s|min|h)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,84 @@
+"""What a worker keeps beside its slots."""
+
+from gateway.limits.gate import guarded_us
+from gateway.limits.pacer import RedisClock, WriteClock
+from gateway.model.limit import Throughput
+from hypothesis import given
+from hypothesis import strategies as st
+
+THREE = Throughput("sender", 3, 1_000_000)
+
+
+def test_writes_on_time_wait_for_their_slot_only() -> None:
+    clock = WriteClock(THREE)
+    for k in range(20):
+        slot = k * 334_337
+        assert clock.due(slot) == slot
+        clock.wrote(slot)
+
+
+def test_the_write_one_rate_after_a_late_one_waits_a_period() -> None:
+    clock = WriteClock(THREE)
+    for at in (100_000, 334_337, 668_674):  # the first was 100 ms late
+        clock.wrote(at)
+
+    assert clock.due(1_003_010) == 1_101_000
+
+
+def test_lateness_is_made_up_again() -> None:
+    clock = WriteClock(THREE)
+    clock.wrote(100_000)
+    for k in range(1, 200):
+        clock.wrote(clock.due(k * guarded_us(THREE) // 3))
+    slot = 200 * guarded_us(THREE) // 3
+
+    assert clock.due(slot) == slot
+
+
+def test_the_segments_of_a_message_count_one_after_the_other() -> None:
+    clock = WriteClock(THREE)
+    clock.wrote(0, segments=2)  # leave at 0 and 333,333
+    clock.wrote(668_674)
+
+    assert clock.due(900_000) == 1_001_000
+    assert clock.due(900_000, segments=2) == 1_001_000
+    clock.wrote(1_001_000)
+    assert clock.due(1_200_000) == 1_334_333
+
+
+def test_a_call_counts_once() -> None:
+    clock = WriteClock(Throughput("trunk", 1, 1_000_000, unit="call"))
+    clock.wrote(0, segments=5)
+
+    assert clock.due(0, segments=5) == 1_001_000
+
+
+@given(
+    n=st.integers(1, 20),
+    writes=st.lists(st.tuples(st.integers(0, 400_000), st.integers(0, 300_000), st.integers(1, 6)), max_size=60),
+)
+def test_however_late_writes_are_segment_k_keeps_a_period_from_k_less_n(
+    n: int, writes: list[tuple[int, int, int]]
+) -> None:
+    """Slots may even come too early: the clock alone keeps the rate."""
+    limit = Throughput("sender", n, 1_000_000)
+    clock, slot, left = WriteClock(limit), 0, list[int]()
+    for gap, lateness, segments in writes:
+        slot += gap
+        at = max(clock.due(slot, segments), left[-1] if left else 0) + lateness
+        clock.wrote(at, segments)
+        left += [at + k * 1_000_000 // n for k in range(segments)]
+
+    assert all(later - earlier >= 1_000_000 - 1 for earlier, later in zip(left, left[n:], strict=False))
+
+
+def test_the_fastest_answer_sets_the_offset() -> None:
+    clock = RedisClock(keep=3)
+    for redis_us, received_us in ((1_000, 51_400), (2_000, 52_100), (3_000, 53_900)):
+        clock.observe(redis_us, received_us)
+
+    assert clock.local(10_000) == 60_100
+    assert clock.redis(60_100) == 10_000
+    clock.observe(4_000, 54_500)
+    clock.observe(5_000, 55_500)
+    assert clock.local(10_000) == 60_500
