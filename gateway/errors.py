@@ -89,6 +89,17 @@ class MissingVariable(GatewayError):
         self.name = name
 
 
+class BadVariable(GatewayError):
+    """A variable of a template has a value or a name that cannot be used. `field` is its path in the request."""
+
+    slug, status = "bad_variable", 422
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(why)
+        self.field = f"variables.{name}" if name else "variables"
+        self.why = why
+
+
 class BadKeywords(GatewayError):
     """The file of keywords cannot be used. `key` is where, as a dotted path."""
 

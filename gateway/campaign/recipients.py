@@ -1,0 +1,144 @@
+"""The people of a job, row by row: checked, made into recipients, and those that stand twice found.
+
+A row that cannot be used comes back as Invalid with its reason; the caller decides whether that refuses the job.
+`readers` turns files into rows.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.errors import BadVariable, InvalidNumber
+from gateway.phone import parse
+
+CHUNK: Final = 1000  # rows handed out at a time, so that an event loop can breathe between
+LONGEST_REFERENCE: Final = 255  # characters
+
+is_name: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*").fullmatch
+_FIELDS: Final = frozenset({"to", "variables", "reference"})
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One person of a job. `to` is E.164; `line` is the row or line of the input, from 1, a header line included."""
+
+    to: str
+    variables: Mapping[str, str]
+    reference: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """A row that cannot be used, and why. `field` is empty where the whole row is meant. No number in `reason`."""
+
+    line: int
+    field: str
+    slug: str
+    reason: str
+
+
+Row = Recipient | Invalid
+
+
+class Intake:
+    """Makes recipients of raw rows. One intake sees one list of people: it tells which numbers stand twice.
+
+    country: two letters; whose national form numbers without `+` are in.
+    It remembers each number it took, about 80 bytes apiece.
+    """
+
+    def __init__(self, *, country: str = "US") -> None:
+        self._country = country
+        self._seen: set[int] = set()
+
+    def take(self, line: int, item: object) -> Row:
+        """Check one row, an object `{to, variables?, reference?}` as engines write it.
+
+        `to` and `reference` may be whole numbers, as spreadsheets give them. Of two rows with one number the first is
+        taken; a row that is Invalid does not count as one.
+        """
+        if not isinstance(item, dict):
+            return Invalid(line, "", "not_an_object", "a recipient is an object with at least the field to")
+        if not item.keys() <= _FIELDS:
+            return Invalid(line, "", "unknown_field", "the fields of a recipient are to, variables and reference")
+        reference = as_text(item.get("reference"))
+        if reference is None or len(reference) > LONGEST_REFERENCE:
+            return Invalid(line, "reference", "bad_reference", f"a text of at most {LONGEST_REFERENCE} characters")
+        try:
+            number = parse(as_text(item.get("to")) or "", country=self._country)
+            variables = variables_of(item.get("variables"))
+        except InvalidNumber as error:
+            return Invalid(line, "to", error.slug, error.why)
+        except BadVariable as error:
+            return Invalid(line, error.field, error.slug, error.why)
+        if self._stands_twice(number):
+            return Invalid(line, "to", "duplicate", "this number stands in an earlier row")
+        return Recipient(number, variables, reference, line)
+
+    def take_all(self, items: Iterable[object]) -> Iterator[list[Row]]:
+        """Check a list of rows, in chunks of 1,000; `line` counts them from 1."""
+        return chunked(self.take(line, item) for line, item in enumerate(items, 1))
+
+    def _stands_twice(self, number: str) -> bool:
+        key = int(number)
+        before = len(self._seen)
+        self._seen.add(key)
+        return len(self._seen) == before
+
+
+def chunked(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Gather rows into lists of 1,000; the last is what is left."""
+    chunk: list[Row] = []
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def variables_of(raw: object) -> dict[str, str]:
+    """Make texts of the variables of one person.
+
+    raw:     an object of texts and numbers, or None. A null value is left out, as if it had not been given.
+    Returns: name to text; a whole number has no decimal point: 5.0 is "5".
+    Raises:  BadVariable for anything but texts and numbers, and for names no template can ask for.
+    """
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise BadVariable("", "variables are an object of names and values")
+    variables = {}
+    for name, value in raw.items():
+        if value is None:
+            continue
+        text = value if type(value) is str else as_text(value)
+        if text is None:
+            raise BadVariable(str(name), "a value is a text or a number")
+        if not isinstance(name, str) or not is_name(name):
+            raise BadVariable(str(name), "a name begins with a letter or _, and goes on with letters, digits and _")
+        variables[name] = text
+    return variables
+
+
+def as_text(value: object) -> str | None:
+    """Write a text or a number as text, None as the empty text; return None for anything else.
+
+    Numbers of spreadsheets are floats of 15 significant digits: 12125551234.0 is "12125551234", 12.5 is "12.5".
+    """
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case bool():
+            return None
+        case int():
+            return str(value)
+        case float() if math.isfinite(value):
+            return str(int(value)) if value.is_integer() and abs(value) < 1e15 else format(value, ".15g")
+    return None
