@@ -8,10 +8,9 @@ from gateway.model.job import Job
 from gateway.model.states import CALL_FINALS, CALL_MOVES, JOB_MOVES, MESSAGE_FINALS, MESSAGE_MOVES, WAITING, sources
 from gateway.store import events, lives
 from gateway.store.database import Database, Tx
-from gateway.store.lives import Things
 from gateway.store.recall import write_with_recall
 from gateway.store.records import to_record, to_row
-from gateway.store.signals import Signals
+from gateway.store.signals import Signals, Things
 
 _OPEN: dict[Things, frozenset[str]] = {
     "messages": frozenset(MESSAGE_MOVES) - MESSAGE_FINALS - {"sent", "unknown"},

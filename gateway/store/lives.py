@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
 from gateway.model.states import CALL_MOVES, MESSAGE_MOVES, sources
 from gateway.store.database import Row, Tx
-
-Things = Literal["messages", "calls"]
+from gateway.store.signals import Things
 
 _MOVES = {"messages": MESSAGE_MOVES, "calls": CALL_MOVES}
 _NOUN = {"messages": "message", "calls": "call"}
@@ -81,7 +80,7 @@ async def queued(tx: Tx, things: Things, sender: str, mode: str, limit: int) -> 
 
 
 async def hold_queued(
-    tx: Tx, things: Things, sender: str, mode: str, now_ms: int, reason: str, until_ms: int, limit: int
+    tx: Tx, things: Things, sender: str, mode: str, now_ms: int, reason: str, until_ms: int | None, limit: int
 ) -> int:
     """Hold what this sender has queued, for one reason, until one time; at most `limit`. Returns how many."""
     ids = [row["id"] for row in await tx.rows(f"{things}_ids_queued", sender=sender, mode=mode, limit=limit)]

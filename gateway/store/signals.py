@@ -11,6 +11,7 @@ from typing import Literal
 
 from gateway.model.message import Message
 
+Things = Literal["messages", "calls"]
 Topic = Literal["messages", "calls", "events"]
 Recall = Callable[[Callable[[Message], bool]], list[str]]
 
@@ -21,6 +22,7 @@ class Signals:
     def __init__(self) -> None:
         self._events: defaultdict[Topic, asyncio.Event] = defaultdict(asyncio.Event)
         self._recalls: list[Recall] = []
+        self.gates: dict[tuple[Things, str, str], tuple[str, int | None]] = {}
 
     def wake(self, topic: Topic) -> None:
         """Say that `topic` has work."""
@@ -43,3 +45,10 @@ class Signals:
         Returns: their ids, all in state `sending`. The caller moves them on in its own transaction.
         """
         return [message_id for recall in self._recalls for message_id in recall(matches)]
+
+    def note_gate(self, things: Things, sender: str, mode: str, reason: str, opens_ms: int | None) -> None:
+        """Note what keeps a sender's queue waiting just now, for `why`; an empty reason: nothing does."""
+        if reason:
+            self.gates[things, sender, mode] = (reason, opens_ms)
+        else:
+            self.gates.pop((things, sender, mode), None)

@@ -11,7 +11,7 @@ from gateway.errors import StoreUnavailable
 from gateway.settings import Settings
 from gateway.store import jobs, lives
 from gateway.store.database import Database, Tx
-from gateway.store.signals import Signals
+from gateway.store.signals import Signals, Things
 
 _EVERY_S: Final = 0.5
 _CHUNK: Final = 2_000  # rows a transaction, so that nobody waits long for the writer
@@ -39,7 +39,7 @@ class Housekeeper:
 
     async def sweep(self, now: int) -> None:
         """Do all that is due at `now`."""
-        things: lives.Things
+        things: Things
         for things in ("messages", "calls"):
             await self._release(things, now)
             await self._expire(things, now)
@@ -50,11 +50,11 @@ class Housekeeper:
             self.signals.wake("events")
         await self.database.write(lambda tx: self._forget(tx, now))
 
-    async def _release(self, things: lives.Things, now: int) -> None:
+    async def _release(self, things: Things, now: int) -> None:
         if await self.database.write(lambda tx: lives.release_due(tx, things, now, _CHUNK)):
             self.signals.wake(things)
 
-    async def _expire(self, things: lives.Things, now: int) -> None:
+    async def _expire(self, things: Things, now: int) -> None:
         while await self.database.write(lambda tx: lives.expire_due(tx, things, now, _CHUNK)) == _CHUNK:
             pass
 

@@ -38,8 +38,10 @@ SELECT * FROM {things} WHERE status = 'queued' AND sender = :sender AND mode = :
 ORDER BY priority DESC, id LIMIT :limit;
 
 -- name: {things}_senders
--- Senders with anything queued.
-SELECT DISTINCT sender, mode FROM {things} WHERE status = 'queued';
+-- Senders with anything queued. One look a sender and mode: DISTINCT would read every queued row.
+SELECT senders.number AS sender, modes.mode AS mode
+FROM senders CROSS JOIN (SELECT 'live' AS mode UNION ALL SELECT 'test' AS mode) AS modes
+WHERE EXISTS (SELECT 1 FROM {things} WHERE status = 'queued' AND sender = senders.number AND mode = modes.mode);
 
 -- name: {things}_ids_queued
 SELECT id FROM {things} WHERE status = 'queued' AND sender = :sender AND mode = :mode LIMIT :limit;

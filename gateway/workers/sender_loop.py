@@ -1,0 +1,254 @@
+"""One sender's loop: read, decide, take limits, commit `sending`, write each text at its slot.
+
+Order of things, for the promises: what is read is in the plan before opt-outs are looked at (P5); limits are debited
+before the commit, the commit is on disk before the first byte (P1, P3); a write waits for its slot and for one period
+after the actual time of segment k-N (P4).
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from random import SystemRandom
+from typing import Final
+
+import structlog
+
+from gateway.carriers.base import Ready, SmsCarrier
+from gateway.clock import monotonic, now_ms
+from gateway.errors import RedisAway
+from gateway.limits.pacer import WriteClock
+from gateway.model.limit import Granted, Limit, Refused, Slot, Throughput
+from gateway.model.message import Message
+from gateway.model.outcome import NotSent, Outcome, Throttled, Unknown
+from gateway.model.sender import Sender
+from gateway.settings import Sms
+from gateway.sms.pipeline import Facts, Hold, Reject, Send, decide
+from gateway.store import lives, opt_outs, tenants, usage
+from gateway.store.database import Database, Tx
+from gateway.store.records import to_record
+from gateway.store.signals import Signals
+from gateway.workers.counters import Counters
+from gateway.workers.plan import Plan
+from gateway.workers.settlement import Result, Settlement
+
+_HOLD_CHUNK: Final = 5_000  # rows a transaction
+_FEWEST_ROWS: Final = 16
+_MOST_ROWS: Final = 1_000
+_NO_CARRIER_MS: Final = 60_000
+_FIRST_BACKOFF_S: Final = 0.1  # Twilio on 20429: 100 ms x 2^n, ten per cent either way, 30 s at most
+_LONGEST_BACKOFF_S: Final = 30.0
+_AWAY_S: Final = 0.5
+_CAPS: Final = {"cap_day", "cap_week", "cap_month"}
+_dice = SystemRandom()
+_log = structlog.get_logger(__name__)
+
+
+def _now_us() -> int:
+    return int(monotonic() * 1_000_000)
+
+
+@dataclass(slots=True)
+class SenderLoop:
+    """Runs while its sender has texts queued, then ends; the next look starts another."""
+
+    number: str
+    mode: str
+    database: Database
+    signals: Signals
+    counters: Counters
+    carriers: Mapping[str, SmsCarrier]
+    plan: Plan
+    settlement: Settlement
+    offers: set[asyncio.Task[None]]
+    settings: Sms
+    timeout_s: float
+    failures: int = field(default=0, init=False)
+    not_before: float = field(default=0.0, init=False)
+    reach: int = field(default=_FEWEST_ROWS, init=False)  # rows read at a time: twice what the limits let through
+
+    async def run(self) -> None:
+        """Send until nothing is queued."""
+        while True:
+            await self._wait_for_carrier()
+            messages = await self._read()
+            if not messages:
+                self._note("")
+                return
+            try:
+                await self._step(messages)
+            finally:
+                self.plan.drop_uncommitted(messages)
+
+    # --- one step
+
+    async def _step(self, messages: list[Message]) -> None:
+        sender, opted_out = await self.database.read(lambda tx: self._facts(tx, messages))
+        sends = await self._sort_out(messages, sender, opted_out)
+        if sender is None or not sends:
+            return
+        carrier = self.carriers.get("practice" if self.mode == "test" else sender.carrier)
+        if carrier is None:
+            await self._hold_all("carrier_not_configured", now_ms() + _NO_CARRIER_MS)
+            return
+        limits = self.counters.of_sender(sender, self.mode)
+        ahead_us = self.settings.commit_ahead_ms * 1000
+        try:
+            answer = await self.counters.take(limits, [each.segments for each in sends], ahead_us=ahead_us)
+        except RedisAway:
+            self._note("redis_away")
+            await asyncio.sleep(_AWAY_S)
+            return
+        if isinstance(answer, Refused):
+            await self._refused(answer)
+            return
+        self.plan.redis_clock.observe(answer.now_us, _now_us())
+        self.reach = min(max(_FEWEST_ROWS, 2 * len(answer.slots)), _MOST_ROWS)
+        await self._commit_and_dispatch(sends, answer, limits, carrier)
+        self._note("rate" if answer.then is not None and answer.then.reason == "rate" else "")
+        lead_us = ahead_us // 2
+        await self._sleep_until(self.plan.redis_clock.local(answer.slots[-1].at_us) - lead_us)
+
+    async def _read(self) -> list[Message]:
+        rows = await self.database.read(lambda tx: lives.queued(tx, "messages", self.number, self.mode, self.reach))
+        messages = [to_record(Message, row) for row in rows]
+        self.plan.enter(messages)
+        return messages
+
+    async def _facts(self, tx: Tx, messages: Sequence[Message]) -> tuple[Sender | None, set[str]]:
+        sender = await tenants.sender(tx, self.number)
+        people = sorted({message.recipient for message in messages})
+        return sender, await opt_outs.among(tx, messages[0].tenant_id, self.number, people)
+
+    async def _sort_out(self, messages: Sequence[Message], sender: Sender | None, opted_out: set[str]) -> list[Message]:
+        """Act on every decision but Send; returns what may be sent."""
+        sends: list[Message] = []
+        others: defaultdict[Hold | Reject, list[str]] = defaultdict(list)
+        for message in messages:
+            facts = Facts(sender, message.recipient in opted_out)
+            match decide(message, facts, now_ms()):
+                case Send():
+                    sends.append(message)
+                case decision:
+                    others[decision].append(message.id)
+        if others:
+            await self.database.write(lambda tx: self._act(tx, others))
+            self.signals.wake("events")
+        return sends
+
+    async def _act(self, tx: Tx, others: Mapping[Hold | Reject, list[str]]) -> None:
+        for decision, ids in others.items():
+            match decision:
+                case Hold(reason, until_ms):
+                    await lives.move(tx, "messages", ids, "held", now_ms(), reason=reason, until_ms=until_ms)
+                case Reject(status, reason):
+                    await lives.move(tx, "messages", ids, status, now_ms(), reason=reason)
+
+    async def _refused(self, refused: Refused) -> None:
+        opens_us = refused.opens_at_us
+        self._note(refused.reason, opens_us // 1000 if opens_us else None)
+        if refused.reason in _CAPS and opens_us is not None:
+            await self._hold_all(refused.reason, -(-opens_us // 1000))
+        elif refused.reason == "blocked":
+            await self._hold_all("sender_blocked", None)
+        elif refused.reason == "rate" and opens_us is not None:
+            wait_s = opens_us / 1e6 - now_ms() / 1e3
+            await asyncio.sleep(min(max(wait_s - self.settings.commit_ahead_ms / 2000, 0.001), 1.0))
+        else:
+            _log.warning("gate_refuses", reason=refused.reason)
+            await asyncio.sleep(_AWAY_S)
+
+    async def _hold_all(self, reason: str, until_ms: int | None) -> None:
+        async def hold(tx: Tx) -> int:
+            return await lives.hold_queued(
+                tx, "messages", self.number, self.mode, now_ms(), reason, until_ms, _HOLD_CHUNK
+            )
+
+        while await self.database.write(hold) == _HOLD_CHUNK:
+            pass
+        self.signals.wake("events")
+
+    async def _commit_and_dispatch(
+        self, sends: Sequence[Message], granted: Granted, limits: Sequence[Limit], carrier: SmsCarrier
+    ) -> None:
+        pairs = list(zip(sends, granted.slots, strict=False))
+
+        async def commit(tx: Tx) -> set[str]:
+            if await usage.epoch(tx) != granted.epoch:
+                return set()  # the counters were rebuilt meanwhile, without these
+            await usage.add(tx, (debit for slot in granted.slots for debit in slot.debits), granted.seq)
+            ids = [message.id for message, _ in pairs]
+            return set(await lives.move(tx, "messages", ids, "sending", now_ms()))
+
+        sending = await self.database.write(commit)
+        clocks = [self.plan.clock(limit) for limit in limits if isinstance(limit, Throughput)]
+        for message, slot in pairs:
+            if message.id in sending and message.id in self.plan.unwritten:
+                self.plan.committed.add(message.id)
+                task = asyncio.create_task(self._offer(message, slot, granted, clocks, carrier))
+                self.offers.add(task)
+                task.add_done_callback(self.offers.discard)
+
+    # --- one offer
+
+    async def _offer(
+        self, message: Message, slot: Slot, granted: Granted, clocks: Sequence[WriteClock], carrier: SmsCarrier
+    ) -> None:
+        written_ms: int | None = None
+
+        async def ready() -> bool:
+            nonlocal written_ms
+            slot_us = self.plan.redis_clock.local(slot.at_us)
+            while True:
+                due_us = max([slot_us, *(clock.due(slot_us, message.segments) for clock in clocks)])
+                if due_us <= _now_us():
+                    break
+                await self._sleep_until(due_us)
+            if self.plan.take_out(message.id) is None:
+                return False
+            for clock in clocks:
+                clock.wrote(_now_us(), message.segments)
+            written_ms = now_ms()
+            return True
+
+        outcome = await self._send(carrier, message, ready)
+        recalled = self.plan.take_out(message.id) is None and written_ms is None
+        self._learn(outcome)
+        if not recalled:  # who recalled it has settled it
+            result = Result(message, carrier.name, outcome, written_ms, slot.debits, granted.epoch, granted.seq)
+            self.settlement.put(result)
+
+    async def _send(self, carrier: SmsCarrier, message: Message, ready: Ready) -> Outcome:
+        validity_s = self.settings.validity_s
+        if message.expires_ms is not None:
+            validity_s = min(validity_s, max(1, (message.expires_ms - now_ms()) // 1000))
+        try:
+            return await carrier.send(message, ready, timeout_s=self.timeout_s, validity_s=validity_s)
+        except Exception as error:  # noqa: BLE001 - a carrier's bug must not become a second text
+            _log.error("carrier_raised", carrier=carrier.name, error=repr(error))
+            return Unknown("carrier_error")
+
+    def _learn(self, outcome: Outcome) -> None:
+        if not isinstance(outcome, Throttled | NotSent) or outcome == NotSent("taken_back"):
+            self.failures = 0
+            return
+        wait_s = min(_FIRST_BACKOFF_S * 2**self.failures, _LONGEST_BACKOFF_S) * _dice.uniform(0.9, 1.1)
+        if isinstance(outcome, Throttled) and outcome.retry_after_s is not None:
+            wait_s = max(wait_s, outcome.retry_after_s)
+        self.failures += 1
+        self.not_before = max(self.not_before, monotonic() + wait_s)
+        reason = "carrier_throttled" if isinstance(outcome, Throttled) else "carrier_unreachable"
+        self._note(reason, now_ms() + int(wait_s * 1000))
+
+    # --- small things
+
+    async def _wait_for_carrier(self) -> None:
+        await self._sleep_until(int(self.not_before * 1_000_000))
+
+    async def _sleep_until(self, at_us: int) -> None:
+        wait_us = at_us - _now_us()
+        if wait_us > 0:
+            await asyncio.sleep(wait_us / 1_000_000)
+
+    def _note(self, reason: str, opens_ms: int | None = None) -> None:
+        self.signals.note_gate("messages", self.number, self.mode, reason, opens_ms)
