@@ -21,6 +21,7 @@ from gateway.speech.wording import MONTHS, WORDINGS
 Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
 
 MONTH_FIRST: Final = frozenset({"en-US", "en-CA", "en", "es-US"})  # 11/21/2026; elsewhere 21/11/2026
+OVERLONG: Final = re.compile(r"(\S{60})(?=\S)")  # no word is that long; some rules take quadratic time on one that is
 UNITS: Final = {
     "mg": "milligrams",
     "ml": "milliliters",
@@ -43,6 +44,7 @@ def normalised(text: str, language: str) -> str:
     text = " ".join(unicodedata.normalize("NFKC", text).split())
     if language.split("-", maxsplit=1)[0] not in WORDINGS:
         return text
+    text = OVERLONG.sub(r"\1 ", text)
     for pattern, say in _rules(language):
         text = pattern.sub(say, text)
     text = re.sub(r"\s+", " ", text)

@@ -1,10 +1,11 @@
 """What is written is spoken as people say it; every row is a text that went out in some notice."""
 
+import time
+
 import pytest
+from gateway.speech.spoken import normalised
 from hypothesis import given
 from hypothesis import strategies as st
-
-from gateway.speech.spoken import normalised
 
 PHONE = "one, eight zero zero, five five five, zero one nine nine"
 ENGLISH = {
@@ -131,6 +132,15 @@ def test_other_languages_are_left_to_their_engine() -> None:
 @given(NOTICES, LANGUAGES)
 def test_no_figure_is_left_whatever_is_written(text: str, language: str) -> None:
     assert not any(character.isdecimal() for character in normalised(text, language))
+
+
+@pytest.mark.parametrize("unit", ["1", "1-", "a-", "a.", "1.1", "a1", "$1 "])
+def test_a_text_made_to_be_slow_is_not(unit: str) -> None:
+    """Read in line with its length: half a second of the event loop, were it quadratic."""
+    before = time.thread_time()
+    normalised(unit * (3000 // len(unit)), "en-US")
+
+    assert time.thread_time() - before < 0.2
 
 
 @given(NOTICES, LANGUAGES)
