@@ -1,0 +1,109 @@
+"""One call's RTP socket on loopback: sends a frame every 20 ms, records and judges what it hears."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Any, Self
+
+from gateway.errors import BadRtp
+from gateway.media import g711, rtp, tones
+from gateway.media.events import Digit, Stats
+from gateway.media.session import Session
+from gateway.practice.ear import Ear
+from gateway.sip.sdp import Media
+
+KEPT_S = 60.0  # of audio heard in a call
+BEEP_S = 0.4
+
+
+class RtpLeg(asyncio.DatagramProtocol):
+    """The media side of a SIP call. `on_prompt` is called each time a prompt has ended."""
+
+    def __init__(self, pause_s: float, on_prompt: Callable[[], None]) -> None:
+        """Not open yet: use `open`."""
+        self._on_prompt = on_prompt
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.DatagramTransport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.ear = Ear(pause_s)
+        self.keys_heard = ""
+        dice = {"ssrc": secrets.randbits(32), "sequence": secrets.randbits(16), "timestamp": secrets.randbits(32)}
+        self.session = Session(**dice)
+        self.session.listen(KEPT_S)
+
+    @classmethod
+    async def open(cls, host: str, pause_s: float, on_prompt: Callable[[], None]) -> Self:
+        """Bind a free UDP port of `host`."""
+        loop = asyncio.get_running_loop()
+        _, leg = await loop.create_datagram_endpoint(lambda: cls(pause_s, on_prompt), local_addr=(host, 0))
+        return leg
+
+    def connection_made(self, transport: Any) -> None:
+        """Keep the socket."""
+        self._transport = transport
+
+    @property
+    def port(self) -> int:
+        """Where RTP is heard."""
+        return int(self._transport.get_extra_info("sockname")[1]) if self._transport else 0
+
+    def connect(self, media: Media) -> None:
+        """Talk to the far side from now on; again when it moves."""
+        now = self._loop.time()
+        self.session.connect(
+            media.address,
+            media.port,
+            payload_type=g711.PCMA if media.codec.name == "PCMA" else g711.PCMU,
+            event_payload_type=media.event_payload_type,
+            now=now,
+        )
+        if self._timer is None:
+            self._tick()
+
+    def speak(self, seconds: float) -> None:
+        """Play a greeting of that length, made of bursts like words, then a beep of 1000 Hz."""
+        word = tones.tone((220.0, 480.0), 0.35) + tones.silence(0.12)
+        greeting = (word * round(seconds / 0.47 + 1))[: 2 * round(seconds * g711.RATE_HZ)]
+        self.session.play(1, g711.encode(greeting + tones.silence(0.3) + tones.beep(BEEP_S), self.session.payload_type))
+
+    def press(self, keys: str) -> None:
+        """Press keys by RFC 4733, or as tones where telephone events were not agreed."""
+        self.session.send_digits(keys)
+
+    def stats(self) -> Stats:
+        """Return the counters of the stream."""
+        return self.session.stats()
+
+    def close(self) -> None:
+        """Stop sending and give the port back."""
+        if self._timer:
+            self._timer.cancel()
+        if self._transport:
+            self._transport.close()
+        self._transport = None
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        """Take one packet; those that overtake the ACK are too early to be judged."""
+        if self.session.remote is None:
+            return
+        now = self._loop.time()
+        self.session.receive(data, (addr[0], addr[1]), now)
+        try:
+            packet = rtp.parse(data)
+        except BadRtp:
+            return  # counted by the session
+        if packet.payload_type in g711.SILENCE and (addr[0], addr[1]) == self.session.remote:
+            self.ear.hear(packet.payload, packet.payload_type, now)
+
+    def _tick(self) -> None:
+        """Send what is due, notice the end of a prompt, and come back for the next frame."""
+        now = self._loop.time()
+        for packet in self.session.to_send(now):
+            if self._transport and self.session.remote:
+                self._transport.sendto(packet, self.session.remote)
+        self.session.tick(now)
+        self.keys_heard += "".join(event.digit for event in self.session.events() if isinstance(event, Digit))
+        if self.ear.prompt_ended(now):
+            self._on_prompt()
+        due = self.session.next_deadline()
+        self._timer = self._loop.call_at(due if due is not None else now + g711.FRAME_S, self._tick)

@@ -1,0 +1,28 @@
+import pytest
+from gateway.practice.segments import count
+
+
+@pytest.mark.parametrize(
+    ("body", "segments"),
+    [
+        ("", 1),
+        ("a" * 160, 1),
+        ("a" * 161, 2),
+        ("a" * 306, 2),
+        ("a" * 307, 3),
+        ("€" * 80, 1),
+        ("€" * 81, 2),
+        ("a" * 152 + "€" + "a" * 152, 3),  # the escape pair moves to the second part
+        ("ç" * 70, 1),
+        ("ç" * 71, 2),
+        ("ç" * 134, 2),
+        ("ç" * 135, 3),
+        ("👍" * 35, 1),
+        ("👍" * 36, 2),
+        ("ç" * 66 + "👍" + "ç" * 66, 3),  # the surrogate pair moves to the second part
+        ("🇺🇸" * 17, 1),
+        ("👨‍👩‍👧" * 9, 2),
+    ],
+)
+def test_segments_as_the_network_counts_them(body: str, segments: int) -> None:
+    assert count(body) == segments
