@@ -49,7 +49,7 @@ from gateway.voice.state import (
     WaitUntil,
 )
 
-MAX_VISITS: Final = 1000  # nodes entered in one call; a plan that passes this goes in circles, and the call ends
+MAX_VISITS: Final = 300  # nodes entered in one call; a plan that passes this goes in circles, and the call ends
 MAX_VALUE: Final = 1000  # characters of one variable: over a minute of speech
 
 Moved = tuple[State, tuple[Command, ...]]
@@ -148,7 +148,7 @@ def _answer(state: State, asked: str, question: AskNode, now: float) -> Moved:
     """Leave the question with what was pressed, or ask it again."""
     typed = state.digits
     target = digits.answer(question, typed)
-    if target is None and state.attempt < question.attempts:
+    if target is None and state.attempt < question.attempts and len(state.path) < MAX_VISITS:
         return _ask(replace(_visit(state, asked, now), attempt=state.attempt + 1), question)
     if target is not None and isinstance(question, CollectNode):
         state = replace(state, collected={**state.collected, question.into: typed})

@@ -5,18 +5,27 @@ tag can make an object. Aliases are refused, since a few lines of them can stand
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from ruamel.yaml.events import (
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
 
 from gateway.errors import PlanProblem
 
-MAX_BYTES: Final = 256 * 1024
+MAX_BYTES: Final = 128 * 1024
 MAX_DEPTH: Final = 20
+_NULLS: Final = ("", "~", "null", "Null", "NULL")  # YAML 1.2.2, section 10.3.2
 _DURATION: Final = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m)")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
@@ -62,61 +71,88 @@ class Problems:
 
 
 def read(source: str, problems: Problems) -> Value | None:
-    """The tree of `source`, or None when there is none; what is wrong goes to `problems`."""
+    """The tree of `source`, or None when there is none; what is wrong goes to `problems`.
+
+    It takes up to a second or two for the largest file: keep it off an event loop.
+    """
     if len(source.encode(errors="replace")) > MAX_BYTES:
         problems.add(1, f"larger than {MAX_BYTES // 1024} KiB")
         return None
     try:
-        root = YAML(typ="rt").compose(source)
+        return _Tree(YAML(typ="rt").parse(source), problems).document()
+    except _Unreadable as error:
+        problems.add(error.line, error.text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problems.add(mark.line + 1 if mark else 1, f"not YAML: {error.problem or error.context}")
-        return None
     except (YAMLError, ValueError) as error:
         problems.add(1, f"not YAML: {str(error).splitlines()[0]}")
-        return None
-    except RecursionError:
-        problems.add(1, "nested too deeply")
-        return None
-    if root is None:
-        problems.add(1, "the file is empty")
-        return None
-    return _convert(root, problems, seen=set(), depth=0)
+    return None
 
 
-def _convert(node: object, problems: Problems, *, seen: set[int], depth: int) -> Value | None:
-    line = node.start_mark.line + 1  # type: ignore[attr-defined]
-    if id(node) in seen:
-        problems.add(line, "aliases (&name, *name) are not supported: write it out")
-        return None
-    if depth > MAX_DEPTH:
-        problems.add(line, "nested too deeply")
-        return None
-    seen.add(id(node))
-    match node:
-        case ScalarNode():
-            return Scalar(node.value, node.tag == "tag:yaml.org,2002:null", line)
-        case SequenceNode():
-            inner = (_convert(item, problems, seen=seen, depth=depth + 1) for item in node.value)
-            return Items(tuple(item for item in inner if item is not None), line)
-        case MappingNode():
-            return _convert_mapping(node, problems, seen=seen, depth=depth)
-    raise AssertionError(type(node))
+class _Unreadable(Exception):
+    """Nothing behind this line is worth looking at."""
+
+    def __init__(self, line: int, text: str) -> None:
+        super().__init__(text)
+        self.line, self.text = line, text
 
 
-def _convert_mapping(node: MappingNode, problems: Problems, *, seen: set[int], depth: int) -> Block:
-    items: dict[str, Value] = {}
-    for key_node, value_node in node.value:
-        line = key_node.start_mark.line + 1
-        if not isinstance(key_node, ScalarNode):
-            problems.add(line, "a key must be a word")
-            continue
-        value = _convert(value_node, problems, seen=seen, depth=depth + 1)
-        if key_node.value in items:
-            problems.add(line, f"the key {key_node.value!r} stands here twice")
-        elif value is not None:
-            items[key_node.value] = value
-    return Block(items, node.start_mark.line + 1)
+class _Tree:
+    """Builds the tree from the parser's events, so that depth is known before anything recurses."""
+
+    def __init__(self, events: Iterator[Event], problems: Problems) -> None:
+        self._events, self._problems = events, problems
+
+    def document(self) -> Value | None:
+        """The only document of the stream."""
+        opening = [next(self._events), next(self._events)]
+        if isinstance(opening[1], StreamEndEvent):
+            raise _Unreadable(1, "the file is empty")
+        tree = self._value(next(self._events), depth=0)
+        next(self._events)  # the end of the document
+        more = next(self._events)
+        if not isinstance(more, StreamEndEvent):
+            raise _Unreadable(_line(more), "a second document: one file holds one")
+        return tree
+
+    def _value(self, event: Event, *, depth: int) -> Value:
+        if depth > MAX_DEPTH:
+            raise _Unreadable(_line(event), "nested too deeply")
+        match event:
+            case ScalarEvent():
+                is_plain = event.style is None
+                return Scalar(event.value, is_plain and event.value in _NULLS, _line(event))
+            case SequenceStartEvent():
+                items = (self._value(inner, depth=depth + 1) for inner in self._until(SequenceEndEvent))
+                return Items(tuple(items), _line(event))
+            case MappingStartEvent():
+                return self._block(event, depth=depth)
+        raise _Unreadable(_line(event), "aliases (&name, *name) are not supported: write it out")
+
+    def _until(self, end: type[Event]) -> Iterator[Event]:
+        for event in self._events:
+            if isinstance(event, end):
+                return
+            yield event
+
+    def _block(self, start: Event, *, depth: int) -> Block:
+        items: dict[str, Value] = {}
+        for event in self._until(MappingEndEvent):
+            line = _line(event)
+            key = self._value(event, depth=depth + 1)
+            value = self._value(next(self._events), depth=depth + 1)
+            if not isinstance(key, Scalar):
+                self._problems.add(line, "a key must be a word")
+            elif key.text in items:
+                self._problems.add(line, f"the key {key.text!r} stands here twice")
+            else:
+                items[key.text] = replace(value, line=line)  # the key is what people look for
+        return Block(items, _line(start))
+
+
+def _line(event: Event) -> int:
+    return int(event.start_mark.line) + 1
 
 
 class Fields:

@@ -1,0 +1,289 @@
+"""The same engine, driven by Twilio's voice webhooks: form fields in, TwiML out.
+
+Twilio asks what to do next and goes away; the call lives in a `TwilioCall` between two webhooks. One webhook is two
+steps, so that audio can be rendered in between without this room waiting for anything:
+
+    turn = receive(call, step, form, now=…)       # the engine has moved; turn.commands may hold an OptOut
+    …render every part of turn.parts…
+    call, xml = reply(turn, clip=…, action=…, now=…)   # keep `call`, answer `xml`
+
+Each answer carries the number of the next step in its URL. A webhook of an older step is a repeat: it gets the same
+answer and moves nothing. Times are epoch seconds, since a call may move between processes.
+
+Spoken nodes that follow each other are handed over in one answer, and a question's prompt with them, nested in its
+<Gather>, so that a key interrupts any of it as it does on our own trunks. What was heard of them is worked out from
+the clips' lengths when the next webhook, or the end of the call, comes.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Literal
+
+from twilio.twiml.voice_response import Gather, VoiceResponse
+
+from gateway.voice import engine
+from gateway.voice.dialplan import (
+    HANGUP,
+    KEYS,
+    AskNode,
+    CollectNode,
+    MenuNode,
+    Pause,
+    Plan,
+    Play,
+    Say,
+    SpeakNode,
+    listening,
+)
+from gateway.voice.state import (
+    Answered,
+    AnsweredBy,
+    Command,
+    Elapsed,
+    Event,
+    HungUp,
+    OptOut,
+    Pressed,
+    PromptEnded,
+    Speak,
+    State,
+    from_dict,
+    to_dict,
+)
+
+Closing = Literal["gather", "redirect", "hangup"]
+
+_ANSWERED_BY: Final[Mapping[str, AnsweredBy]] = {
+    "human": "human",
+    "machine_start": "machine",
+    "machine_end_beep": "machine",
+    "machine_end_silence": "machine",
+    "machine_end_other": "machine",
+    "fax": "machine",
+}
+"""Twilio's AnsweredBy. Anything else, and none at all, is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Rendered audio that Twilio can fetch: a signed URL, and how long it lasts in seconds."""
+
+    url: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A prompt Twilio was given, and when it will have been heard to its end (epoch seconds)."""
+
+    token: int
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TwilioCall:
+    """One call between two webhooks.
+
+    step:    the number the next webhook must carry.
+    handed:  prompts of the last answer.
+    closing: how the last answer ended.
+    answer:  the last answer itself, for a webhook that is repeated.
+    """
+
+    state: State
+    step: int = 0
+    handed: tuple[Handed, ...] = ()
+    closing: Closing = "redirect"
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one webhook led to, before it is answered."""
+
+    call: TwilioCall
+    commands: tuple[Command, ...] = ()  # the OptOuts among them are the caller's to record
+    prompts: tuple[Speak, ...] = ()  # to be handed over, in order
+    closing: Closing = "hangup"
+    question: AskNode | None = None  # the one a gather is for
+    is_repeat: bool = False
+
+    @property
+    def parts(self) -> tuple[Say | Play, ...]:
+        """Everything that must be rendered before `reply`."""
+        every = (part for prompt in self.prompts for part in prompt.parts)
+        return tuple(dict.fromkeys(part for part in every if not isinstance(part, Pause)))
+
+    @property
+    def opt_outs(self) -> tuple[OptOut, ...]:
+        """Opt-outs to record before the answer is given."""
+        return tuple(command for command in self.commands if isinstance(command, OptOut))
+
+
+def begin(plan: Plan, variables: Mapping[str, str]) -> TwilioCall:
+    """A call that is about to be made, or that came in. Its first webhook carries step 0. Raises BadVariables."""
+    return TwilioCall(engine.start(plan, variables))
+
+
+def receive(call: TwilioCall, step: int, form: Mapping[str, str], *, now: float) -> Turn:
+    """Move a call by one webhook.
+
+    step:    the number in the URL Twilio called.
+    form:    its fields; the signature is checked, the call is the right one.
+    Returns: what to record and render; then call `reply`.
+    """
+    if step != call.step:
+        return Turn(call, is_repeat=True)
+    if call.state.answered_by is None:
+        by = _ANSWERED_BY.get(form.get("AnsweredBy", ""), "unknown")
+        state, commands = engine.step(call.state, Answered(by), now)
+    else:
+        state, commands = _catch_up(call, _keys(form), now)
+    return _look_ahead(replace(call, state=state), commands, now)
+
+
+def _keys(form: Mapping[str, str]) -> str:
+    finished_on = form.get("FinishedOnKey", "")
+    return form.get("Digits", "") + (finished_on if finished_on in KEYS else "")
+
+
+def hung_up(call: TwilioCall, *, by: Literal["person", "carrier", "gateway"], now: float) -> Turn:
+    """Close a call whose end the carrier reported at `now`: what was heard by then counts, what was not does not.
+
+    Returns: a turn whose `call` has ended and whose `commands` may hold an OptOut. It needs no `reply`.
+    """
+    state, commands = _hear(call, now)
+    state, more = engine.step(state, HungUp(by), now)
+    return Turn(replace(call, state=state, handed=()), (*commands, *more))
+
+
+def _hear(call: TwilioCall, until: float) -> engine.Moved:
+    """Tell the engine of every handed prompt that was over by then."""
+    state, commands = call.state, tuple[Command, ...]()
+    for handed in call.handed:
+        if handed.ends_at <= until:
+            state, commands = _and_then(state, commands, PromptEnded(handed.token), handed.ends_at)
+    return state, commands
+
+
+def _and_then(state: State, before: tuple[Command, ...], event: Event, now: float) -> engine.Moved:
+    state, commands = engine.step(state, event, now)
+    return state, (*before, *commands)
+
+
+def _catch_up(call: TwilioCall, keys: str, now: float) -> engine.Moved:
+    """Tell the engine what happened since the last answer: what was heard, then keys or their absence."""
+    if not keys:  # Twilio came back by itself, so everything was heard
+        heard = tuple(replace(handed, ends_at=min(handed.ends_at, now)) for handed in call.handed)
+        state, commands = _hear(replace(call, handed=heard), now)
+        return _time_out(state, commands, now) if call.closing == "gather" else (state, commands)
+    state, commands = _hear(call, now)
+    meant = listening(state.plan, state.node) if state.node else None
+    visits = len(state.path) + (len(meant.way) if meant else 0)  # when the question is reached, not yet left
+    for key in keys:
+        state, commands = _and_then(state, commands, Pressed(key), now)
+        if len(state.path) > visits or state.ended_by:
+            return state, commands  # what was pressed beyond an answer is lost
+    return _time_out(state, commands, now)
+
+
+def _time_out(state: State, commands: tuple[Command, ...], now: float) -> engine.Moved:
+    """A gather came back without a whole answer: Twilio has waited for as long as the plan says."""
+    return _and_then(state, commands, Elapsed(), max(now, state.deadline or now))
+
+
+def _look_ahead(call: TwilioCall, commands: tuple[Command, ...], now: float) -> Turn:
+    """Gather what can be handed over in one answer: prompts with nothing but each other in between."""
+    state, prompts, seen = call.state, _spoken(call.state, commands), set[str]()
+    while state.node and state.node not in seen:
+        seen.add(state.node)
+        node = state.plan.nodes[state.node]
+        if isinstance(node, MenuNode | CollectNode):
+            return Turn(call, commands, prompts, "gather", node)
+        following = HANGUP if state.is_leaving or not isinstance(node, SpeakNode) else node.next
+        if following == HANGUP:
+            return Turn(call, commands, prompts, "hangup")
+        if not isinstance(state.plan.nodes[following], SpeakNode | AskNode) or following in seen:
+            return Turn(call, commands, prompts, "redirect")  # it has an effect, due only once this was heard
+        state, ahead = engine.step(state, PromptEnded(state.token), now)
+        prompts = (*prompts, *_spoken(state, ahead))
+    return Turn(call, commands, prompts, "hangup")
+
+
+def _spoken(state: State, commands: tuple[Command, ...]) -> tuple[Speak, ...]:
+    """What is being spoken now: the rest of `commands` was heard, or interrupted, before."""
+    current = state.token if state.is_speaking else None
+    return tuple(command for command in commands if isinstance(command, Speak) and command.token == current)
+
+
+def reply(
+    turn: Turn, *, clip: Callable[[Say | Play], Clip], action: Callable[[int], str], now: float
+) -> tuple[TwilioCall, str]:
+    """Answer the webhook of a turn.
+
+    clip:    the rendered audio of each of `turn.parts`.
+    action:  the URL for the webhook of a step.
+    Returns: the call to keep, and TwiML (XML).
+    """
+    if turn.is_repeat:
+        return turn.call, turn.call.answer or str(VoiceResponse())
+    response = VoiceResponse()
+    following = action(turn.call.step + 1)
+    inside = _gather(turn.question, following) if turn.question else response
+    handed, heard_at = [], now
+    for prompt in turn.prompts:
+        heard_at += sum(_append(inside, part, clip) for part in prompt.parts)
+        handed.append(Handed(prompt.token, heard_at))
+    if turn.question:
+        response.append(inside)
+    elif turn.closing == "redirect":
+        response.redirect(following, method="POST")
+    else:
+        response.hangup()
+    xml = str(response)
+    step = turn.call.step + 1
+    return replace(turn.call, step=step, handed=tuple(handed), closing=turn.closing, answer=xml), xml
+
+
+def _gather(question: AskNode, action: str) -> Gather:
+    """A <Gather> that ends as the question does, and comes back on silence too.
+
+    Twilio has one patience, for the first key and between keys, in whole seconds; and without `finishOnKey` it
+    would swallow every "#".
+    """
+    fixed = {"input": "dtmf", "action": action, "method": "POST", "action_on_empty_result": True}
+    if isinstance(question, MenuNode):
+        return Gather(num_digits=1, timeout=math.ceil(question.timeout), finish_on_key="", **fixed)
+    patience = math.ceil(max(question.timeout, question.gap))
+    finish_key = question.finish_key or ""
+    return Gather(num_digits=question.max_digits, timeout=patience, finish_on_key=finish_key, **fixed)
+
+
+def _append(verb: VoiceResponse | Gather, part: Say | Play | Pause, clip: Callable[[Say | Play], Clip]) -> float:
+    """Add one part; returns its seconds. Twilio pauses for whole seconds only, so a pause is rounded up."""
+    if isinstance(part, Pause):
+        verb.pause(length=math.ceil(part.seconds))
+        return float(math.ceil(part.seconds))
+    rendered = clip(part)
+    verb.play(rendered.url)
+    return rendered.seconds
+
+
+def to_json(call: TwilioCall) -> str:
+    """`call` without its plan, as JSON."""
+    plain = {name: getattr(call, name) for name in ("step", "closing", "answer")}
+    handed = [asdict(one) for one in call.handed]
+    return json.dumps({**plain, "handed": handed, "state": to_dict(call.state)})
+
+
+def from_json(plan: Plan, text: str) -> TwilioCall:
+    """The call that `to_json` wrote, with the plan it was made with.
+
+    Raises: ValueError, TypeError or KeyError if the text is not from `to_json`.
+    """
+    plain: dict[str, Any] = json.loads(text)
+    state = from_dict(plan, plain.pop("state"))
+    handed = tuple(Handed(**one) for one in plain.pop("handed"))
+    return TwilioCall(state, handed=handed, **plain)

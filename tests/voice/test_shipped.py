@@ -1,0 +1,68 @@
+"""The plans that come with the gateway."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway.voice.cases import Case, load_tests, run_tests
+from gateway.voice.check import load_checked
+from gateway.voice.dialplan import Plan
+
+FOLDER = Path(__file__).parents[2] / "dialplans"
+PLANS = sorted(path for path in FOLDER.glob("*.yaml") if not path.name.endswith(".test.yaml"))
+
+
+def read(path: Path) -> Plan:
+    source = path.read_text()
+    plan, warnings = load_checked(source, file=path.name, prompts=set(), broadcast="inbound" not in source)
+    assert warnings == ()
+    return plan
+
+
+def cases(path: Path) -> list[Case]:
+    return load_tests(path.with_suffix(".test.yaml").read_text(), file=path.name)
+
+
+def test_the_plans_of_the_folder_are_found() -> None:
+    assert {"payment-reminder", "outage-notice", "replay-or-opt-out"} <= {path.stem for path in PLANS}
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_a_shipped_plan_is_named_after_its_file_and_passes_its_own_tests(path: Path) -> None:
+    plan = read(path)
+
+    results = run_tests(plan, path.with_suffix(".test.yaml").read_text(), file=path.name)
+
+    assert plan.name == path.stem
+    assert [result.faults for result in results if not result.has_passed] == []
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_a_shipped_plans_tests_enter_every_node(path: Path) -> None:
+    plan = read(path)
+
+    entered = {
+        node
+        for result in run_tests(plan, path.with_suffix(".test.yaml").read_text(), file=path.name)
+        for node in result.transcript.path
+    }
+
+    assert plan.nodes.keys() - entered == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "case"),
+    [pytest.param(path, case, id=f"{path.stem}: {case.name}") for path in PLANS for case in cases(path)],
+)
+def test_twilio_hears_and_does_the_same_as_our_own_trunk(path: Path, case: Case, dial: Any) -> None:
+    plan = read(path)
+    variables = {name: name for name, variable in plan.variables.items() if variable.default is None}
+    [result] = [one for one in run_tests(plan, path.with_suffix(".test.yaml").read_text(), file="") if one.case == case]
+
+    phone = dial(plan, variables | dict(case.variables), case.keys)
+
+    assert tuple(visit.node for visit in phone.state.path) == result.transcript.path
+    assert tuple(phone.said) == result.transcript.said
+    assert phone.state.outcome == result.transcript.outcome
+    assert phone.state.pressed == result.transcript.keys
+    assert phone.opt_outs == (result.transcript.opted_out is not None)
