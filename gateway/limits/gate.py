@@ -224,9 +224,9 @@ class Gate:
         then = limits.refused(*refused) if refused else None
         if not slots:
             return then or Refused("bounds")
+        debits = {each: limits.debits(*each) for each in set(zip(masks, segments, strict=False))}
         granted = tuple(
-            Slot(slot, count, limits.debits(mask, count))
-            for slot, mask, count in zip(slots, masks, segments, strict=False)
+            Slot(slot, count, debits[mask, count]) for slot, mask, count in zip(slots, masks, segments, strict=False)
         )
         return Granted(granted, seq, self.epoch, now_us, then)
 

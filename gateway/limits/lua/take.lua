@@ -63,22 +63,25 @@ end
 
 -- Nil when the key should exist and does not: evicted, or deleted by someone.
 local function cap(key)
-  local c = {key = key, limit = arg(), segments = arg() == 1, edges = {arg(), arg(), arg(), arg()}, used = {}, fresh = {}}
+  local c = {key = key, limit = arg(), segments = arg() == 1, edges = {arg(), arg(), arg(), arg()}, used = {}, was = {}, fresh = {}}
   local used = redis.call('HMGET', key, int(c.edges[1]), int(c.edges[2]), int(c.edges[3]))
   if not (used[1] or used[2] or used[3]) and redis.call('EXISTS', key) == 0 then
     local known = redis.call('HGET', KEYS[1], 'c:' .. key)
     if known and tonumber(known) > now then return nil end
   end
-  for w = 1, 3 do c.used[w], c.fresh[w] = tonumber(used[w] or 0), not used[w] end
+  for w = 1, 3 do
+    c.used[w], c.fresh[w] = tonumber(used[w] or 0), not used[w]
+    c.was[w] = c.used[w]
+  end
   return c
 end
 
--- The windows a slot is charged to, as three booleans; nil when the bounds passed do not reach that far.
-local function windows(c, slot)
-  local e = c.edges
+-- The first and last of the windows (1 to 3) a slot is charged to; nil when the bounds passed do not reach that far.
+local function windows(e, slot)
   if slot < e[2] or slot + NEAR >= e[4] then return nil end
-  return {slot - e[2] <= NEAR, slot <= e[3] + NEAR, slot >= e[3] - NEAR}
+  return (slot <= e[2] + NEAR and 1) or (slot <= e[3] + NEAR and 2) or 3, slot >= e[3] - NEAR and 3 or 2
 end
+local BITS = {{[2] = 3, [3] = 7}, {[2] = 2, [3] = 6}, {[3] = 4}}
 
 local T, C, L = {}, {}, {}
 for i = 1, throughputs do T[i] = throughput(KEYS[1 + i]) end
@@ -107,21 +110,19 @@ for m = 1, messages do
   for i, t in ipairs(T) do if due(t) > slot then slot, slowest = due(t), i end end
   if slot > now + ahead then refuse(slowest, slot) end
 
-  local charged, mask = {}, 0
-  for i, c in ipairs(C) do
-    local w = windows(c, slot)
-    if not w then
+  local mask = 0
+  for i = 1, caps do
+    local c = C[i]
+    local need = c.segments and segments or 1
+    c.from, c.to = windows(c.edges, slot)
+    if not c.from then
       if m == 1 then return {'bounds', now, seq, {}, {}, {}} end
       refuse(throughputs + i, slot)
     else
-      local need = c.segments and segments or 1
-      charged[i] = w
-      for j = 1, 3 do
-        if w[j] then
-          mask = mask + 2 ^ (3 * (i - 1) + j - 1)
-          if need > c.limit then refuse(throughputs + i, 0)
-          elseif c.used[j] + need > c.limit then refuse(throughputs + i, c.edges[j + 1] + NEAR + 1) end
-        end
+      mask = mask + BITS[c.from][c.to] * 8 ^ (i - 1)
+      for j = c.from, c.to do
+        if need > c.limit then refuse(throughputs + i, 0)
+        elseif c.used[j] + need > c.limit then refuse(throughputs + i, c.edges[j + 1] + NEAR + 1) end
       end
     end
   end
@@ -135,10 +136,9 @@ for m = 1, messages do
   if refused[1] then break end
 
   for _, t in ipairs(T) do spend(t, slot, segments) end
-  for i, c in ipairs(C) do
-    for j = 1, 3 do
-      if charged[i][j] then c.used[j] = c.used[j] + (c.segments and segments or 1) end
-    end
+  for i = 1, caps do
+    local c = C[i]
+    for j = c.from, c.to do c.used[j] = c.used[j] + (c.segments and segments or 1) end
   end
   for _, l in ipairs(L) do
     redis.call('ZADD', l.key, int(slot + l.lease), ARGV[holders_at + m])
@@ -156,7 +156,7 @@ for _, t in ipairs(T) do
 end
 for _, c in ipairs(C) do
   for j = 1, 3 do
-    if c.used[j] > 0 then
+    if c.used[j] ~= c.was[j] then
       redis.call('HSET', c.key, int(c.edges[j]), int(c.used[j]))
       if c.fresh[j] then -- a window begins: set the key's expiry, forget windows long past
         redis.call('PEXPIRE', c.key, int(RETAIN / 1000))
