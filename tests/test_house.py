@@ -1,0 +1,137 @@
+"""The house tools: what make and .ci/run do, what docker/ sets, and under what licences we stand."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from gateway.settings import load
+from packaging.requirements import Requirement
+
+HOME = Path(__file__).parent.parent
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+needs_make = pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a folder with our Makefile, and an environment that is already made."""
+    shutil.copy(HOME / "Makefile", tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "benchmarks").mkdir()
+    binaries = tmp_path / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    (binaries / "python").symlink_to(sys.executable)
+    (tmp_path / ".venv" / f".made-for-{VERSION}").touch()
+    return tmp_path
+
+
+def make(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = ["make", f"PYTHON={sys.executable}", *words]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+
+
+@needs_make
+def test_make_hands_arguments_on_and_builds_nothing_twice(project: Path) -> None:
+    assert make(project, "-n", "demo", "ARGS=--exit --report demo.json").stdout == (
+        ".venv/bin/gateway demo --exit --report demo.json\n"
+    )
+    assert make(project, "-n", "test", "ARGS=-k gate").stdout == ".venv/bin/pytest -k gate\n"
+
+
+@needs_make
+def test_make_builds_the_environment_when_dependencies_or_the_interpreter_changed(project: Path) -> None:
+    stamp = project / ".venv" / f".made-for-{VERSION}"
+    os.utime(stamp, (1, 1))
+    assert "--editable" in make(project, "-n", "test").stdout
+
+    stamp.rename(stamp.with_name(".made-for-3.9"))
+    assert "rm -rf .venv" in make(project, "-n", "test").stdout
+
+
+@needs_make
+def test_bench_runs_every_benchmark_in_turn_and_stops_at_one_that_fails(project: Path) -> None:
+    folder = project / "benchmarks"
+    for name in ("b_second", "a_first"):
+        (folder / f"{name}.py").write_text(f'print(\'{{"benchmark": "{name}"}}\')', encoding="utf-8")
+
+    ran = make(project, "bench")
+    assert [json.loads(line)["benchmark"] for line in ran.stdout.splitlines()] == ["a_first", "b_second"]
+
+    (folder / "a_first.py").write_text("raise SystemExit(3)", encoding="utf-8")
+    failed = make(project, "bench")
+    assert failed.returncode != 0
+    assert "b_second" not in failed.stdout
+
+
+def run_ci(folder: Path, test_recipe: str) -> subprocess.CompletedProcess[str]:
+    """Run .ci/run over a project whose tests are `test_recipe`, on a machine without apt-get."""
+    tools = folder / "bin"
+    tools.mkdir()
+    for tool in ("bash", "sh", "dirname", "id", "mktemp", "tee", "make", "grep", "tail", "rm", "echo", "printenv"):
+        (tools / tool).symlink_to(shutil.which(tool) or tool)
+    (folder / "project" / ".ci").mkdir(parents=True)
+    (folder / "shared" / "data").mkdir(parents=True)
+    shutil.copy(HOME / ".ci" / "run", folder / "project" / ".ci")
+    (folder / "project" / "Makefile").write_text(f"test:\n\t@{test_recipe}\nlint:\n\t@echo linted\n", encoding="utf-8")
+    command = [str(tools / "bash"), str(folder / "project" / ".ci" / "run")]
+    return subprocess.run(command, env={"PATH": str(tools)}, capture_output=True, text=True, check=False)
+
+
+@needs_make
+def test_ci_tests_then_lints_and_ends_with_pytests_own_closing_line(tmp_path: Path) -> None:
+    ran = run_ci(tmp_path, "printenv GATEWAY_VECTORS && echo '=== 3 passed, 1 skipped in 1.20s ==='")
+
+    data = tmp_path / "shared" / "data"
+    closing = "=== 3 passed, 1 skipped in 1.20s ==="
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == [str(data), closing, "linted", closing]
+    assert "far ends not installed" in ran.stderr
+
+
+@needs_make
+def test_ci_fails_when_a_test_fails(tmp_path: Path) -> None:
+    ran = run_ci(tmp_path, "echo '=== 1 failed in 1.20s ===' && exit 1")
+
+    assert ran.returncode != 0
+    assert "linted" not in ran.stdout
+
+
+def test_what_docker_sets_are_settings_and_are_safe() -> None:
+    """The image's and compose's variables, with compose's own defaults, load without a complaint."""
+    image = (HOME / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    compose = (HOME / "docker" / "compose.yaml").read_text(encoding="utf-8")
+    environ = dict(re.findall(r"\b(GATEWAY_\w+)=(\S+)", image))
+    for name, default, plain in re.findall(r"(?m)^ +(GATEWAY_\w+): (?:\$\{\w+:-(.*)\}|(\S+))$", compose):
+        environ[name] = default or plain
+
+    settings = load(HOME / "config" / "gateway.toml", environ)
+
+    assert len(environ) == 7
+    assert (settings.http.host, settings.redis.url) == ("0.0.0.0", "redis://valkey:6379/0")  # noqa: S104
+
+
+def licence(package: metadata.Distribution) -> str:
+    told = [(package.metadata.get_all(field) or [""])[0][:60] for field in ("License-Expression", "License")]
+    kinds = [name for name in package.metadata.get_all("Classifier") or [] if name.startswith("License")]
+    return " ".join(told + kinds)
+
+
+def test_nothing_the_gateway_cannot_run_without_is_gpl() -> None:
+    seen: dict[str, str] = {}
+    waiting = ["campaign-gateway"]
+    while waiting:
+        package = metadata.distribution(waiting.pop())
+        seen[package.name] = licence(package)
+        needs = [Requirement(text) for text in package.requires or ()]
+        hard = [need.name for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
+        waiting += [name for name in hard if metadata.distribution(name).name not in seen]
+
+    assert {"aiohttp", "hibari-tts", "redis"} <= seen.keys()
+    assert {name: text for name, text in seen.items() if re.search(r"\bA?GPL", text)} == {}
