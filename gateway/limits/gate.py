@@ -167,21 +167,31 @@ class Gate:
             raise RedisAway("the counters are being rebuilt")
         return tuple(_usage(each, int(used or 0), durable) for each, used in zip(found, debited, strict=True))
 
-    async def rebuild(self, rows: Sequence[UsageRow], epoch: int, *, last_slot_us: int | None = None) -> int:
+    async def rebuild(
+        self,
+        rows: Sequence[UsageRow],
+        epoch: int,
+        *,
+        last_slot_us: int | None = None,
+        held: Sequence[tuple[Concurrency, str]] = (),
+    ) -> int:
         """Begin the epoch `epoch` with the database's usage rows of all windows that are not over yet.
 
         Before: raise the epoch in the database and commit, so that no grant of an older one is written any more.
         last_slot_us: the latest slot an earlier grant may have had; rates wait one period after it. None: not known
                       (1 s from now); 0: nothing was ever sent.
+        held:    channels of calls that may still be up, with their holders; who is dead after all does not renew.
         Returns: the epoch in force. If it is not `epoch`, another process was first: read the database's again and
                  set it by `adopt`.
         """
-        keys = [MARKER, *(_cap_key(row.limit_key) for row in rows)]
+        keys = [MARKER, *(_cap_key(row.limit_key) for row in rows), *(_key(limit) for limit, _ in held)]
         seq = max([self.seen, *(row.seq for row in rows)])
         last = -1 if last_slot_us is None else last_slot_us
-        windows = [word for row in rows for word in (row.window_start_us, row.used)]
+        words = [word for row in rows for word in (row.window_start_us, row.used)]
+        calls = [word for limit, holder in held for word in (holder, limit.lease_ms * 1000)]
         server = await self._bounded(self._load)
-        in_force = int(await self._eval("rebuild", keys, [epoch, server, last, seq, *windows], load=False))
+        args = [epoch, server, last, seq, len(rows), *words, *calls]
+        in_force = int(await self._eval("rebuild", keys, args, load=False))
         if in_force == epoch:
             self.epoch = epoch
         return in_force

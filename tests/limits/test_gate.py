@@ -229,6 +229,19 @@ class TestForgetting:
 
         assert answer == Refused("rate", "sender", last + guarded_us(limit))
 
+    async def test_channels_of_live_calls_are_held_again(self, gate: Gate, redis: Redis) -> None:
+        trunk = Concurrency("trunk", 2)
+        granted(await gate.take([trunk], [1, 1], holders=["a", "b"]))
+        await redis.flushall()
+        await gate.rebuild([UsageRow("day", 1, 4, 7)], 2, held=[(trunk, "a"), (trunk, "b")])
+
+        refused = await gate.take([trunk], [1], holders=["c"])
+        assert isinstance(refused, Refused)
+        assert refused.reason == "channels"
+        assert await gate.renew(trunk, "a")
+        await gate.release(trunk, "b")
+        assert granted(await gate.take([trunk], [1], holders=["c"])).seq == 8
+
     async def test_only_the_first_of_two_rebuilds_counts(self, gate: Gate, redis: Redis) -> None:
         other = Gate(redis, epoch=1)
         assert await gate.rebuild([], 2) == 2
