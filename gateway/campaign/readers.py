@@ -7,20 +7,17 @@ as a whole cannot be trusted; what is wrong with one row comes back in its place
 
 import codecs
 import csv
-import datetime as dt
 import io
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 import orjson
-import python_calamine
 
-from gateway.campaign.recipients import Intake, Invalid, Row, as_text, chunked, is_name
+from gateway.campaign import workbook
+from gateway.campaign.recipients import Intake, Invalid, Row, chunked, is_name
 from gateway.errors import BadRecipients
 
 BLOCK: Final = 65_536  # bytes read at a time, and the longest row: one person's data is far below
-LARGEST_WORKBOOK: Final = 256 * 1024 * 1024  # bytes unpacked; a zip file can claim to be small
 
 _BOM: Final = b"\xef\xbb\xbf"
 _OWN_COLUMNS: Final = frozenset({"to", "reference"})
@@ -193,7 +190,7 @@ class XlsxReader:
 
     def finish(self) -> Iterator[list[Row]]:
         """Read the sheet; `line` is the row number that Excel shows."""
-        lines = _lines_of(io.BytesIO(b"".join(self._blocks)))
+        lines = workbook.rows(b"".join(self._blocks))
         for line, cells in lines:
             if _holds_anything(cells):
                 table = _Table(self._intake, cells, line)
@@ -250,32 +247,3 @@ def _delimiter(text: str) -> str:
     """Find what parts the cells: office programs write semicolons where the comma is the decimal sign."""
     header = text.lstrip().partition("\n")[0]
     return max(",;\t", key=header.count)
-
-
-def _lines_of(file: io.BytesIO) -> Iterator[tuple[int, list[str]]]:
-    """Read the first sheet: row numbers from 1, and cells as text."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > LARGEST_WORKBOOK:
-            raise BadRecipients(f"the workbook unpacks to more than {LARGEST_WORKBOOK >> 20} MiB")
-        file.seek(0)
-        with python_calamine.CalamineWorkbook.from_filelike(file) as book:
-            for line, cells in enumerate(book.get_sheet_by_index(0).iter_rows(), 1):
-                yield line, [_cell(cell) for cell in cells]
-    except (zipfile.BadZipFile, python_calamine.CalamineError, OSError):
-        raise BadRecipients("this is not a readable XLSX workbook") from None
-
-
-def _cell(value: object) -> str:
-    match value:
-        case bool():
-            return str(value).upper()
-        case dt.datetime():
-            whole_day = value.time() == dt.time()
-            return value.date().isoformat() if whole_day else value.isoformat(" ")
-        case dt.date() | dt.time():
-            return value.isoformat()
-        case dt.timedelta():
-            return str(value)
-    return as_text(value) or ""

@@ -102,4 +102,6 @@ def smart(body: str) -> str:
     Accents are first composed (e and a combining acute become é). What has no stand-in, emoji say, stays.
     Done only where a message asks for it: it changes what the sender wrote.
     """
+    if septets(body) is not None:  # most texts, at a tenth of the price
+        return body
     return unicodedata.normalize("NFC", body).translate(_SUBSTITUTES)

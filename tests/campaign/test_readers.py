@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 import orjson
 import pytest
 from gateway.campaign import readers
+from gateway.campaign import workbook as workbook_room
 from gateway.campaign.readers import BLOCK, CsvReader, JsonReader, NdjsonReader, Reader, XlsxReader, read, reader_for
 from gateway.campaign.recipients import Intake, Invalid, Recipient, Row
 from gateway.errors import BadRecipients
@@ -243,20 +244,68 @@ def test_what_is_no_workbook_of_people_is_refused(data: bytes, why: str) -> None
         rows_of(XlsxReader(Intake()), data)
 
 
-def test_a_zip_file_that_is_no_workbook_is_refused() -> None:
+def zipped(parts: dict[str, str]) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("readme.txt", "hello")
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return file.getvalue()
 
-    with pytest.raises(BadRecipients, match="not a readable"):
-        rows_of(XlsxReader(Intake()), file.getvalue())
+
+def parts_of(data: bytes) -> dict[str, str]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name).decode() for name in archive.namelist()}
 
 
-def test_a_workbook_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "LARGEST_WORKBOOK", 1000)
+GOOD = parts_of(workbook({1: [text("A1", "to")], 2: [number("A2", 2125551234)]}))
+SHEET, MAP = "xl/worksheets/sheet1.xml", "xl/_rels/workbook.xml.rels"
 
+
+@pytest.mark.parametrize(
+    ("parts", "why"),
+    [
+        ({"readme.txt": "hello"}, "not a readable"),
+        (GOOD | {"content.xml": "<office/>"}, "not a readable"),
+        (GOOD | {SHEET: GOOD[SHEET].replace("</row>", "", 1)}, "not a readable"),
+        (GOOD | {SHEET: GOOD[SHEET].replace("?>", '?><!DOCTYPE a [<!ENTITY b "c">]>', 1)}, "not a readable"),
+        (GOOD | {SHEET: GOOD[SHEET].replace('"A2"', '"2A"')}, "not a readable"),
+        (GOOD | {SHEET: GOOD[SHEET].replace('"A2"', '"XFD1048576"')}, "reaches over more"),
+        (
+            GOOD | {SHEET: GOOD[SHEET].replace('r="2"', 'r="1048576"').replace('"A2"', '"I1048576"')},
+            "reaches over more",
+        ),
+        (
+            GOOD | {SHEET: GOOD[SHEET].replace('<c r="A2"', '<c r="XFD1"/></row><row r="1048576"><c')},
+            "reaches over more",
+        ),
+        (GOOD | {"xl/s.png": GOOD[SHEET], MAP: GOOD[MAP].replace("worksheets/sheet1.xml", "s.png")}, "not a readable"),
+    ],
+    ids=["zip", "ODS", "torn", "entities", "reference", "corner", "far row", "no references", "hidden sheet"],
+)
+def test_a_workbook_that_would_take_the_process_down_is_refused(parts: dict[str, str], why: str) -> None:
+    """One cell in the last corner of a sheet makes its reader ask for 500 GB, and abort."""
+    assert rows_of(XlsxReader(Intake()), zipped(GOOD)) == [Recipient("+12125551234", {}, "", 2)]
+
+    with pytest.raises(BadRecipients, match=why):
+        rows_of(XlsxReader(Intake()), zipped(parts))
+
+
+@given(st.data(), st.sampled_from(["", "<", ">", '"', "9", "A", "&", "/", " r", "é", "xxxxx"]))
+def test_a_workbook_with_any_one_fault_gives_rows_or_is_refused(data: st.DataObject, fault: str) -> None:
+    name = data.draw(st.sampled_from(list(GOOD)))
+    at = data.draw(st.integers(0, len(GOOD[name])))
+    broken = GOOD | {name: GOOD[name][:at] + fault + GOOD[name][at + 1 :]}
+
+    with contextlib.suppress(BadRecipients):
+        assert all(isinstance(row, Recipient | Invalid) for row in rows_of(XlsxReader(Intake()), zipped(broken)))
+
+
+def test_a_workbook_that_unpacks_to_too_much_is_refused_before_it_is_unpacked() -> None:
+    bloated = zipped(GOOD | {"xl/media/zeros.bin": "0" * (workbook_room.LARGEST + 1)})
+
+    assert len(bloated) < 1_000_000
     with pytest.raises(BadRecipients, match="unpacks to more"):
-        rows_of(XlsxReader(Intake()), workbook({1: [text("A1", "to")]}))
+        rows_of(XlsxReader(Intake()), bloated)
 
 
 # --- all
