@@ -7,7 +7,7 @@ from gateway.sip import sdp
 from gateway.sip.context import Context
 from gateway.sip.dialog import Dialog
 from gateway.sip.events import Changed, Ended, Failed, Info, Side
-from gateway.sip.message import Headers, Request, Response
+from gateway.sip.message import Headers, Request, Response, readable
 from gateway.sip.sdp import Media, Session
 from gateway.sip.transaction import Transaction
 
@@ -91,7 +91,7 @@ class Call:
         request = transaction.request
         self._respond(transaction, 200, now, self._context.capabilities())
         if request.method == "INFO":
-            self._context.events.append(Info(self.tag, request.get("Content-Type"), request.body))
+            self._context.events.append(Info(self.tag, readable(request.get("Content-Type")), request.body))
 
     def _on_offer(self, transaction: Transaction, dialog: Dialog, now: float) -> None:
         """Answer a re-INVITE or an UPDATE: refresh the target, and the session where it brings an offer."""

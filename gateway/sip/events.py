@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import unquote
 
-from gateway.sip.message import Request
+from gateway.sip.message import Request, readable
 from gateway.sip.sdp import Media, Session
 
 Side = Literal["us", "them", "timeout"]
@@ -94,19 +95,21 @@ class Incoming:
 
     @property
     def to_user(self) -> str:
-        """The user part of the Request-URI, as written: the number that was called."""
-        return _user(self.request.uri)
+        """The user part of the Request-URI: the number that was called."""
+        return user_of(self.request.uri)
 
     @property
     def from_user(self) -> str:
-        """The user part of From, as written: the number that calls; "" where there is none."""
-        return _user(self.request.from_.uri)
+        """The user part of From: the number that calls; "" where there is none."""
+        return user_of(self.request.from_.uri)
 
 
-def _user(uri: str) -> str:
+def user_of(uri: str) -> str:
+    """Return the unescaped user part of a sip: or tel: URI, "" where it has none."""
     scheme, _, rest = uri.partition(":")
     user, at, _ = rest.partition("@")
-    return user.partition(";")[0].partition(":")[0] if at or scheme.lower() == "tel" else ""
+    number = user.partition(";")[0].partition(":")[0] if at or scheme.lower() == "tel" else ""
+    return unquote(readable(number))
 
 
 Event = Trying | Ringing | Progress | Answered | Changed | Info | Failed | Ended | Incoming

@@ -10,8 +10,8 @@ TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+\Z")
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 DISPLAY = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\s\x80-\U0010ffff]*\Z")
 SENT_PROTOCOL = re.compile(r"SIP\s*/\s*2\.0\s*/\s*([A-Za-z0-9\-.!%*_+`'~]+)\s+(.*)\Z", re.DOTALL | re.IGNORECASE)
-SENT_BY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+)\s*(?::\s*(\d{1,5}))?\Z")
-CSEQ = re.compile(r"(\d{1,10})\s+([A-Za-z0-9\-.!%*_+`'~]+)\Z")
+SENT_BY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+)\s*(?::\s*([0-9]{1,5}))?\Z")
+CSEQ = re.compile(r"([0-9]{1,10})\s+([A-Za-z0-9\-.!%*_+`'~]+)\Z")
 BRANCH_COOKIE = "z9hG4bK"  # section 8.1.1.7
 
 Params = tuple[tuple[str, str | None], ...]
@@ -149,7 +149,7 @@ class NameAddr:
         uri, closed, params = rest[1:].partition(">")
         if not rest.startswith("<") or not closed or (display[:1] != '"' and not DISPLAY.match(display)):
             raise BadSipMessage("a name-addr without its angle brackets, or with a name that needs quotes")
-        return cls(unquote_string(display), _checked_uri(uri), parse_params(params))
+        return cls(unquote_string(display), checked_uri(uri), parse_params(params))
 
     @classmethod
     def _parse_bare(cls, text: str) -> "NameAddr":
@@ -158,11 +158,12 @@ class NameAddr:
         uri = uri.strip()
         if "?" in uri or "," in uri:
             raise BadSipMessage("a URI that needs angle brackets")
-        return cls("", _checked_uri(uri), parse_params(semicolon + params))
+        return cls("", checked_uri(uri), parse_params(semicolon + params))
 
 
-def _checked_uri(uri: str) -> str:
-    if re.search(r"[\s<>\"]", uri):
+def checked_uri(uri: str) -> str:
+    """Return a URI that may stand in angle brackets or a request line. Raises BadSipMessage."""
+    if re.search(r"[\s<>\"\x00-\x1f]", uri):
         raise BadSipMessage("white space or quotes inside a URI")
     scheme_of(uri)
     return uri

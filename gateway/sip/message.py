@@ -13,8 +13,8 @@ from gateway.sip.uri import scheme_of
 
 MAX_BYTES = 32_768  # far above any real message; a larger datagram is garbage
 MAX_HEADERS = 200
-REQUEST_LINE = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+) ([^\s<>\"]+) SIP/(\d+\.\d+)\Z", re.IGNORECASE)
-STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6]\d\d)(?: ([^\r\n]*))?\Z", re.IGNORECASE)
+REQUEST_LINE = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+) ([^\s<>\"]+) SIP/([0-9]+\.[0-9]+)\Z", re.IGNORECASE)
+STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9][0-9])(?: ([^\r\n]*))?\Z", re.IGNORECASE)
 LISTS = frozenset({"Via", "Route", "Record-Route", "Contact", "Require", "Supported", "Allow", "Accept"})
 ONCE = ("From", "To", "Call-ID", "CSeq")
 COMPACT = {
@@ -226,10 +226,10 @@ def check(message: Request | Response) -> None:
 def _check_request(request: Request, method: str) -> None:
     if method != request.method:
         raise BadSipMessage("CSeq and request line name different methods")
-    if "?" in request.uri:
+    if "?" in request.uri.rpartition("@")[2]:  # a question mark in the user part is fine
         raise BadSipMessage("a Request-URI with headers in it")
     hops = request.get("Max-Forwards") or "70"
-    if not re.fullmatch(r"[0-9]{1,3}", hops) or int(hops) > 255:
+    if not re.fullmatch(r"[0-9]{1,9}", hops) or int(hops) > 255:
         raise BadSipMessage("Max-Forwards is not 0 to 255")
     if scheme_of(request.uri) not in {"sip", "sips", "tel"}:
         raise BadSipMessage("a Request-URI of another scheme", 416)
@@ -242,6 +242,11 @@ def own_headers(headers: Headers) -> Headers:
             raise UnsafeSipValue(f"the header {name[:40]!r} cannot be set")
         refuse_controls(value)
     return tuple((canonical(name), value) for name, value in headers)
+
+
+def readable(text: str) -> str:
+    """Return a far end's text as clean Unicode, for logs and events: bytes that were no UTF-8 become U+FFFD."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def refuse_controls(value: str) -> str:

@@ -10,7 +10,7 @@ from gateway.sip.dialog import Dialog
 from gateway.sip.digest import CHALLENGES, authorize, choose
 from gateway.sip.events import Answered, Failed, Progress, Ringing, Trying
 from gateway.sip.headers import NameAddr
-from gateway.sip.message import Headers, Request, Response
+from gateway.sip.message import Headers, Request, Response, readable
 from gateway.sip.sdp import Media, Session
 from gateway.sip.transaction import Address, Transaction
 
@@ -202,7 +202,7 @@ class OutgoingCall(Call):
             return
         if response.status in CHALLENGES and self._try_again(response, now):
             return
-        self._finish(Failed(self.tag, response.status, response.reason), now)
+        self._finish(Failed(self.tag, response.status, readable(response.reason)), now)
 
     def _try_again(self, response: Response, now: float) -> bool:
         """Answer a challenge with a new INVITE (22.2). False where we must not, cannot, or did so already."""

@@ -14,9 +14,9 @@ EVENTS = "telephone-event"  # RFC 4733
 EVENTS_PAYLOAD_TYPE = 101  # any dynamic type does; everybody expects this one
 PTIME_MS = 20
 MAX_BYTES = 16_384
-MEDIA_LINE = re.compile(r"audio (\d{1,5})(?:/\d+)? (RTP/AVP) ([\d ]+)\Z")
-RTPMAP = re.compile(r"rtpmap:(\d{1,3}) ([^/\s]+)/(\d+)(?:/1)?\s*\Z")
-CONNECTION = re.compile(r"IN IP[46] ([0-9A-Fa-f.:]+)(?:/\d+)*\s*\Z")
+MEDIA_LINE = re.compile(r"audio ([0-9]{1,5})(?:/[0-9]+)? RTP/AVP ([0-9]{1,3}(?: [0-9]{1,3})*)\Z")
+RTPMAP = re.compile(r"rtpmap:([0-9]{1,3}) ([^/\s]+)/([0-9]+)(?:/1)?\s*\Z")
+CONNECTION = re.compile(r"IN IP[46] ([0-9A-Fa-f.:]+)(?:/[0-9]+)*\s*\Z")
 NOWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- the old way of saying hold (RFC 3264, 8.4), not an address to bind
 
 
@@ -109,7 +109,7 @@ def parse(data: bytes) -> Session:
     match = MEDIA_LINE.match(block[0][2:])
     if match is None or int(match[1]) > 0xFFFF:
         raise BadSdp("an audio stream with an impossible port")
-    codecs, events = _codecs([int(each) for each in match[3].split()], block)
+    codecs, events = _codecs([int(each) for each in match[2].split()], block)
     address = _connection(block) or _connection(common)
     direction = _direction(block) or _direction(common) or "sendrecv"
     if not address:
@@ -127,8 +127,10 @@ def _blocks(data: bytes) -> tuple[list[str], list[list[str]]]:
     if not lines or lines[0] != "v=0" or any(line[1:2] != "=" for line in lines):
         raise BadSdp("not a session description")
     starts = [index for index, line in enumerate(lines) if line.startswith("m=")]
-    bounds = zip(starts, [*starts[1:], len(lines)], strict=True)
-    return lines[: starts[0] if starts else len(lines)], [lines[start:end] for start, end in bounds]
+    ends = [*starts[1:], len(lines)]
+    return lines[: min(starts, default=len(lines))], [
+        lines[start:end] for start, end in zip(starts, ends, strict=False)
+    ]
 
 
 def _connection(lines: list[str]) -> str:

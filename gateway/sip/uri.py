@@ -8,7 +8,7 @@ from gateway.errors import BadSipMessage
 
 USER_SAFE = "-_.!~*'()&=+$,;?/"  # section 25.1: mark and user-unreserved
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
-HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]\s;?@<>\"]+)(?::(\d{1,5}))?\Z")
+HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]\s;?@<>\"]+)(?::([0-9]{1,5}))?\Z")
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,8 @@ from gateway.errors import BadSdp, BadSipMessage, NoCommonCodec, TooManyCalls
 from gateway.sip import sdp
 from gateway.sip.call import SDP
 from gateway.sip.context import ALLOW, METHODS, Context, Counters, Options
-from gateway.sip.events import Event
-from gateway.sip.headers import NameAddr, Via
+from gateway.sip.events import Event, user_of
+from gateway.sip.headers import NameAddr, Via, checked_uri
 from gateway.sip.incoming import IncomingCall, identity
 from gateway.sip.message import Headers, Request, Response, check, own_headers, parse, refuse_controls
 from gateway.sip.outgoing import Invitation, OutgoingCall
@@ -125,8 +125,8 @@ class UserAgent:
         context = self._context
         if len(context.calls) >= context.options.max_calls:
             raise TooManyCalls("this user agent holds as many calls as it may")
-        parse_uri(refuse_controls(to))
-        user = parse_uri(refuse_controls(from_)).user
+        parse_uri(checked_uri(to))
+        user = parse_uri(checked_uri(from_)).user
         caller = NameAddr(refuse_controls(display), from_)
         invitation = Invitation(NameAddr("", to), caller, offer, destination, own_headers(headers))
         return OutgoingCall(context, context.token(), user, invitation, now).tag
@@ -249,10 +249,8 @@ class UserAgent:
             return
         try:
             offer = _offer_of(request)
-            user = parse_uri(request.uri).user
-            transactions = context.transactions
-            transactions.respond(transaction, request.respond(100), now)
-            IncomingCall(context, context.token(), user, transaction, offer, now)
+            context.transactions.respond(transaction, request.respond(100), now)
+            IncomingCall(context, context.token(), user_of(request.uri), transaction, offer, now)
         except BadSipMessage as refusal:
             self._refuse(transaction, refusal.answer, now, ACCEPT)
         except (BadSdp, NoCommonCodec):
