@@ -34,7 +34,9 @@ def project(tmp_path: Path) -> Path:
 
 def make(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = ["make", f"PYTHON={sys.executable}", *words]
-    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    own = {name: value for name, value in os.environ.items() if "MAKE" not in name}  # not those of the make around us
+    own.pop("MFLAGS", None)
+    return subprocess.run(command, cwd=project, env=own, capture_output=True, text=True, check=False)
 
 
 @needs_make
