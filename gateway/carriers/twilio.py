@@ -4,6 +4,7 @@ The package's own HTTP client ignores its timeout and its `max_retries` posts ag
 """
 
 import contextvars
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,6 +39,7 @@ _STATUSES: Final = {
     "sending": "sent",
 }
 
+_log = logging.getLogger("twilio")
 _attempt: contextvars.ContextVar[tuple[Attempt, float]] = contextvars.ContextVar("attempt")
 
 
@@ -45,7 +47,7 @@ class TwilioTransport(AsyncHttpClient):  # type: ignore[misc]
     """The `twilio` package's HTTP over our client: `base_url` instead of Twilio's host, one try, our timeout."""
 
     def __init__(self, http: HttpClient, base_url: str) -> None:
-        super().__init__(None, False, None)
+        super().__init__(_log, True, None)
         self._http = http
         self._base_url = base_url.rstrip("/")
 
@@ -69,8 +71,7 @@ class TwilioTransport(AsyncHttpClient):  # type: ignore[misc]
             timeout_s=timeout_s,
             params=params,
             data=data,
-            headers=headers,
-            auth=aiohttp.BasicAuth(*auth) if auth else None,
+            headers={**(headers or {}), **({"Authorization": aiohttp.encode_basic_auth(*auth)} if auth else {})},
         )
         return Response(answer.status, answer.body, answer.headers)
 
@@ -104,6 +105,7 @@ class TwilioSms:
         attempt = Attempt(ready)
         _attempt.set((attempt, timeout_s))
         fields: dict[str, Any] = {"to": message.recipient, "from_": message.sender, "body": message.body}
+        fields["smart_encoded"] = False  # Twilio's own substitutions would change the count we took limits for
         fields["status_callback"] = f"{self._account.webhook_url}/status?{urlencode({'id': message.id})}"
         if validity_s is not None:
             fields["validity_period"] = max(1, min(validity_s, _MAX_VALIDITY_S))

@@ -29,8 +29,8 @@ _REPORTED: Final = {"delivered", "undelivered", "failed", "expired"}
 MESSAGE_MOVES: Final[Moves] = {
     "queued": frozenset({"held", "sending"} | _ENDS_WAITING),
     "held": frozenset({"queued"} | _ENDS_WAITING),
-    # cancelled: a stop or a pause recalled it before its first byte
-    "sending": frozenset({"sent", "queued", "unknown", "cancelled"} | _REPORTED),
+    # cancelled: a stop or a pause recalled it before its first byte; suppressed: the carrier knows of an opt-out
+    "sending": frozenset({"sent", "queued", "unknown", "cancelled", "suppressed"} | _REPORTED),
     "sent": frozenset({"no_report"} | _REPORTED),
     "unknown": frozenset({"sent", "queued", "cancelled"} | _REPORTED),
     **{final: frozenset() for final in ("delivered", "undelivered", "no_report", *_ENDS_WAITING)},

@@ -8,35 +8,52 @@ from gateway.model.limit import Throughput
 from gateway.model.message import Message
 
 
+@dataclass(slots=True, eq=False)
+class Planned:
+    """One reading of one message. A message that is taken back and read again is planned anew: the offer of the old
+    reading, still waiting for its slot, must not write in the new one's name.
+    """
+
+    message: Message
+    committed: bool = False  # `sending` on disk
+
+
 @dataclass(slots=True)
 class Plan:
-    """Shared by all senders' loops of a process. `committed` are those of `unwritten` that are `sending` on disk."""
+    """Shared by all senders' loops of a process."""
 
-    unwritten: dict[str, Message] = field(default_factory=dict)
-    committed: set[str] = field(default_factory=set)
+    unwritten: dict[str, Planned] = field(default_factory=dict)
     clocks: dict[str, WriteClock] = field(default_factory=dict)
     redis_clock: RedisClock = field(default_factory=RedisClock)
 
-    def enter(self, messages: list[Message]) -> None:
+    def enter(self, messages: list[Message]) -> list[Planned]:
         """Note what was read, before anything is decided about it."""
-        self.unwritten.update((message.id, message) for message in messages)
+        planned = [Planned(message) for message in messages]
+        self.unwritten.update((each.message.id, each) for each in planned)
+        return planned
 
-    def take_out(self, message_id: str) -> Message | None:
-        """Take one out: its first byte leaves now, or it goes nowhere. None: somebody took it back before."""
-        self.committed.discard(message_id)
-        return self.unwritten.pop(message_id, None)
+    def holds(self, planned: Planned) -> bool:
+        """Whether this reading was neither written nor taken back."""
+        return self.unwritten.get(planned.message.id) is planned
 
-    def drop_uncommitted(self, messages: list[Message]) -> None:
-        """Forget those of `messages` that were read and not committed."""
-        for message in messages:
-            if message.id not in self.committed:
-                self.unwritten.pop(message.id, None)
+    def take_out(self, planned: Planned) -> bool:
+        """Take one out: its first byte leaves now, or it goes nowhere. False: somebody took it back before."""
+        if not self.holds(planned):
+            return False
+        del self.unwritten[planned.message.id]
+        return True
+
+    def drop_uncommitted(self, readings: list[Planned]) -> None:
+        """Forget those that were read and not committed."""
+        for planned in readings:
+            if not planned.committed:
+                self.take_out(planned)
 
     def recall(self, matches: Callable[[Message], bool]) -> list[str]:
         """Take out all that matches; see `Signals.recall`."""
-        ids = [message.id for message in self.unwritten.values() if matches(message)]
+        ids = [message_id for message_id, planned in self.unwritten.items() if matches(planned.message)]
         for message_id in ids:
-            self.take_out(message_id)
+            del self.unwritten[message_id]
         return ids
 
     def clock(self, throughput: Throughput) -> WriteClock:

@@ -29,7 +29,7 @@ from gateway.store.database import Database, Tx
 from gateway.store.records import to_record
 from gateway.store.signals import Signals
 from gateway.workers.counters import Counters
-from gateway.workers.plan import Plan
+from gateway.workers.plan import Plan, Planned
 from gateway.workers.settlement import Result, Settlement
 
 _HOLD_CHUNK: Final = 5_000  # rows a transaction
@@ -71,20 +71,20 @@ class SenderLoop:
         """Send until nothing is queued."""
         while True:
             await self._wait_for_carrier()
-            messages = await self._read()
-            if not messages:
+            readings = await self._read()
+            if not readings:
                 self._note("")
                 return
             try:
-                await self._step(messages)
+                await self._step(readings)
             finally:
-                self.plan.drop_uncommitted(messages)
+                self.plan.drop_uncommitted(readings)
 
     # --- one step
 
-    async def _step(self, messages: list[Message]) -> None:
-        sender, opted_out = await self.database.read(lambda tx: self._facts(tx, messages))
-        sends = await self._sort_out(messages, sender, opted_out)
+    async def _step(self, readings: list[Planned]) -> None:
+        sender, opted_out = await self.database.read(lambda tx: self._facts(tx, readings))
+        sends = await self._sort_out(readings, sender, opted_out)
         if sender is None or not sends:
             return
         carrier = self.carriers.get("practice" if self.mode == "test" else sender.carrier)
@@ -94,7 +94,7 @@ class SenderLoop:
         limits = self.counters.of_sender(sender, self.mode)
         ahead_us = self.settings.commit_ahead_ms * 1000
         try:
-            answer = await self.counters.take(limits, [each.segments for each in sends], ahead_us=ahead_us)
+            answer = await self.counters.take(limits, [each.message.segments for each in sends], ahead_us=ahead_us)
         except RedisAway:
             self._note("redis_away")
             await asyncio.sleep(_AWAY_S)
@@ -109,28 +109,26 @@ class SenderLoop:
         lead_us = ahead_us // 2
         await self._sleep_until(self.plan.redis_clock.local(answer.slots[-1].at_us) - lead_us)
 
-    async def _read(self) -> list[Message]:
+    async def _read(self) -> list[Planned]:
         rows = await self.database.read(lambda tx: lives.queued(tx, "messages", self.number, self.mode, self.reach))
-        messages = [to_record(Message, row) for row in rows]
-        self.plan.enter(messages)
-        return messages
+        return self.plan.enter([to_record(Message, row) for row in rows])
 
-    async def _facts(self, tx: Tx, messages: Sequence[Message]) -> tuple[Sender | None, set[str]]:
+    async def _facts(self, tx: Tx, readings: Sequence[Planned]) -> tuple[Sender | None, set[str]]:
         sender = await tenants.sender(tx, self.number)
-        people = sorted({message.recipient for message in messages})
-        return sender, await opt_outs.among(tx, messages[0].tenant_id, self.number, people)
+        people = sorted({planned.message.recipient for planned in readings})
+        return sender, await opt_outs.among(tx, readings[0].message.tenant_id, self.number, people)
 
-    async def _sort_out(self, messages: Sequence[Message], sender: Sender | None, opted_out: set[str]) -> list[Message]:
+    async def _sort_out(self, readings: Sequence[Planned], sender: Sender | None, opted_out: set[str]) -> list[Planned]:
         """Act on every decision but Send; returns what may be sent."""
-        sends: list[Message] = []
+        sends: list[Planned] = []
         others: defaultdict[Hold | Reject, list[str]] = defaultdict(list)
-        for message in messages:
-            facts = Facts(sender, message.recipient in opted_out)
-            match decide(message, facts, now_ms()):
+        for planned in readings:
+            facts = Facts(sender, planned.message.recipient in opted_out)
+            match decide(planned.message, facts, now_ms()):
                 case Send():
-                    sends.append(message)
+                    sends.append(planned)
                 case decision:
-                    others[decision].append(message.id)
+                    others[decision].append(planned.message.id)
         if others:
             await self.database.write(lambda tx: self._act(tx, others))
             self.signals.wake("events")
@@ -169,7 +167,7 @@ class SenderLoop:
         self.signals.wake("events")
 
     async def _commit_and_dispatch(
-        self, sends: Sequence[Message], granted: Granted, limits: Sequence[Limit], carrier: SmsCarrier
+        self, sends: Sequence[Planned], granted: Granted, limits: Sequence[Limit], carrier: SmsCarrier
     ) -> None:
         pairs = list(zip(sends, granted.slots, strict=False))
 
@@ -177,23 +175,24 @@ class SenderLoop:
             if await usage.epoch(tx) != granted.epoch:
                 return set()  # the counters were rebuilt meanwhile, without these
             await usage.add(tx, (debit for slot in granted.slots for debit in slot.debits), granted.seq)
-            ids = [message.id for message, _ in pairs]
+            ids = [planned.message.id for planned, _ in pairs]
             return set(await lives.move(tx, "messages", ids, "sending", now_ms()))
 
         sending = await self.database.write(commit)
         clocks = [self.plan.clock(limit) for limit in limits if isinstance(limit, Throughput)]
-        for message, slot in pairs:
-            if message.id in sending and message.id in self.plan.unwritten:
-                self.plan.committed.add(message.id)
-                task = asyncio.create_task(self._offer(message, slot, granted, clocks, carrier))
+        for planned, slot in pairs:
+            if planned.message.id in sending and self.plan.holds(planned):
+                planned.committed = True
+                task = asyncio.create_task(self._offer(planned, slot, granted, clocks, carrier))
                 self.offers.add(task)
                 task.add_done_callback(self.offers.discard)
 
     # --- one offer
 
     async def _offer(
-        self, message: Message, slot: Slot, granted: Granted, clocks: Sequence[WriteClock], carrier: SmsCarrier
+        self, planned: Planned, slot: Slot, granted: Granted, clocks: Sequence[WriteClock], carrier: SmsCarrier
     ) -> None:
+        message = planned.message
         written_ms: int | None = None
 
         async def ready() -> bool:
@@ -204,7 +203,7 @@ class SenderLoop:
                 if due_us <= _now_us():
                     break
                 await self._sleep_until(due_us)
-            if self.plan.take_out(message.id) is None:
+            if not self.plan.take_out(planned):
                 return False
             for clock in clocks:
                 clock.wrote(_now_us(), message.segments)
@@ -212,7 +211,7 @@ class SenderLoop:
             return True
 
         outcome = await self._send(carrier, message, ready)
-        recalled = self.plan.take_out(message.id) is None and written_ms is None
+        recalled = not self.plan.take_out(planned) and written_ms is None
         self._learn(outcome)
         if not recalled:  # who recalled it has settled it
             result = Result(message, carrier.name, outcome, written_ms, slot.debits, granted.epoch, granted.seq)

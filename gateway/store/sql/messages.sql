@@ -16,7 +16,7 @@ SELECT id FROM messages WHERE status = 'sent' AND sent_ms <= :before_ms LIMIT :l
 
 -- name: messages_last_to
 -- The last message this sender wrote to this person: what a text from them answers.
-SELECT id FROM messages
+SELECT id, job_id, callback_url FROM messages
 WHERE recipient = :recipient AND sender = :sender AND mode = :mode AND sent_ms IS NOT NULL AND kind = 'out'
 ORDER BY sent_ms DESC LIMIT 1;
 

@@ -1,0 +1,174 @@
+"""The sender loop over real sockets: the practice far end speaks Twilio's wire and keeps its own ledger."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from gateway.store import jobs, lives
+
+
+async def test_a_text_is_sent_once_and_its_report_ends_it(sending: Any) -> None:
+    (message_id,) = await sending.queue("1234")
+    sending.start()
+
+    message = await sending.until_status(message_id, "delivered")
+
+    assert sending.arrived() == [message.recipient]
+    assert message.carrier_id is not None
+    assert message.sent_ms is not None
+
+
+@pytest.mark.parametrize(
+    ("ending", "status", "reason", "code"),
+    [
+        ("0001", "undelivered", "unreachable", "30003"),
+        ("0004", "undelivered", "filtered", "30007"),
+        ("0006", "failed", "carrier_queue_overflow", "30001"),
+        ("0030", "failed", "invalid_number", "21211"),
+        ("0031", "suppressed", "opted_out_at_carrier", "21610"),
+        ("0050", "unknown", "http_500", ""),
+        ("0061", "unknown", "timeout", ""),
+        ("0062", "unknown", "connection_broken", ""),
+    ],
+)
+async def test_what_the_carrier_says_becomes_one_state_with_its_reason(
+    sending: Any, ending: str, status: str, reason: str, code: str
+) -> None:
+    (message_id,) = await sending.queue(ending)
+    sending.start()
+
+    message = await sending.until_status(message_id, status)
+
+    assert (message.reason, message.error_code) == (reason, code)
+    assert len(sending.arrived()) == 1
+
+
+@pytest.mark.parametrize("ending", ["0012", "0013", "0014", "0051", "0060", "0063"])
+async def test_reports_settle_a_text_whatever_their_order_and_whatever_its_answer_was(
+    sending: Any, ending: str
+) -> None:
+    """Twice, reversed, before the answer, or with no answer at all: delivered, and one copy on the wire."""
+    (message_id,) = await sending.queue(ending)
+    sending.start()
+
+    await sending.until_status(message_id, "delivered")
+
+    assert len(sending.arrived()) == 1
+
+
+async def test_a_throttled_text_is_offered_again_until_it_is_taken(sending: Any) -> None:
+    (message_id,) = await sending.queue("0040")
+    sending.start()
+
+    await sending.until_status(message_id, "delivered")
+
+    assert len(sending.arrived()) == 4
+    assert Counter(arrival.outcome for arrival in sending.far_end.parts.ledger.arrivals)["accepted"] == 1
+
+
+async def test_a_full_day_holds_the_rest_and_says_until_when(sending: Any) -> None:
+    await sending.sender(limits={"rate": "100/s", "daily": 5, "zones": ["America/Los_Angeles"]})
+    await sending.queue(*(f"{number:04}" for number in range(1000, 1012)))
+    sending.start()
+
+    async def seven_held(tx: Any) -> Any:
+        rows = await tx.rows("messages_with_status", status="held", limit=99)
+        return rows if len(rows) == 7 else None
+
+    held = await sending.until(seven_held)
+
+    assert {row["reason"] for row in held} == {"cap_day"}
+    assert all(row["hold_until_ms"] > row["created_ms"] for row in held)
+    await sending.until(lambda tx: tx.row("messages_with_status", status="delivered", limit=1))
+    await sending.stop()
+    assert len(sending.arrived()) == 5
+
+
+async def test_no_rolling_second_holds_more_than_the_rate_at_our_socket(sending: Any) -> None:
+    await sending.sender(limits={"rate": "40/s"})
+    ids = await sending.queue(*(f"{number:04}" for number in range(1000, 1120)))
+    sending.start()
+    await sending.until_status(ids[-1], "delivered", timeout_s=15)
+
+    at_ms = sorted([(await sending.message(message_id)).sent_ms for message_id in ids])
+
+    assert len(sending.arrived()) == 120
+    assert min(later - earlier for earlier, later in zip(at_ms, at_ms[40:], strict=False)) >= 999  # whole milliseconds
+
+
+async def test_a_message_of_three_segments_takes_the_time_of_three(sending: Any) -> None:
+    await sending.sender(limits={"rate": "30/s"})
+    ids = await sending.queue(*(f"{number:04}" for number in range(1000, 1030)), segments=3)
+    sending.start()
+    await sending.until_status(ids[-1], "delivered", timeout_s=15)
+
+    at_ms = sorted([(await sending.message(message_id)).sent_ms for message_id in ids])
+
+    assert min(later - earlier for earlier, later in zip(at_ms, at_ms[10:], strict=False)) >= 999
+
+
+async def test_who_said_stop_is_not_texted_and_what_waits_for_them_is_cancelled(sending: Any) -> None:
+    """0020 answers the first text with STOP; the rest waits behind a slow rate and never leaves."""
+    await sending.sender(limits={"rate": "2/s"})
+    await sending.queue("0020")
+    rest = await sending.queue("5555", "0020", "0020")
+    sending.start()
+
+    for message_id in rest[1:]:
+        message = await sending.until_status(message_id, "cancelled", "suppressed")
+        assert message.reason == "opted_out"
+
+    await sending.until_status(rest[0], "delivered")
+    confirmation = await sending.until(lambda tx: tx.rows("messages_with_status", status="delivered", limit=9))
+    assert sending.arrived().count("+12125550020") <= 2  # the text, and the one confirmation
+    assert confirmation
+
+
+async def test_a_paused_job_stops_at_once_and_goes_on_when_resumed(sending: Any) -> None:
+    from gateway.model.job import Job
+
+    await sending.sender(limits={"rate": "20/s"})
+    job = Job("job_1", "acme", "live", "sms", "+18005550199", {})
+    await sending.database.write(lambda tx: jobs.accept(tx, job, []))
+    ids = await sending.queue(*(f"{number:04}" for number in range(1000, 1020)), job_id="job_1")
+    sending.start()
+    await sending.until_status(ids[2], "delivered")
+
+    await jobs.change_with_recall(sending.database, sending.signals, job, "paused", 1)
+    counted = await sending.database.read(lambda tx: lives.counts(tx, "messages", "job_1"))
+    at_pause = len(sending.arrived())
+    assert counted["held"].get("paused", 0) > 0
+    assert "queued" not in counted["by_state"]
+
+    await sending.database.write(lambda tx: jobs.change(tx, job, "running", 2))
+    sending.signals.wake("messages")
+    await sending.until_status(ids[-1], "delivered")
+    assert at_pause < 20
+    assert len(sending.arrived()) == len(set(sending.arrived())) == 20
+
+
+async def test_a_clean_stop_puts_back_what_was_not_written(sending: Any) -> None:
+    await sending.sender(limits={"rate": "5/s"})
+    ids = await sending.queue(*(f"{number:04}" for number in range(1000, 1010)))
+    sending.start()
+    await sending.until_status(ids[0], "delivered")
+    await sending.stop()
+
+    states = Counter([(await sending.message(message_id)).status for message_id in ids])
+    assert set(states) <= {"delivered", "sent", "queued"}
+    assert states["delivered"] + states["sent"] == len(sending.arrived())
+
+
+async def test_redis_away_sends_nothing_and_loses_nothing(sending: Any) -> None:
+    from gateway.limits.gate import Gate, connect
+
+    sending.counters._gate = Gate(connect("unix:///nonexistent/valkey.sock"))
+    (message_id,) = await sending.queue("1234")
+    sending.start()
+
+    async def noted(_tx: Any) -> Any:
+        return sending.signals.gates.get(("messages", "+18005550199", "live"))
+
+    assert await sending.until(noted) == ("redis_away", None)
+    assert (await sending.message(message_id)).status == "queued"
+    assert sending.arrived() == []
