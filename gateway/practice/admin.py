@@ -113,7 +113,7 @@ class Admin:
     async def _reset(self, _: web.Request) -> web.Response:
         """Forget what was received and turn every switch off. Rates and URLs of senders stay."""
         parts = self._parts
-        for part in (parts.ledger, parts.texts, parts.phone):
+        for part in (parts.ledger, parts.texts, parts.calls, parts.phone):
             part.clear()
         parts.rest.forget()
         parts.webhooks.sent.clear()

@@ -5,7 +5,6 @@ Source: 3GPP TS 23.038 section 6.2.1 (default alphabet and its extension table),
 """
 
 import re
-from itertools import pairwise
 
 _BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
@@ -27,16 +26,22 @@ def count(body: str) -> int:
 
 
 def _ucs2_units(body: str) -> list[int]:
-    """Return the UTF-16 units of each cluster: a letter with the marks and joins that follow it."""
-    starts = [at for at in range(len(body)) if at == 0 or not _belongs(body, at)]
-    return [len(body[a:b].encode("utf-16-be")) // 2 for a, b in pairwise([*starts, len(body)])]
-
-
-def _belongs(body: str, at: int) -> bool:
-    """Say whether the character at `at` continues the cluster before it."""
-    flags = re.search("[\U0001f1e6-\U0001f1ff]*$", body[:at])
-    is_flag = "\U0001f1e6" <= body[at] <= "\U0001f1ff" and flags is not None and len(flags[0]) % 2 == 1
-    return is_flag or body[at - 1] == "\u200d" or body[at - 1 : at + 1] == "\r\n" or bool(_JOINS.match(body[at]))
+    """Return the UTF-16 units of each cluster: a letter with the marks and joins that follow it, a flag of two."""
+    units: list[int] = []
+    before, half_flag = "", False
+    for letter in body:
+        is_indicator = "\U0001f1e6" <= letter <= "\U0001f1ff"
+        size = 2 if letter > "\uffff" else 1
+        if units and (
+            before == "\u200d" or before + letter == "\r\n" or (half_flag and is_indicator) or _JOINS.match(letter)
+        ):
+            units[-1] += size
+            half_flag = False
+        else:
+            units.append(size)
+            half_flag = is_indicator
+        before = letter
+    return units
 
 
 def _pack(sizes: list[int], *, single: int, part: int) -> int:

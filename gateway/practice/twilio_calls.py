@@ -17,6 +17,7 @@ from gateway.practice.twilio_player import Player
 from gateway.practice.webhooks import Webhooks
 
 _ENDINGS = {486: "busy", 0: "no-answer", 480: "no-answer", 603: "busy"}
+_MOST_KEPT = 5000  # calls that are remembered
 _LONGEST_S = 4 * 3600  # Twilio's limit of a call
 
 
@@ -34,18 +35,25 @@ class TwilioCalls:
 
     def start(self, call: Call, script: CallScript, form: Mapping[str, list[str]]) -> None:
         """Begin the life of a call that was accepted over REST; `form` is what CreateCall was given."""
-        leg = Leg(call, script, form)
-        self.legs[call.sid] = leg
-        self._spawn(self._outbound(leg))
+        self._spawn(self._outbound(self._keep(Leg(call, script, form))))
 
     def inbound(self, person: str, sender: str, script: CallScript, voice_url: str, status_url: str) -> str:
         """A person calls a sender: its TwiML is asked of `voice_url`. Returns the call's SID."""
         call = Call(self._account, sender, person, direction="inbound", status="ringing")
         form = {"Url": [voice_url]} | ({"StatusCallback": [status_url]} if status_url else {})
-        leg = Leg(call, script, form)
-        self.legs[call.sid] = leg
-        self._spawn(self._talk(leg))
+        self._spawn(self._talk(self._keep(Leg(call, script, form))))
         return call.sid
+
+    def _keep(self, leg: Leg) -> Leg:
+        self.legs[leg.call.sid] = leg
+        oldest = next(iter(self.legs.values()))
+        if len(self.legs) > _MOST_KEPT and oldest.call.end is not None:
+            del self.legs[oldest.call.sid]
+        return leg
+
+    def clear(self) -> None:
+        """Forget the calls that are over."""
+        self.legs = {sid: leg for sid, leg in self.legs.items() if leg.call.end is None}
 
     def hang_up(self, leg: Leg) -> None:
         """End a call from the API's side: cancelled while it rings, completed once answered."""

@@ -61,7 +61,7 @@ class Webhooks:
     async def __aenter__(self) -> Self:
         """Open the connection pool."""
         timeout = aiohttp.ClientTimeout(total=TOTAL_S, sock_connect=CONNECT_S)
-        self._session = aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=100))
+        self._session = aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=500))
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -26,3 +26,10 @@ from gateway.practice.segments import count
 )
 def test_segments_as_the_network_counts_them(body: str, segments: int) -> None:
     assert count(body) == segments
+
+
+@given(st.lists(st.sampled_from(CLUSTERS), min_size=1, max_size=100).map("".join))
+def test_two_counters_that_were_written_apart_agree(body: str) -> None:
+    words = "Hi " + body  # the gateway refuses white space alone
+
+    assert count(words) == segment(words).segments

@@ -198,3 +198,13 @@ async def test_a_person_can_call_a_sender(far_end: FarEnd, receiver: Receiver) -
     assert (first.params["Direction"], first.params["CallSid"]) == ("inbound", placed["id"])
     assert (first.params["From"], first.params["To"]) == ("+12125557777", SENDER)
     assert receiver.at("/keys")[0].params["Digits"] == "9"
+
+
+async def test_reset_forgets_calls_that_are_over(far_end: FarEnd, receiver: Receiver) -> None:
+    await place(far_end, receiver, "0404")
+    await completed(receiver)
+    before = (await far_end.practice("GET", "calls"))[1]["calls"]
+    await far_end.practice("POST", "reset")
+    after = (await far_end.practice("GET", "calls"))[1]["calls"]
+
+    assert (len(before), len(after)) == (1, 0)
