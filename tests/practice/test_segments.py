@@ -1,5 +1,10 @@
 import pytest
 from gateway.practice.segments import count
+from gateway.sms.segments import segment
+from hypothesis import given
+from hypothesis import strategies as st
+
+CLUSTERS = [*"aç €[é\n", "👍", "🇺🇸", "👍🏽", "e\u0301", "👨‍👩‍👧", "\r\n", "☎️"]
 
 
 @pytest.mark.parametrize(
