@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Final
 
 import orjson
+import structlog
 
 from gateway.errors import MediaDown, MediaLimit
 from gateway.media import g711
@@ -27,6 +28,8 @@ from gateway.media.events import Lost
 from gateway.net.rtp_process import Config
 from gateway.net.rtp_stream import AudioId, RtpStream
 from gateway.net.rtp_wire import Message, Unpacker, pack, read_event
+
+_log = structlog.get_logger(__name__)
 
 MOST_AUDIO_BYTES: Final = 256 << 20  # of PCM16 held for all prompts: four and a half hours
 START_TIMEOUT_S: Final = 10.0
@@ -60,10 +63,13 @@ class RtpEngine:
 
         bind_ip:      an IPv4 address of this machine, for all RTP sockets.
         port_range:   the first and the last port, of which the even ones are used; None lets the system choose.
+        most_streams: more are refused with MediaLimit.
         drain_s:      how long a port rests between two calls.
         lost_after_s: a far end silent for so long is reported as Lost, `no_rtp`.
         """
         first, last = port_range or (0, 0)
+        if port_range is not None and not 0 < first + first % 2 <= last <= 0xFFFF:
+            raise ValueError(f"{port_range=} holds no even port")
         self.restarts = 0
         self.pid: int | None = None  # of the media process
         self._config = Config(bind_ip, first, last, drain_s, lost_after_s, most_streams)
@@ -217,6 +223,7 @@ class RtpEngine:
             stream.answer(message, blob)
 
     def _lose_streams(self) -> None:
+        _log.error("media process died", streams=len(self._streams))
         for stream in self._streams.values():
             stream.take(Lost(time.monotonic(), "process_died"))
 

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -114,6 +115,19 @@ async def test_what_is_played_is_what_is_recorded_at_the_other_end(
     assert correlation > 0.99
     assert 0.0 <= offset < 1.0
     assert likeness(await other.recording(), noise[::-1])[1] < 0.2
+
+
+async def test_work_of_the_gateway_holds_no_frame_up(engine: RtpEngine, far: FarEnd) -> None:
+    stream = await calling(engine, far)
+    await far.hear(1)
+    time.sleep(0.5)  # noqa: ASYNC251 - the fault: something blocks the event loop
+    waiting = 0
+    with contextlib.suppress(BlockingIOError):
+        while far.socket.recv(2048):
+            waiting += 1
+
+    assert waiting >= 20
+    await stream.close()
 
 
 async def test_stopping_says_how_much_was_really_sent(engine: RtpEngine, far: FarEnd) -> None:
@@ -305,6 +319,12 @@ async def test_an_engine_that_was_stopped_says_so() -> None:
     await engine.stop()
     with pytest.raises(MediaDown):
         await engine.open()
+
+
+@pytest.mark.parametrize("ports", [(20001, 20001), (30000, 20000), (0, 10), (65000, 70000)])
+def test_a_range_without_an_even_port_is_refused(ports: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="no even port"):
+        RtpEngine(HERE, ports)
 
 
 async def test_an_address_that_is_not_ours_is_refused_at_the_start() -> None:
