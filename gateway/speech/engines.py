@@ -7,6 +7,7 @@ here and nowhere else, behind a pipe. Each class loads its engine when it is mad
 import ctypes
 import io
 import os
+import time
 import wave
 from importlib import import_module
 from typing import Any, Final, Protocol
@@ -64,9 +65,10 @@ class Espeak:
     def __init__(self) -> None:
         _preload_espeak()
         self._engine = import_module("pyttsx3").init("espeak")
+        self._playing = import_module("pyttsx3.drivers._espeak").IsPlaying
         self._errors: list[str] = []
         self._engine.connect("error", lambda name, exception: self._errors.append(str(exception)))  # noqa: ARG005
-        self._engine.runAndWait()  # the first run of an engine writes nothing
+        self._run()  # the first run of an engine writes nothing
 
     def render(self, text: str, *, language: str, voice: str, speed: float) -> tuple[Floats, int]:
         """See Renderer."""
@@ -74,11 +76,28 @@ class Espeak:
         self._engine.setProperty("rate", round(WORDS_A_MINUTE * speed))
         out = io.BytesIO()  # a path that cannot be written would hang the driver
         self._engine.save_to_file(text, out)
-        self._engine.runAndWait()
+        self._run()
         out.seek(0)
         with wave.open(out) as file:
             samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32)
+        if not len(samples):
+            raise RuntimeError("espeak wrote nothing")  # even an empty clause is a short silence
         return samples / np.float32(32768), self.RATE_HZ
+
+    def _run(self) -> None:
+        """Run what was asked, with espeak's own thread idle before and after.
+
+        Before: the run begins by cancelling whatever that thread still does, be it taking in the rate just set; the
+        sentence is then lost or too fast. After: the run returns from within that thread, whose last act is to end
+        the loop once more, which would end the next run before it wrote anything.
+        """
+        self._settle()
+        self._engine.runAndWait()
+        self._settle()
+
+    def _settle(self) -> None:
+        while self._playing():
+            time.sleep(0.001)
 
     def _choose(self, voice: str, language: str) -> None:
         for name in [voice] if voice else _espeak_names(language):

@@ -52,7 +52,7 @@ class Engine(Protocol):
 
 
 class _Died(Exception):
-    """The worker ended, was late, or answered what cannot be read."""
+    """The worker ended, was late, failed, or answered what cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,8 @@ class WorkerEngine:
         if "refused" in header:
             raise UnknownVoice(header["refused"])
         if "failed" in header:
-            raise SpeechUnavailable(f"the speech engine {self.name} failed: {header['failed']}")
+            await self._end()  # nobody knows in what state it is now
+            raise _Died(header["failed"])
         return pcm
 
     async def _running(self) -> asyncio.subprocess.Process:
@@ -149,19 +150,23 @@ class WorkerEngine:
             await self._end()
             raise _Died(f"no answer within {timeout_s:g} s") from error
         except (OSError, ValueError, asyncio.IncompleteReadError) as error:
-            await self._end()
+            await self._end(grace_s=1.0)  # to kill one that is just dying confuses asyncio about how it ended
             raise _Died(f"it ended with {process.returncode}") from error
         except BaseException:  # cancelled in mid-answer
             await self._end()
             raise
 
-    async def _end(self) -> None:
+    async def _end(self, grace_s: float = 0.0) -> None:
         process, self._process = self._process, None
         if process is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()  # it holds nothing that needs saving
-        await process.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await process.wait()
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()  # it holds nothing that needs saving
+            await process.wait()
 
 
 def hibari(timeouts: Timeouts = Timeouts()) -> WorkerEngine:
