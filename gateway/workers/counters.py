@@ -55,6 +55,10 @@ class Counters:
         await self.rebuild()
         return await self._gate.take(limits, segments, ahead_us=ahead_us, holders=holders)
 
+    async def begin(self) -> None:
+        """At start: see whether Redis still has the counters, and rebuild them if not. Raises RedisAway."""
+        await self.take((), [1], ahead_us=0)
+
     async def rebuild(self) -> None:
         """Begin a new epoch of the counters from the usage rows. Grants of older epochs are not written any more."""
         async with self._rebuilding:

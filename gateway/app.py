@@ -1,0 +1,246 @@
+"""The wiring: every door, road, loop and face of one gateway process, opened in order and closed in reverse."""
+
+import asyncio
+import contextlib
+import fcntl
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import structlog
+from aiohttp import web
+
+from gateway import logs
+from gateway.api.carrier_webhooks import Signed, SmsWebhooks
+from gateway.api.server import Doors, build
+from gateway.carriers.base import SmsCarrier
+from gateway.carriers.inbound import InboundTexts
+from gateway.carriers.twilio import TwilioAccount, TwilioSms
+from gateway.errors import DataDirInUse, PortTaken, RedisAway
+from gateway.limits.gate import Gate
+from gateway.limits.profiles import Profiles
+from gateway.limits.valkey import EmbeddedValkey
+from gateway.metrics import Metrics
+from gateway.net.http_client import HttpClient
+from gateway.settings import Account, Redis, Settings
+from gateway.sms import keywords
+from gateway.speech.prompts import Prompts
+from gateway.store import usage
+from gateway.store.database import Database
+from gateway.store.signals import Signals
+from gateway.workers.callback_sender import CallbackSender
+from gateway.workers.counters import Counters
+from gateway.workers.housekeeper import Housekeeper
+from gateway.workers.sms_sender import SmsSender
+
+_CARRIER_CONNECTIONS: Final = 1024
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A gateway that listens: where, and its settings."""
+
+    host: str
+    port: int
+    settings: Settings
+
+    @property
+    def url(self) -> str:
+        """Where this machine reaches it."""
+        return f"http://{self.host}:{self.port}"
+
+
+@dataclass(slots=True)
+class Parts:
+    """What is open so far; each step below takes what it needs from here and adds its own."""
+
+    settings: Settings
+    stack: contextlib.AsyncExitStack
+    database: Database
+    signals: Signals
+    metrics: Metrics
+    gate: Gate
+    counters: Counters
+    profiles: Profiles
+    prompts: Prompts
+    own_url: str
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """Run a gateway inside this event loop.
+
+    Raises: DataDirInUse, PortTaken, StoreUnavailable, ValkeyDown, BadLimits, BadKeywords: before anything listens.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        listening = stack.enter_context(_listen(settings.http.host, settings.http.port))
+        host, port = listening.getsockname()[:2]
+        parts = await _open(settings, stack, f"http://{host}:{port}")
+        carriers, routes = await _sms_roads(parts)
+        await _serve(parts, listening, routes)
+        await _start_loops(parts, carriers)
+        _log.info("listening", host=host, port=port, public_url=settings.public_url or parts.own_url)
+        yield Running(host, port, settings)
+        _log.info("stopping")
+
+
+async def serve(settings: Settings, *, ready: Callable[[Running], None]) -> None:
+    """Run until SIGTERM or SIGINT; `ready` is called once it listens."""
+    logs.setup(settings.logs.level, settings.logs.format, secrets=settings.secrets())
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    async with running(settings) as gateway:
+        ready(gateway)
+        await stop.wait()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise PortTaken(host, port, error.strerror or str(error)) from None
+
+
+async def _open(settings: Settings, stack: contextlib.AsyncExitStack, own_url: str) -> Parts:
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    stack.enter_context(_locked(settings.data_dir))
+    profiles = Profiles.load(settings.folders.limits)
+    database = await stack.enter_async_context(Database.open(settings.database_path, migrate=True))
+    epoch = await database.read(usage.epoch)
+    url = await _redis_url(settings, stack)
+    gate = Gate.connect(url, epoch=epoch, guard=settings.limits.guard, timeout_s=settings.redis.timeout_ms / 1000)
+    stack.push_async_callback(gate.aclose)
+    counters = Counters(gate, database, profiles)
+    try:
+        await counters.begin()
+    except RedisAway as error:
+        _log.error("redis_away", error=str(error))  # requests are taken and wait; nothing is sent until it is back
+    prompts = Prompts(settings.folders.audio / "prompts", settings.data_dir / "audio")
+    stack.push_async_callback(prompts.close)
+    return Parts(settings, stack, database, Signals(), Metrics(), gate, counters, profiles, prompts, own_url)
+
+
+@contextlib.contextmanager
+def _locked(data_dir: Path) -> Any:
+    """One serving process owns a data directory: two would send from one queue."""
+    with (data_dir / "gateway.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataDirInUse(str(data_dir)) from None
+        yield
+
+
+async def _redis_url(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
+    if settings.redis.url:
+        return _with_credentials(settings.redis)
+    valkey = EmbeddedValkey(settings.data_dir / "valkey")
+    url = await valkey.start()
+    stack.push_async_callback(valkey.stop)
+    return url
+
+
+def _with_credentials(redis: Redis) -> str:
+    password = redis.password.get_secret_value()
+    if not redis.username and not password:
+        return redis.url
+    parts = urlsplit(redis.url)
+    who = f"{quote(redis.username, safe='')}:{quote(password, safe='')}@"
+    return urlunsplit(parts._replace(netloc=who + parts.netloc))
+
+
+async def _sms_roads(parts: Parts) -> tuple[dict[str, SmsCarrier], list[web.RouteDef]]:
+    """The Twilio account for live keys and the practice far end for test keys, each with its webhooks."""
+    settings = parts.settings
+    words = keywords.load(settings.folders.keywords.read_text(encoding="utf-8"))
+    inbound = InboundTexts(parts.database, parts.signals, words)
+    carriers: dict[str, SmsCarrier] = {}
+    routes: list[web.RouteDef] = []
+    for name, mode, account, base_url in (
+        ("twilio", "live", settings.twilio, settings.twilio.base_url),
+        ("practice", "test", settings.practice, settings.practice.url),
+    ):
+        if account.account_sid and base_url:
+            http = await parts.stack.enter_async_context(HttpClient(limit=_CARRIER_CONNECTIONS))
+            carrier = TwilioSms(_account(parts, name, account, base_url), http)
+            carriers[name] = carrier
+            signed = _signed(parts, account)
+            webhooks = SmsWebhooks(carrier, mode, signed, inbound, parts.database, parts.signals)
+            routes += webhooks.routes()
+    return carriers, routes
+
+
+def _account(parts: Parts, name: str, account: Account, base_url: str) -> TwilioAccount:
+    ours = parts.settings.public_url or parts.own_url
+    token = account.auth_token.get_secret_value()
+    return TwilioAccount(name, account.account_sid, token, base_url, f"{ours}/carriers/{name}")
+
+
+def _signed(parts: Parts, account: Account) -> Signed:
+    token = account.auth_token.get_secret_value()
+    return Signed(token, parts.settings.public_url, tuple(parts.settings.http.trusted_proxies))
+
+
+async def _serve(parts: Parts, listening: socket.socket, routes: list[web.RouteDef]) -> None:
+    doors = Doors(
+        settings=parts.settings,
+        database=parts.database,
+        signals=parts.signals,
+        gate=parts.gate,
+        prompts=parts.prompts,
+        metrics=parts.metrics,
+        profiles=parts.profiles,
+        webhooks=tuple(routes),
+    )
+    runner = web.AppRunner(build(doors), access_log=None, shutdown_timeout=parts.settings.http.shutdown_s)
+    await runner.setup()
+    parts.stack.push_async_callback(runner.cleanup)
+    await web.SockSite(runner, listening).start()
+
+
+async def _start_loops(parts: Parts, carriers: dict[str, SmsCarrier]) -> None:
+    settings = parts.settings
+    sender = SmsSender(
+        parts.database, parts.signals, parts.counters, parts.gate, carriers, settings.sms, settings.twilio.timeout_s
+    )
+    await sender.recover()
+    http = await parts.stack.enter_async_context(HttpClient(public_only=not settings.callbacks.allow_private))
+    secret = settings.callbacks.secret.get_secret_value() or _own_secret(settings.data_dir / "callback.secret")
+    callbacks = CallbackSender(parts.database, parts.signals, http, settings.callbacks, secret)
+    housekeeper = Housekeeper(parts.database, parts.signals, settings)
+    for name, loop in (("sms", sender.run), ("callbacks", callbacks.run), ("housekeeper", housekeeper.run)):
+        task = asyncio.create_task(_kept_alive(name, loop), name=name)
+        parts.stack.push_async_callback(partial(_ended, task))
+
+
+async def _kept_alive(name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """A loop that fails is logged and begun again: nothing it works on lives only in it."""
+    while True:
+        try:
+            await loop()
+        except Exception as error:  # noqa: BLE001 - whatever it was, the loop must go on
+            _log.exception("loop_failed", loop=name, error=repr(error))
+            await asyncio.sleep(1)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _own_secret(path: Path) -> str:
+    """What callbacks are signed with where the settings name nothing: made once, readable by its owner alone."""
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32), encoding="ascii")
+    return path.read_text(encoding="ascii").strip()
