@@ -20,6 +20,7 @@ AudioId = NewType("AudioId", str)
 MOST_KEYS_UNREAD: Final = 200
 KEY_S: Final = 2 * KEY_FRAMES * g711.FRAME_S
 ANSWER_TIMEOUT_S: Final = 5.0
+_EVENT_TYPES: Final = {None, *range(128)} - set(g711.SILENCE)
 
 
 class Home(Protocol):
@@ -63,13 +64,13 @@ class RtpStream:
         """Send to this address and listen to it, as the far end's SDP says; again when its SDP changes.
 
         payload_type:       0 (mu-law) or 8 (A-law). A change stops what plays.
-        event_payload_type: 96..127, or None where none was agreed: then keys are sent and heard as tones.
+        event_payload_type: 0..127 but those two, or None where none was agreed: then keys are sent and heard as tones.
         Raises: ValueError for an address that is no single IPv4 host, or another payload type.
         """
         address = ipaddress.IPv4Address(ip)
         if address.is_multicast or address.is_unspecified or not 0 < port <= 0xFFFF:
             raise ValueError(f"no address to send to: {port=}")
-        if payload_type not in g711.SILENCE or not (event_payload_type is None or 96 <= event_payload_type <= 127):
+        if payload_type not in g711.SILENCE or event_payload_type not in _EVENT_TYPES:
             raise ValueError(f"{payload_type=} {event_payload_type=}")
         self._payload_type = payload_type
         self._tell("connect", ip=ip, port=port, payload_type=payload_type, event_payload_type=event_payload_type)
