@@ -103,7 +103,8 @@ class Gate:
         ahead_us: how far beyond Redis's now a slot may lie, at most 1 s.
         holders:  where a limit is a Concurrency: who holds each channel, one fresh name per call.
         Returns:  Granted with at least one slot, and in `then` why the next got none; or Refused for the first.
-        Next:     write `seq` and the slots' debits with `sending`, wait for each slot on Redis's clock, write.
+        Next:     write `seq` and the slots' debits with `sending`, wait for each slot on Redis's clock, write. After
+                  "rate" ask again up to `ahead_us` before it opens; after "rebuild" see `rebuild`.
         Raises:   RedisAway. Slots that were granted all the same are then spent.
         """
         blocked = next((limit for limit in limits if isinstance(limit, Blocked)), None)

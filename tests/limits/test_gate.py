@@ -152,6 +152,12 @@ async def test_grants_are_numbered(gate: Gate) -> None:
     assert [granted(await gate.take([FAST], [1])).seq for _ in range(3)] == [1, 2, 3]
 
 
+async def test_what_nothing_limits_leaves_now(gate: Gate) -> None:
+    answer = granted(await gate.take([], [1, 1]))
+
+    assert [slot.at_us for slot in answer.slots] == [answer.now_us] * 2
+
+
 async def test_blocked_is_refused_without_asking(gate: Gate) -> None:
     assert await gate.take([FAST, Blocked("sender")], [1]) == Refused("blocked", "sender")
 
@@ -177,7 +183,7 @@ async def test_a_late_write_moves_slots_taken_afterwards(gate: Gate) -> None:
     limit = Throughput("sender", 1, 1_000_000)
     first = granted(await gate.take([limit], [1]))
     await gate.late([limit], first.slots[0].at_us, first.slots[0].at_us + 400_000)
-    second = await gate.take([limit], [1])
+    second = await gate.take([limit], [1], ahead_us=0)
 
     assert second == Refused("rate", "sender", first.slots[0].at_us + 1_400_000)
 
@@ -225,7 +231,7 @@ class TestForgetting:
         last = granted(await gate.take([limit], [1])).slots[0].at_us
         await redis.flushall()
         await gate.rebuild([], 2, last_slot_us=last)
-        answer = await gate.take([limit], [1])
+        answer = await gate.take([limit], [1], ahead_us=0)
 
         assert answer == Refused("rate", "sender", last + guarded_us(limit))
 
@@ -319,7 +325,14 @@ class TestAway:
         gate._timeout_s = 0.05
         await redis.client_pause(200, all=True)
         with pytest.raises(RedisAway, match="within"):
-            await gate.take([FAST], [1])
+            await gate.take([FAST, DAY], [3])
+
+        gate._timeout_s = 2.0  # an answer that came too late is never taken for the next one's
+        (usage,) = await gate.usage([DAY])
+        assert usage.used in (0, 3)
+        assert granted(await gate.take([FAST, DAY], [2])).slots[0].units == 2
+        (later,) = await gate.usage([DAY])
+        assert later.used == usage.used + 2
 
     async def test_ping_returns_when_it_answers(self, gate: Gate) -> None:
         await gate.ping()

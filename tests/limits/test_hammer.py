@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 import random
+from multiprocessing.synchronize import Barrier
 from typing import TypeAlias
 
 import pytest
@@ -19,6 +20,11 @@ SECONDS = 1.6
 Taken: TypeAlias = list[tuple[int, int]]
 
 
+def meet(barrier: Barrier) -> None:
+    """Start no sooner than the others: a pool's processes come up one after the other."""
+    barrier.wait(15)
+
+
 def hammer(url: str, seed: int, capped: bool) -> Taken:
     """Take slots in batches of any size for a while; give (slot, segments)."""
     return asyncio.run(_hammer(url, random.Random(seed), [RATE, DAY, FIXED] if capped else [RATE, FIXED]))
@@ -30,7 +36,7 @@ async def _hammer(url: str, dice: random.Random, limits: list[Throughput | Cap])
     end = loop.time() + SECONDS
     while loop.time() < end:
         segments = [dice.randint(1, 3) for _ in range(dice.randint(1, 8))]
-        answer = await gate.take(limits, segments, ahead_us=100_000)
+        answer = await gate.take(limits, segments)
         if isinstance(answer, Granted):
             taken += [(slot.at_us, slot.units) for slot in answer.slots]
         await asyncio.sleep(0.005)
@@ -39,7 +45,8 @@ async def _hammer(url: str, dice: random.Random, limits: list[Throughput | Cap])
 
 
 async def run(url: str, capped: bool) -> Taken:
-    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(PROCESSES, meet, (context.Barrier(PROCESSES),)) as pool:
         work = pool.starmap_async(hammer, [(url, seed, capped) for seed in range(PROCESSES)])
         found = await asyncio.to_thread(work.get, 15)
     return sorted(each for taken in found for each in taken)
