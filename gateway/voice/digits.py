@@ -23,6 +23,11 @@ def answer(node: AskNode, digits: str) -> str | None:
     return node.next if is_whole else None
 
 
+def late_key(node: AskNode, last: str) -> str | None:
+    """The key that may still follow when `last` has filled a collect, and then means nothing."""
+    return None if isinstance(node, MenuNode) or last == node.finish_key else node.finish_key
+
+
 def patience(node: AskNode, digits: str) -> float:
     """How long to wait for the next key, in seconds."""
     return node.timeout if isinstance(node, MenuNode) or not digits else node.gap

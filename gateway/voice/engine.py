@@ -50,6 +50,7 @@ from gateway.voice.state import (
 )
 
 MAX_VISITS: Final = 300  # nodes entered in one call; a plan that passes this goes in circles, and the call ends
+LATE_KEY: Final = 2.0  # seconds; many press "#" after the last digit, whether or not it is asked for
 MAX_VALUE: Final = 1000  # characters of one variable: over a minute of speech
 
 Moved = tuple[State, tuple[Command, ...]]
@@ -115,9 +116,10 @@ def _answered(state: State, event: Answered, now: float) -> Moved:
 
 
 def _pressed(state: State, here: str, digit: str, now: float) -> Moved:
-    state = replace(state, keys=(*state.keys, KeyPress(digit, now, here)))
+    is_late = digit == state.late_key and state.is_speaking and now - state.keys[-1].at <= LATE_KEY
+    state = replace(state, keys=(*state.keys, KeyPress(digit, now, here)), late_key=None)
     meant = None if state.is_leaving else listening(state.plan, here)
-    if meant is None:
+    if meant is None or is_late:
         return state, ()
     state, stopped = _silence(state)
     for name in meant.way:  # entered, but no longer heard
@@ -126,6 +128,7 @@ def _pressed(state: State, here: str, digit: str, now: float) -> Moved:
     state = replace(state, digits=typed)
     if is_full:
         asked = meant.way[-1] if meant.way else here
+        state = replace(state, late_key=digits.late_key(meant.question, digit))
         return _after(stopped, _answer(state, asked, meant.question, now))
     return _after(stopped, _wait(state, meant.question, now))
 

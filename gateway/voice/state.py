@@ -136,6 +136,7 @@ class State:
     attempt: int = 0  # of the question being asked, from 1
     digits: str = ""  # of the collect under way
     deadline: float | None = None
+    late_key: str | None = None  # the finish key of a collect that was full before it came
 
     @property
     def asking(self) -> AskNode | None:

@@ -113,3 +113,15 @@ def test_a_plan_of_five_hundred_nodes_is_checked_without_running_out_of_stack() 
     source = f"name: x\nlanguage: en-US\nstart: n0\nnodes:\n{chain}  n498: {{hangup}}\n"
 
     assert told(source, broadcast=False) == []
+
+
+def test_a_plan_of_many_forks_that_meet_again_is_checked_at_once() -> None:
+    forks = "".join(
+        f"  n{at}: {{branch: {{on: who, cases: {{x: m{at}}}, otherwise: n{at + 1}}}}}\n  m{at}: {{pause: 1s, next: n{at + 1}}}\n"
+        for at in range(60)
+    )
+    source = (
+        f"name: x\nlanguage: en-US\nstart: n0\nvariables: {{who: {{default: x}}}}\nnodes:\n{forks}  n60: {{hangup}}\n"
+    )
+
+    assert told(source, broadcast=False) == []  # 2 to the 60th ways through

@@ -175,6 +175,46 @@ def test_a_collect_leaves_once_with_what_was_pressed(keys: str, pin: str | None,
     assert path(state)[4:] == end
 
 
+TWO_QUESTIONS = load(
+    """\
+name: x
+language: en-US
+start: pin
+nodes:
+  pin:
+    collect: {into: pin, prompt: {say: "Your pin."}, max_digits: 2, otherwise: hangup}
+    next: ask
+  ask: {menu: {prompt: {say: "Press pound."}, choices: {"#": end}, otherwise: hangup}}
+  end: {hangup}
+""",
+    file="x.yaml",
+)
+
+
+@pytest.mark.parametrize(
+    ("later", "end"),
+    [
+        ([(2.5, Pressed("#"))], ["ask"]),
+        ([(2.5, Pressed("#")), (2.7, Pressed("#"))], ["ask", "end"]),
+        ([(4.1, Pressed("#"))], ["ask", "end"]),
+        ([(2.5, PromptEnded(2)), (2.6, Pressed("#"))], ["ask", "end"]),
+    ],
+    ids=["out of habit", "and then meant", "later", "after the question"],
+)
+def test_a_finish_key_right_after_the_last_digit_is_no_answer_to_the_next_question(
+    later: list[tuple[float, Event]], end: list[str]
+) -> None:
+    state, _ = run((1.0, Pressed("1")), (2.0, Pressed("2")), *later, plan=TWO_QUESTIONS)
+
+    assert path(state) == ["pin", *end]
+
+
+def test_quick_keys_go_on_to_the_next_question() -> None:
+    state, _ = run((0.1, Pressed("1")), (0.2, Pressed("4")), (0.3, Pressed("2")), (0.4, Pressed("#")))
+
+    assert (path(state)[-1], state.collected) == ("told", {"pin": "42"})
+
+
 def test_a_collect_waits_longer_for_the_first_key_than_between_keys() -> None:
     _, commands = run(*TO_PIN, (6.0, Pressed("1")), (7.0, Pressed("2")), (9.0, Elapsed()))
 
@@ -272,3 +312,11 @@ def test_a_plan_that_goes_in_circles_ends() -> None:
 
     assert commands == [(Hangup(),)]
     assert len(state.path) == engine.MAX_VISITS
+
+
+def test_a_key_in_a_circle_of_words_changes_nothing() -> None:
+    source = "name: x\nlanguage: en-US\nstart: a\nnodes:\n  a: {say: A, next: b}\n  b: {say: B, next: a}\n"
+
+    state, commands = run((0.5, Pressed("1")), plan=load(source, file="x.yaml"))
+
+    assert (path(state), commands[-1]) == (["a"], ())
