@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from enum import Enum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, Final
@@ -59,6 +60,11 @@ _PLAIN_MODULES = (
 _PLAIN = (GatewayError, OSError, ImportError, NameError, AttributeError, NotImplementedError, MemoryError)
 
 
+@lru_cache(maxsize=1024)
+def _is_hidden(name: str) -> bool:
+    return _HIDDEN_NAME.fullmatch(name) is not None
+
+
 def mask(text: str) -> str:
     """Return `text` without telephone numbers, tokens, and what is given as a body, text or key in it."""
     for pattern, instead in _CUT:
@@ -75,13 +81,14 @@ class Mask:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         known = sorted((secret for secret in secrets if len(secret) >= SHORTEST_SECRET), key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, known))) if known else None
+        self._name = lru_cache(maxsize=1024)(self._text)  # names come again with every line, values do not
 
     def __call__(self, _logger: Any, _method: str, event: EventDict) -> EventDict:
         """Mask one event."""
-        return {self._text(name): self._value(name, value) for name, value in event.items()}
+        return {self._name(name): self._value(name, value) for name, value in event.items()}
 
     def _value(self, name: str, value: object) -> object:
-        if _HIDDEN_NAME.fullmatch(name) and value is not None:
+        if value is not None and _is_hidden(name):
             return f"{MASKED} {len(value)} long" if isinstance(value, str | bytes) else MASKED
         match value:
             case None | bool():
@@ -93,7 +100,7 @@ class Mask:
             case BaseException():
                 return told(value)[0]
             case Mapping():
-                return {self._text(str(key)): self._value(str(key), below) for key, below in value.items()}
+                return {self._name(str(key)): self._value(str(key), below) for key, below in value.items()}
             case list() | tuple() | set() | frozenset():
                 return [self._value(name, below) for below in value]
             case Path() | date() | Enum() | IPv4Address() | IPv6Address():
