@@ -1,6 +1,6 @@
 """A SIP user agent over UDP, caller and callee, as bytes in and bytes out. It owns no socket, clock or dice.
 
-How to drive it (a shell does this; `gateway.net.sip_endpoint` is one)::
+How to drive it (a shell does this; `gateway.net.sip_endpoint` is one; `Options` are in `sip.context`)::
 
     agent = UserAgent(Options(advertised=("192.0.2.10", 5060), peers=("198.51.100.7",)), token)
 

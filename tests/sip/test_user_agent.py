@@ -5,10 +5,11 @@ from dataclasses import replace
 from itertools import count
 
 import pytest
+from gateway.sip.context import Options
 from gateway.sip.events import Answered, Changed, Ended, Event, Failed, Incoming, Progress, Ringing, Trying
 from gateway.sip.message import Request, Response, parse
 from gateway.sip.sdp import Session, answer
-from gateway.sip.user_agent import Options, UserAgent
+from gateway.sip.user_agent import UserAgent
 
 OURS = ("192.0.2.1", 5060)
 THEIRS = ("198.51.100.7", 5060)
