@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from gateway.model.states import CALL_MOVES, MESSAGE_MOVES, sources
+from gateway.sms.pipeline import ALLOWED_AFTER_STOP
 from gateway.store.database import Row, Tx
 from gateway.store.signals import Things
 
@@ -101,8 +102,9 @@ async def expire_due(tx: Tx, things: Things, now_ms: int, limit: int) -> int:
 
 
 async def cancel_person(tx: Tx, things: Things, tenant_id: str, recipient: str, scope: str, now_ms: int) -> list[str]:
-    """Cancel what waits for a person who said stop. Returns the ids."""
-    rows = await tx.rows(f"{things}_ids_of_person", tenant_id=tenant_id, recipient=recipient, scope=scope)
+    """Cancel what waits for a person who said stop, save what may follow a stop. Returns the ids."""
+    kept = ALLOWED_AFTER_STOP if things == "messages" else {"in"}
+    rows = await tx.rows(f"{things}_ids_of_person", tenant_id=tenant_id, recipient=recipient, scope=scope, kept=kept)
     return await move(tx, things, [row["id"] for row in rows], "cancelled", now_ms, reason="opted_out")
 
 

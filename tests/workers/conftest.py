@@ -55,6 +55,7 @@ class Sending:
     carrier: TwilioSms
     far_end: Running
     sms: Sms
+    url: str
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def start(self) -> SmsSender:
@@ -143,7 +144,7 @@ async def sending(tmp_path: Path, valkey_url: str) -> AsyncIterator[Sending]:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listening).start()
-        sending = Sending(database, signals, gate, counters, carrier, far_end, Sms())
+        sending = Sending(database, signals, gate, counters, carrier, far_end, Sms(), url)
         await sending.sender(limits={"rate": "50/s"})
         yield sending
         await sending.stop()

@@ -25,3 +25,8 @@ SELECT outcome, COUNT(*) AS n, SUM(LENGTH(keys)) AS keys FROM calls WHERE job_id
 
 -- name: calls_usage_by_status
 SELECT status, COUNT(*) AS n FROM calls GROUP BY status;
+
+-- name: calls_ids_of_person
+SELECT id FROM calls
+WHERE status IN ('queued', 'held') AND recipient = :recipient AND tenant_id = :tenant_id
+  AND direction NOT IN :kept AND (:scope = 'tenant' OR sender = :scope);

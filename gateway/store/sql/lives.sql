@@ -57,12 +57,6 @@ ORDER BY hold_until_ms, priority DESC, id LIMIT :limit;
 SELECT id FROM {things}
 WHERE status IN ('queued', 'held') AND expires_ms IS NOT NULL AND expires_ms <= :now_ms LIMIT :limit;
 
--- name: {things}_ids_of_person
--- What waits for this person, from the tenant or (scope a number) from that one sender.
-SELECT id FROM {things}
-WHERE status IN ('queued', 'held') AND recipient = :recipient AND tenant_id = :tenant_id
-  AND (:scope = 'tenant' OR sender = :scope);
-
 -- name: {things}_ids_of_job
 SELECT id FROM {things} WHERE job_id = :job_id AND status IN :statuses;
 

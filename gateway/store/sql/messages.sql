@@ -30,3 +30,9 @@ SELECT status, COUNT(*) AS n FROM messages GROUP BY status;
 -- Whether this person had an answer of this kind from this sender since then.
 SELECT 1 FROM messages
 WHERE recipient = :recipient AND sender = :sender AND mode = :mode AND kind = :kind AND created_ms >= :since_ms LIMIT 1;
+
+-- name: messages_ids_of_person
+-- What waits for this person, from the tenant or (scope a number) from that one sender; not what may follow a stop.
+SELECT id FROM messages
+WHERE status IN ('queued', 'held') AND recipient = :recipient AND tenant_id = :tenant_id
+  AND kind NOT IN :kept AND (:scope = 'tenant' OR sender = :scope);

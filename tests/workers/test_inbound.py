@@ -1,0 +1,144 @@
+"""Texts that come in over signed webhooks: kept once, obeyed, answered, told."""
+
+from collections.abc import AsyncIterator
+from itertools import count
+from typing import Any
+
+import aiohttp
+import pytest
+from gateway.store import events, opt_outs
+from twilio.request_validator import RequestValidator
+
+SENDER, PERSON = "+18005550199", "+12125551234"
+_sids = count(1)
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def text_in(
+    sending: Any, http: Any, body: str, *, sid: str = "", sign_as: str = "", token: str = "", **headers: str
+) -> int:
+    """Post what Twilio posts, signed; returns the status."""
+    form = {"MessageSid": sid or f"SM{next(_sids):032}", "From": PERSON, "To": SENDER, "Body": body, "NumMedia": "0"}
+    url = f"{sending.url}/carriers/twilio/inbound"
+    signed = RequestValidator(token or sending.far_end.parts.options.auth_token).compute_signature(sign_as or url, form)
+    async with http.post(url, data=form, headers={"X-Twilio-Signature": signed, **headers}) as response:
+        if response.status == 200:
+            assert await response.text() == '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
+        return response.status
+
+
+async def log(sending: Any, kind: str) -> list[dict[str, Any]]:
+    return await sending.database.read(lambda tx: events.after(tx, "acme", "live", 0, 1000, kind=kind))
+
+
+async def opted_out(sending: Any) -> bool:
+    return bool(await sending.database.read(lambda tx: opt_outs.of_person(tx, "acme", PERSON)))
+
+
+@pytest.mark.parametrize(
+    "body", ["STOP", " stop. ", "Stop All", "opt out", "UNSUBSCRIBE!", "Cancel", "quit", "end", "revoke"]
+)
+async def test_a_stop_cancels_what_waits_and_is_confirmed_once(sending: Any, http: Any, body: str) -> None:
+    (waiting,) = await sending.queue("1234")
+
+    assert await text_in(sending, http, body) == 200
+    assert await text_in(sending, http, body) == 200
+
+    assert (await sending.message(waiting)).status == "cancelled"
+    assert await opted_out(sending)
+    sending.start()
+    await sending.until(lambda tx: tx.rows("messages_with_status", status="delivered", limit=9))
+    assert sending.arrived() == [PERSON]  # the one confirmation
+    (told,) = await log(sending, "opt_out.created")
+    assert told["data"]["cancelled"] == [waiting]
+
+
+async def test_the_same_webhook_again_has_no_second_effect(sending: Any, http: Any) -> None:
+    for _ in range(3):
+        assert await text_in(sending, http, "HELP", sid="SM1") == 200
+
+    assert len(await log(sending, "inbound.received")) == 1
+    assert len(await sending.database.read(lambda tx: tx.rows("messages_with_status", status="queued", limit=9))) == 1
+
+
+async def test_free_text_reaches_the_engine_and_names_what_it_answers(sending: Any, http: Any) -> None:
+    (sent,) = await sending.queue("1234")
+    sending.start()
+    await sending.until_status(sent, "delivered")
+
+    await text_in(sending, http, "got to STOP this bill")
+
+    (event,) = await log(sending, "inbound.received")
+    assert event["data"]["body"] == "got to STOP this bill"
+    assert event["data"]["answers"] == sent
+    assert event["data"]["keyword"] == ""
+    assert not await opted_out(sending)
+
+
+async def test_yes_never_opts_in_on_toll_free_and_start_does(sending: Any, http: Any) -> None:
+    await text_in(sending, http, "STOP")
+    await text_in(sending, http, "YES")
+    assert await opted_out(sending)
+
+    await text_in(sending, http, "start")
+    assert not await opted_out(sending)
+
+
+async def test_yes_opts_in_on_a_long_code_only_who_had_opted_out(sending: Any, http: Any) -> None:
+    await sending.sender(kind="long_code")
+    await text_in(sending, http, "YES")
+    (first,) = await log(sending, "inbound.received")
+    assert first["data"]["keyword"] == ""
+
+    await text_in(sending, http, "STOP")
+    await text_in(sending, http, "YES")
+    assert not await opted_out(sending)
+
+
+@pytest.mark.parametrize("who", ["carrier", "network"])
+async def test_where_the_carrier_answers_we_do_not(sending: Any, http: Any, who: str) -> None:
+    await sending.sender(keyword_replies=who)
+
+    await text_in(sending, http, "STOP")
+
+    assert await opted_out(sending)
+    assert await sending.database.read(lambda tx: tx.rows("messages_with_status", status="queued", limit=9)) == []
+
+
+async def test_our_answers_are_the_senders_own_words(sending: Any, http: Any) -> None:
+    await sending.sender(help_text="City Water. Call 311. Reply STOP to end.")
+
+    await text_in(sending, http, "help")
+
+    (reply,) = await sending.database.read(lambda tx: tx.rows("messages_with_status", status="queued", limit=9))
+    assert reply["body"] == "City Water. Call 311. Reply STOP to end."
+
+
+async def test_two_auto_responders_do_not_talk_to_each_other(sending: Any, http: Any) -> None:
+    for _ in range(5):
+        await text_in(sending, http, "HELP")
+
+    assert len(await sending.database.read(lambda tx: tx.rows("messages_with_status", status="queued", limit=9))) == 1
+
+
+async def test_an_unsigned_or_wrongly_signed_webhook_has_no_effect(sending: Any, http: Any) -> None:
+    assert await text_in(sending, http, "STOP", token="not-ours") == 403
+    async with http.post(f"{sending.url}/carriers/twilio/inbound", data={"Body": "STOP", "From": PERSON}) as response:
+        assert response.status == 403
+
+    assert not await opted_out(sending)
+    assert await log(sending, "inbound.received") == []
+
+
+async def test_a_signature_over_another_url_is_refused(sending: Any, http: Any) -> None:
+    """With `public_url` set, only that counts, whatever host headers say."""
+    elsewhere = "https://elsewhere.example/carriers/twilio/inbound"
+
+    status = await text_in(sending, http, "STOP", sign_as=elsewhere, Host="elsewhere.example")
+
+    assert status == 403
