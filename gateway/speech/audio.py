@@ -9,9 +9,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from gateway.errors import BadWav
 from gateway.media import wav
 from gateway.media.g711 import RATE_HZ
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class Audio:
 
     id:    sha256 hex of what it was made from (engine, voice, speed, text; or the file), so the same over restarts.
     pcm:   8 kHz mono PCM16, little-endian, levelled.
-    path:  the WAV file that holds it, for as long as the cache keeps it.
+    path:  the WAV file that holds it, for as long as the cache keeps it; `Prompts.stored` asks memory first.
     """
 
     id: str
@@ -90,9 +94,12 @@ class AudioCache:
         return Audio(audio_id, pcm, self._path(audio_id))
 
     async def put(self, audio_id: str, pcm: bytes) -> Audio:
-        """Keep this under its id, on disk and in memory."""
-        await asyncio.to_thread(self._write, audio_id, pcm)
+        """Keep this under its id, on disk and in memory; where the disk takes nothing, in memory alone."""
         self._recent.put(audio_id, pcm)
+        try:
+            await asyncio.to_thread(self._write, audio_id, pcm)
+        except OSError as error:  # a full disk must not silence calls
+            log.warning("audio_cache_not_written", folder=str(self._folder), why=error.strerror)
         return Audio(audio_id, pcm, self._path(audio_id))
 
     def _path(self, audio_id: str) -> Path:

@@ -202,10 +202,10 @@ async def test_closing_in_mid_making_ends_the_workers(quick: Prompts, counted: C
     assert counted.pid is None
 
 
-async def test_a_full_disk_is_told_and_leaves_nothing_behind(quick: Prompts, tmp_path: Path) -> None:
+async def test_where_the_disk_takes_nothing_calls_still_play(quick: Prompts, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
-    with pytest.raises(OSError, match="cache"):
-        await quick.say("Hello there.", "en-US")
+    audio = await quick.say("Hello there.", "en-US")
 
-    (tmp_path / "cache").unlink()
-    assert (await quick.say("Hello there.", "en-US")).path.exists()
+    assert not audio.path.exists()
+    assert await quick.say("Hello there.", "en-US") == audio
+    assert await quick.stored(audio.id) == audio
