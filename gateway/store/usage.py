@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from gateway.model.limit import Debit, UsageRow
 from gateway.store.database import Row, Tx
@@ -25,11 +26,21 @@ async def epoch(tx: Tx) -> int:
     return int(await tx.value("epoch_now"))
 
 
-async def raise_epoch(tx: Tx, now_us: int) -> tuple[int, list[UsageRow]]:
-    """Begin a new epoch. Returns it, with the rows of every window that may not be over yet."""
-    await tx.run("epoch_raise")
-    rows = await tx.rows("usage_since", since_us=now_us - _LONGEST_WINDOW_US)
-    return await epoch(tx), [_row(row) for row in rows]
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """What the counters of a new epoch begin with. `has_sent`: something may have left within the last second."""
+
+    epoch: int
+    rows: list[UsageRow]
+    has_sent: bool
+
+
+async def raise_epoch(tx: Tx, beyond: int, now_ms: int) -> Rebuild:
+    """Begin a new epoch, above the present one and above `beyond`, with the rows of windows that may not be over."""
+    await tx.run("epoch_raise", beyond=beyond)
+    rows = await tx.rows("usage_since", since_us=now_ms * 1000 - _LONGEST_WINDOW_US)
+    has_sent = bool(await tx.value("usage_anything_sent"))
+    return Rebuild(await epoch(tx), [_row(row) for row in rows], has_sent)
 
 
 async def of_limits(tx: Tx, keys: Sequence[str], now_us: int) -> dict[tuple[str, int], int]:

@@ -1,15 +1,18 @@
 """The gate together with the database's side of it: limits of a scope, grants of the right epoch, rebuilds."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 
 from gateway.clock import now_ms
+from gateway.errors import RedisAway
 from gateway.limits.gate import Gate
 from gateway.limits.profiles import Profiles
-from gateway.model.limit import Granted, Limit, Refused
+from gateway.model.limit import Concurrency, Granted, Limit, Refused
 from gateway.model.sender import Sender
 from gateway.store import usage
 from gateway.store.database import Database
@@ -30,6 +33,7 @@ class Counters:
         self._database = database
         self._profiles = profiles
         self._rebuilding = asyncio.Lock()
+        self._held: dict[tuple[str, str], Concurrency] = {}
 
     def of_sender(self, sender: Sender, mode: str) -> tuple[Limit, ...]:
         """What a sender's texts are limited by today."""
@@ -47,13 +51,27 @@ class Counters:
     ) -> Granted | Refused:
         """Take limits as `Gate.take` does, rebuilding the counters first where Redis may have forgotten some.
 
-        Raises: RedisAway, StoreUnavailable.
+        holders: where a limit is a Concurrency, who holds each channel; kept alive by `renew`, freed by `release`.
+        Raises:  RedisAway, StoreUnavailable.
         """
         answer = await self._gate.take(limits, segments, ahead_us=ahead_us, holders=holders)
-        if not isinstance(answer, Refused) or answer.reason != "rebuild":
-            return answer
-        await self.rebuild()
-        return await self._gate.take(limits, segments, ahead_us=ahead_us, holders=holders)
+        if isinstance(answer, Refused) and answer.reason == "rebuild":
+            await self.rebuild()
+            answer = await self._gate.take(limits, segments, ahead_us=ahead_us, holders=holders)
+        if isinstance(answer, Granted):
+            channels = [limit for limit in limits if isinstance(limit, Concurrency)]
+            self._held |= {(limit.key, each): limit for limit in channels for each in holders[: len(answer.slots)]}
+        return answer
+
+    async def renew(self, limit: Concurrency, holder: str) -> bool:
+        """Keep a channel, well within its `lease_ms`. False: it ran out and went to someone else. Raises RedisAway."""
+        return await self._gate.renew(limit, holder)
+
+    async def release(self, limit: Concurrency, holder: str) -> None:
+        """Free a channel. Where Redis is away it comes back by itself when its lease runs out."""
+        self._held.pop((limit.key, holder), None)
+        with contextlib.suppress(RedisAway):
+            await self._gate.release(limit, holder)
 
     async def begin(self) -> None:
         """At start: see whether Redis still has the counters, and rebuild them if not. Raises RedisAway."""
@@ -62,8 +80,13 @@ class Counters:
     async def rebuild(self) -> None:
         """Begin a new epoch of the counters from the usage rows. Grants of older epochs are not written any more."""
         async with self._rebuilding:
-            epoch, rows = await self._database.write(lambda tx: usage.raise_epoch(tx, now_ms() * 1000))
-            in_force = await self._gate.rebuild(rows, epoch)
-            if in_force != epoch:
-                self._gate.adopt(in_force)
-            _log.warning("counters_rebuilt", epoch=in_force, windows=len(rows))
+            in_force = 0
+            while True:  # a Redis that outlived its database may be further on than that
+                raised = partial(usage.raise_epoch, beyond=in_force, now_ms=now_ms())
+                wanted = await self._database.write(raised)
+                held = [(limit, holder) for (_, holder), limit in self._held.items()]
+                last_us = None if wanted.has_sent else 0
+                in_force = await self._gate.rebuild(wanted.rows, wanted.epoch, last_slot_us=last_us, held=held)
+                if in_force == wanted.epoch:
+                    break
+            _log.warning("counters_rebuilt", epoch=in_force, windows=len(wanted.rows), channels=len(held))

@@ -39,4 +39,7 @@ SELECT * FROM limit_usage WHERE limit_key IN :keys AND window_us >= :since_us;
 SELECT epoch FROM limit_epoch;
 
 -- name: epoch_raise!
-UPDATE limit_epoch SET epoch = epoch + 1;
+UPDATE limit_epoch SET epoch = 1 + CASE WHEN epoch > :beyond THEN epoch ELSE :beyond END;
+
+-- name: usage_anything_sent
+SELECT 1 WHERE EXISTS (SELECT 1 FROM messages WHERE status <> 'queued') OR EXISTS (SELECT 1 FROM calls WHERE status <> 'queued');

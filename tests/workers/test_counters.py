@@ -1,0 +1,47 @@
+"""Redis may forget, be replaced, or know more than the database: the caps hold all the same."""
+
+from typing import Any
+
+from gateway.limits.gate import connect
+
+
+async def flush(valkey_url: str) -> None:
+    redis = connect(valkey_url)
+    await redis.flushall()
+    await redis.aclose()
+
+
+async def delivered(sending: Any, number: int) -> Any:
+    async def check(tx: Any) -> Any:
+        rows = await tx.rows("messages_with_status", status="delivered", limit=99)
+        return rows if len(rows) >= number else None
+
+    return await sending.until(check, timeout_s=15)
+
+
+async def test_a_flushed_redis_is_rebuilt_from_what_the_database_knows(sending: Any, valkey_url: str) -> None:
+    await sending.sender(limits={"rate": "50/s", "daily": 8, "zones": ["America/Los_Angeles"]})
+    await sending.queue(*(f"{number:04}" for number in range(1000, 1005)))
+    sending.start()
+    await delivered(sending, 5)
+
+    await flush(valkey_url)
+    await sending.queue(*(f"{number:04}" for number in range(1005, 1015)))
+    await delivered(sending, 8)
+    await sending.until(lambda tx: tx.rows("messages_with_status", status="held", limit=99))
+    await sending.stop()
+
+    assert len(sending.arrived()) == 8
+
+
+async def test_a_redis_that_outlived_its_database_is_overtaken(sending: Any) -> None:
+    for _ in range(3):
+        await sending.gate.rebuild([], sending.gate.epoch + 10, last_slot_us=0)
+    sending.gate.adopt(0)
+
+    await sending.counters.begin()
+    (message_id,) = await sending.queue("1234")
+    sending.start()
+
+    await sending.until_status(message_id, "delivered")
+    assert len(sending.arrived()) == 1
