@@ -1,0 +1,155 @@
+"""Callbacks reach the engine signed, at least once, and are tried again until they are taken or given up."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from gateway.clock import now_ms
+from gateway.model.event import Event
+from gateway.model.tenant import Tenant
+from gateway.net.http_client import HttpClient
+from gateway.settings import Callbacks
+from gateway.store import events, tenants
+from gateway.store.database import Database
+from gateway.store.signals import Signals
+from gateway.workers.callback_sender import CallbackSender
+
+SECRET = "s3cret"
+
+
+class Engine:
+    """A campaign engine's end: keeps what it is told, and answers as it is told to."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.taken: list[tuple[dict[str, str], bytes]] = []
+        self.statuses = list(statuses)
+        self.url = ""
+
+    async def take(self, request: web.Request) -> web.Response:
+        self.taken.append((dict(request.headers), await request.read()))
+        return web.Response(status=self.statuses.pop(0) if self.statuses else 200)
+
+
+@asynccontextmanager
+async def listening(engine: Engine) -> AsyncIterator[Engine]:
+    app = web.Application()
+    app.router.add_post("/told", engine.take)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    engine.url = f"http://127.0.0.1:{runner.addresses[0][1]}/told"
+    yield engine
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    async with Database.open(tmp_path / "gateway.db", migrate=True) as database:
+        await database.write(lambda tx: tenants.add_tenant(tx, Tenant("acme", "Acme", 1)))
+        yield database
+
+
+@asynccontextmanager
+async def delivering(database: Database, *, private: bool = True, **settings: Any) -> AsyncIterator[None]:
+    wanted = Callbacks(
+        **{"first_retry_s": 0.05, "max_retry_s": 0.2, "timeout_s": 1, "allow_private": private, **settings}
+    )
+    async with HttpClient(public_only=not private) as http:
+        task = asyncio.create_task(CallbackSender(database, Signals(), http, wanted, SECRET).run())
+        yield
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def happen(database: Database, url: str, number: int = 1) -> None:
+    event = Event("job.completed", "acme", "live", f"job_{number}", now_ms(), {"n": number}, callback_url=url)
+    await database.write(lambda tx: events.add(tx, event))
+
+
+async def until(check: Any) -> Any:
+    async with asyncio.timeout(10):
+        while not (found := await check()):
+            await asyncio.sleep(0.02)
+        return found
+
+
+async def row(database: Database) -> Any:
+    (found,) = await database.read(lambda tx: tx.rows("events_after", after=0, tenant_id="acme", mode="live", subject="",
+                                                      job_id="", type="", limit=9))  # fmt: skip
+    return found
+
+
+async def test_a_callback_is_signed_over_its_time_and_its_body(database: Database) -> None:
+    async with listening(Engine()) as engine, delivering(database):
+        await happen(database, engine.url)
+
+        async def done() -> Any:
+            return (await row(database))["callback_done_ms"]
+
+        await until(done)
+
+    ((headers, body),) = engine.taken
+    stamp, given = (part.split("=")[1] for part in headers["Gateway-Signature"].split(","))
+    assert hmac.new(SECRET.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest() == given
+    assert headers["Gateway-Event"] == "1"
+
+
+async def test_an_engine_that_stumbles_is_told_again_and_once_it_took_it_no_more(database: Database) -> None:
+    async with listening(Engine(500, 503, 302)) as engine, delivering(database):
+        await happen(database, engine.url)
+
+        async def done() -> Any:
+            return (await row(database))["callback_done_ms"]
+
+        await until(done)
+
+    assert len(engine.taken) == 4
+    assert (await row(database))["callback_attempts"] == 4
+
+
+async def test_an_engine_that_never_answers_is_given_up_and_the_event_stays(database: Database) -> None:
+    async with delivering(database, attempts=3):
+        await happen(database, "http://127.0.0.1:9/told")
+
+        async def given_up() -> Any:
+            found = await row(database)
+            return found["callback_due_ms"] is None and found
+
+        found = await until(given_up)
+
+    assert found["callback_attempts"] == 3
+    assert found["callback_done_ms"] is None
+    assert found["callback_error"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "10.0.0.1", "0x7f.1"])
+async def test_a_callback_never_reaches_into_our_own_network(database: Database, host: str) -> None:
+    async with listening(Engine()) as engine, delivering(database, private=False, attempts=1):
+        await happen(database, engine.url.replace("127.0.0.1", host))
+
+        async def given_up() -> Any:
+            found = await row(database)
+            return found["callback_due_ms"] is None and found
+
+        found = await until(given_up)
+
+    assert found["callback_error"] == "private_address"
+    assert engine.taken == []
+
+
+async def test_one_dead_engine_does_not_delay_another(database: Database) -> None:
+    async with listening(Engine()) as engine, delivering(database, first_retry_s=30, max_retry_s=30):
+        await happen(database, "http://127.0.0.1:9/told", 1)
+        await happen(database, engine.url, 2)
+
+        async def told() -> Any:
+            return engine.taken
+
+        await until(told)
