@@ -15,7 +15,7 @@ from gateway.store import events, opt_outs, tenants
 from gateway.store.database import Database, Tx
 from gateway.store.recall import write_with_recall
 from gateway.store.records import to_row
-from gateway.store.signals import Signals
+from gateway.store.signals import Leaving, Signals
 
 _CONFIRM_WITHIN_MS = 5 * 60_000  # 47 CFR 64.1200(a)(12): one confirmation, presumed fine within five minutes
 _HELP_EVERY_MS = 60_000  # two auto-responders would otherwise talk to each other for hours
@@ -49,10 +49,10 @@ class InboundTexts:
         self.signals.wake("messages")
         self.signals.wake("events")
 
-    def _forbidden_by(self, sender: Sender, said: OptOut) -> Callable[[Message], bool]:
+    def _forbidden_by(self, sender: Sender, said: OptOut) -> Callable[[Leaving], bool]:
         """What a stop forbids; a text that is not one forbids nothing."""
         kind = self.keywords.classify(said.evidence, sender_kind=sender.kind, opted_out=False).kind
-        return lambda message: kind == "stop" and opt_outs.covers(said, message)
+        return lambda thing: kind == "stop" and opt_outs.covers(said, thing)
 
     async def _take(self, tx: Tx, carrier: str, mode: str, text: Incoming, sender: Sender, now_ms: int) -> None:
         row = await tx.row("messages_last_to", recipient=text.person, sender=text.sender, mode=mode)

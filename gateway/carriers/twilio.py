@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import aiohttp
-from twilio.base.exceptions import TwilioException, TwilioRestException
+from twilio.base.exceptions import TwilioRestException
 from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
@@ -111,7 +111,7 @@ class TwilioSms:
             fields["validity_period"] = max(1, min(validity_s, _MAX_VALIDITY_S))
         try:
             created = await self._client.messages.create_async(**fields)
-        except (TakenBackError, TwilioException, aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever the package makes of an answer, the text is out there once
             return outcome_of(error, attempt)
         return Accepted(created.sid, created.status or "queued")
 
@@ -145,7 +145,10 @@ def outcome_of(error: Exception, attempt: Attempt) -> Outcome:
     if isinstance(error, TakenBackError):
         return NotSent("taken_back")
     if attempt.written:
-        return Unknown("timeout" if isinstance(error, TimeoutError) else "connection_broken")
+        broken = isinstance(error, aiohttp.ClientError | OSError)
+        return Unknown(
+            "timeout" if isinstance(error, TimeoutError) else "connection_broken" if broken else "unreadable"
+        )
     return NotSent("timeout" if isinstance(error, TimeoutError) else "connection_refused")
 
 

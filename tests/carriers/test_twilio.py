@@ -1,0 +1,166 @@
+"""What the Twilio carrier writes to the wire, held against Twilio's own description, and how it reads what comes back."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import web
+from gateway.carriers.twilio import TwilioAccount, TwilioSms
+from gateway.carriers.twilio_codes import REFUSALS
+from gateway.errors import BadReport
+from gateway.model.message import Message
+from gateway.model.outcome import Accepted, NotSent, Refused, Throttled, Unknown
+from gateway.net.http_client import HttpClient
+
+VECTORS = os.environ.get("GATEWAY_VECTORS", "")
+DESCRIPTION = Path(VECTORS, "twilio_api_v2010.json")
+SID = "AC" + "1" * 32
+TEXT = Message("msg_1", "acme", "live", "+18005550199", "+12125551234", "Hé ✓", "ucs2", 1)
+
+
+class Twilio:
+    """The other end of the wire: keeps the request, answers as it is told to."""
+
+    def __init__(self, status: int = 201, answer: object = None) -> None:
+        self.status = status
+        self.answer = answer if answer is not None else {"sid": "SM" + "2" * 32, "status": "queued"}
+        self.requests: list[tuple[str, dict[str, str], dict[str, str]]] = []
+
+    async def take(self, request: web.Request) -> web.StreamResponse:
+        form = await request.post()
+        self.requests.append((request.path, dict(form), dict(request.headers)))
+        if self.status == 0:
+            request.transport.abort()
+        return web.json_response(self.answer, status=self.status or 200)
+
+
+@asynccontextmanager
+async def carrier(twilio: Twilio | None) -> AsyncIterator[TwilioSms]:
+    app = web.Application()
+    if twilio is not None:
+        app.router.add_post("/{path:.*}", twilio.take)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    if twilio is None:
+        await runner.cleanup()
+    async with HttpClient() as http:
+        account = TwilioAccount(
+            "twilio", SID, "token", f"http://127.0.0.1:{port}", "https://gw.example/carriers/twilio"
+        )
+        yield TwilioSms(account, http)
+    await runner.cleanup()
+
+
+async def ready() -> bool:
+    return True
+
+
+async def offer(twilio: Twilio | None, **more: Any) -> Any:
+    options = {"timeout_s": 1.0, "validity_s": 600, **more}
+    async with carrier(twilio) as road:
+        return await road.send(TEXT, options.pop("ready", ready), **options)
+
+
+async def test_a_text_is_posted_with_our_id_in_its_status_url() -> None:
+    twilio = Twilio()
+
+    outcome = await offer(twilio)
+
+    ((path, form, headers),) = twilio.requests
+    assert outcome == Accepted("SM" + "2" * 32, "queued")
+    assert path == f"/2010-04-01/Accounts/{SID}/Messages.json"
+    assert form == {
+        "To": TEXT.recipient, "From": TEXT.sender, "Body": "Hé ✓", "ValidityPeriod": "600", "SmartEncoded": "false",
+        "StatusCallback": "https://gw.example/carriers/twilio/status?id=msg_1",
+    }  # fmt: skip
+    assert headers["Authorization"].startswith("Basic ")
+
+
+@pytest.mark.skipif(not DESCRIPTION.is_file(), reason="GATEWAY_VECTORS names no folder with twilio_api_v2010.json")
+async def test_every_parameter_stands_in_twilios_own_description() -> None:
+    twilio = Twilio()
+    await offer(twilio)
+    ((_, form, _),) = twilio.requests
+
+    described = orjson.loads(DESCRIPTION.read_bytes())  # noqa: ASYNC240
+    operation = described["paths"]["/2010-04-01/Accounts/{AccountSid}/Messages.json"]["post"]
+    schema = operation["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"]
+
+    assert form.keys() <= schema["properties"].keys()
+    assert set(schema.get("required", ())) <= form.keys()
+    for name, value in form.items():
+        kind = schema["properties"][name].get("type")
+        assert kind != "integer" or value.isdigit()
+        assert kind != "boolean" or value.lower() in {"true", "false"}
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "outcome"),
+    [
+        (400, {"code": 21211, "message": "no", "status": 400}, Refused("21211", "invalid_number")),
+        (400, {"code": 21610, "message": "no", "status": 400}, Refused("21610", "opted_out_at_carrier", "suppressed")),
+        (400, {"code": 99999, "message": "no", "status": 400}, Refused("99999", "carrier_refused")),
+        (429, {"code": 20429, "message": "slow", "status": 429}, Throttled("20429")),
+        (400, {"code": 21611, "message": "full", "status": 400}, Throttled("21611")),
+        (401, {"code": 20003, "message": "who", "status": 401}, NotSent("carrier_account")),
+        (500, {"code": 20500, "message": "oh", "status": 500}, Unknown("http_500")),
+        (503, {}, Unknown("http_503")),
+        (0, None, Unknown("connection_broken")),
+        (201, ["not", "a", "message"], Unknown("unreadable")),
+    ],
+)
+async def test_what_twilio_answers_becomes_one_of_five_outcomes(status: int, answer: Any, outcome: Any) -> None:
+    twilio = Twilio(status, answer)
+
+    assert await offer(twilio) == outcome
+    assert len(twilio.requests) == 1
+
+
+async def test_a_connection_that_is_refused_sent_nothing() -> None:
+    assert await offer(None) == NotSent("connection_refused")
+
+
+async def test_a_message_that_is_taken_back_never_reaches_the_wire() -> None:
+    async def no() -> bool:
+        return False
+
+    twilio = Twilio()
+    assert await offer(twilio, ready=no) == NotSent("taken_back")
+    assert twilio.requests == []
+
+
+@pytest.mark.parametrize(
+    ("word", "code", "status", "reason"),
+    [
+        ("sent", "", "sent", ""),
+        ("delivered", "", "delivered", ""),
+        ("read", "", "delivered", ""),
+        ("undelivered", "30003", "undelivered", "unreachable"),
+        ("failed", "30036", "expired", "validity_expired"),
+        ("canceled", "", "failed", "cancelled_at_carrier"),
+        ("partially_delivered", "", "", ""),
+    ],
+)
+async def test_a_report_says_what_its_status_means_to_us(word: str, code: str, status: str, reason: str) -> None:
+    async with carrier(Twilio()) as road:
+        report = road.read_report({"MessageSid": "SM1", "MessageStatus": word, "ErrorCode": code}, {"id": "msg_1"})
+
+    assert (report.message_id, report.status, report.reason) == ("msg_1", status, reason)
+
+
+async def test_a_report_without_its_fields_is_refused() -> None:
+    async with carrier(Twilio()) as road:
+        with pytest.raises(BadReport):
+            road.read_report({"MessageSid": "SM1"}, {})
+        with pytest.raises(BadReport, match="From"):
+            road.read_incoming({"MessageSid": "SM1", "To": "+18005550199"})
+
+
+def test_every_refusal_ends_in_a_final_state() -> None:
+    assert {final for _, final in REFUSALS.values()} <= {"failed", "expired", "suppressed"}
