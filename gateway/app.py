@@ -210,13 +210,20 @@ async def _serve(parts: Parts, listening: socket.socket, routes: list[web.RouteD
 async def _start_loops(parts: Parts, carriers: dict[str, SmsCarrier]) -> None:
     settings = parts.settings
     sender = SmsSender(
-        parts.database, parts.signals, parts.counters, parts.gate, carriers, settings.sms, settings.twilio.timeout_s
+        parts.database,
+        parts.signals,
+        parts.counters,
+        parts.gate,
+        carriers,
+        settings.sms,
+        settings.twilio.timeout_s,
+        parts.metrics,
     )
     await sender.recover()
     http = await parts.stack.enter_async_context(HttpClient(public_only=not settings.callbacks.allow_private))
     secret = settings.callbacks.secret.get_secret_value() or _own_secret(settings.data_dir / "callback.secret")
-    callbacks = CallbackSender(parts.database, parts.signals, http, settings.callbacks, secret)
-    housekeeper = Housekeeper(parts.database, parts.signals, settings)
+    callbacks = CallbackSender(parts.database, parts.signals, http, settings.callbacks, secret, parts.metrics)
+    housekeeper = Housekeeper(parts.database, parts.signals, settings, parts.metrics)
     for name, loop in (("sms", sender.run), ("callbacks", callbacks.run), ("housekeeper", housekeeper.run)):
         task = asyncio.create_task(_kept_alive(name, loop), name=name)
         parts.stack.push_async_callback(partial(_ended, task))

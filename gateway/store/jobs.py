@@ -56,17 +56,18 @@ async def change(tx: Tx, job: Job, status: str, now_ms: int) -> Job | None:
 
 async def change_with_recall(database: Database, signals: Signals, job: Job, status: str, now_ms: int) -> Job | None:
     """Pause or cancel a job that may be sending this moment: see `change`."""
+    things = things_of(job)
 
     async def settle(tx: Tx, ids: Sequence[str]) -> list[str]:
         if status == "cancelled":
-            return await lives.move(tx, "messages", ids, "cancelled", now_ms, reason="job_cancelled")
-        await lives.move(tx, "messages", ids, "queued", now_ms)
-        return await lives.move(tx, "messages", ids, "held", now_ms, reason="paused")
+            return await lives.move(tx, things, ids, "cancelled", now_ms, reason="job_cancelled")
+        await lives.move(tx, things, ids, "queued", now_ms)
+        return await lives.move(tx, things, ids, "held", now_ms, reason="paused")
 
     moved, _ = await write_with_recall(
         database,
         signals,
-        lambda message: message.job_id == job.id,
+        lambda thing: thing.job_id == job.id,
         settle,
         lambda tx: change(tx, job, status, now_ms),
     )

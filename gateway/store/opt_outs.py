@@ -11,7 +11,7 @@ from gateway.store import events, lives
 from gateway.store.database import Database, Row, Tx
 from gateway.store.recall import Settle, write_with_recall
 from gateway.store.records import to_row
-from gateway.store.signals import Signals
+from gateway.store.signals import Leaving, Signals, Things
 
 
 async def stop(tx: Tx, said: OptOut, mode: str, *, callback_url: str = "") -> list[str]:
@@ -29,21 +29,25 @@ async def stop(tx: Tx, said: OptOut, mode: str, *, callback_url: str = "") -> li
     return cancelled
 
 
-def covers(said: OptOut, message: Message) -> bool:
-    """Whether an opt-out forbids this message."""
+def covers(said: OptOut, thing: Leaving) -> bool:
+    """Whether an opt-out forbids this message or call."""
     return (
-        message.tenant_id == said.tenant_id
-        and message.recipient == said.recipient
-        and message.kind not in ALLOWED_AFTER_STOP
-        and said.scope in {"tenant", message.sender}
+        thing.tenant_id == said.tenant_id
+        and thing.recipient == said.recipient
+        and not (isinstance(thing, Message) and thing.kind in ALLOWED_AFTER_STOP)
+        and said.scope in {"tenant", thing.sender}
     )
 
 
 def cancel_recalled(now_ms: int) -> Settle:
-    """How messages taken back by a stop are settled."""
+    """How messages and calls taken back by a stop are settled."""
 
     async def settle(tx: Tx, ids: Sequence[str]) -> list[str]:
-        return await lives.move(tx, "messages", ids, "cancelled", now_ms, reason="opted_out")
+        moved: list[str] = []
+        things: Things
+        for things in ("messages", "calls"):
+            moved += await lives.move(tx, things, ids, "cancelled", now_ms, reason="opted_out")
+        return moved
 
     return settle
 
@@ -55,7 +59,7 @@ async def stop_with_recall(
     cancelled, recalled = await write_with_recall(
         database,
         signals,
-        lambda message: covers(said, message),
+        lambda thing: covers(said, thing),
         cancel_recalled(said.at_ms),
         lambda tx: stop(tx, said, mode, callback_url=callback_url),
     )

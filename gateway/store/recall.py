@@ -1,4 +1,4 @@
-"""Change something about messages while a sender's loop may hold some of them, committed but unwritten.
+"""Change something about messages and calls while a sender's loop may hold some of them, committed but unwritten.
 
 The loop enters what it reads into its plan before it looks at opt-outs and jobs. So a recall before the change takes
 what was planned by then, and a second one after it takes what was planned while the change was on its way to the
@@ -8,9 +8,8 @@ disk; whatever is planned later sees the change.
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from gateway.model.message import Message
 from gateway.store.database import Database, Tx
-from gateway.store.signals import Signals
+from gateway.store.signals import Leaving, Signals
 
 T = TypeVar("T")
 Settle = Callable[[Tx, Sequence[str]], Awaitable[list[str]]]
@@ -19,11 +18,11 @@ Settle = Callable[[Tx, Sequence[str]], Awaitable[list[str]]]
 async def write_with_recall(
     database: Database,
     signals: Signals,
-    matches: Callable[[Message], bool],
+    matches: Callable[[Leaving], bool],
     settle: Settle,
     work: Callable[[Tx], Awaitable[T]],
 ) -> tuple[T, list[str]]:
-    """Run `work` in a transaction, and take back every unwritten message that `matches`.
+    """Run `work` in a transaction, and take back every unwritten message and call that `matches`.
 
     settle:  moves what was taken back to where it now belongs; returns the ids that moved. It runs in the same
              transaction as `work`, and once more for what was planned meanwhile.

@@ -9,15 +9,17 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Literal
 
+from gateway.model.call import Call
 from gateway.model.message import Message
 
 Things = Literal["messages", "calls"]
 Topic = Literal["messages", "calls", "events"]
-Recall = Callable[[Callable[[Message], bool]], list[str]]
+Leaving = Message | Call  # what leaves through a loop: a recall takes back either
+Recall = Callable[[Callable[[Leaving], bool]], list[str]]
 
 
 class Signals:
-    """Wake-ups by topic, and recalls to whoever holds committed but unwritten messages."""
+    """Wake-ups by topic, and recalls to whoever holds committed but unwritten messages and calls."""
 
     def __init__(self) -> None:
         self._events: defaultdict[Topic, asyncio.Event] = defaultdict(asyncio.Event)
@@ -39,10 +41,11 @@ class Signals:
         """Have `recall(matches)` called at once for each recall; it must not wait."""
         self._recalls.append(recall)
 
-    def recall(self, matches: Callable[[Message], bool]) -> list[str]:
-        """Take back every committed but unwritten message that `matches`: no byte of it leaves any more (P5).
+    def recall(self, matches: Callable[[Leaving], bool]) -> list[str]:
+        """Take back every unwritten message and call that `matches`: no byte of it leaves any more (P5).
 
-        Returns: their ids, all in state `sending`. The caller moves them on in its own transaction.
+        Returns: their ids, committed ones in state `sending` or `dialing`. The caller moves them on in its own
+                 transaction.
         """
         return [message_id for recall in self._recalls for message_id in recall(matches)]
 

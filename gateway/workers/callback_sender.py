@@ -13,6 +13,7 @@ import orjson
 import structlog
 
 from gateway.clock import now_ms
+from gateway.metrics import Metrics
 from gateway.net.http_client import Attempt, HttpClient, PrivateAddressError
 from gateway.settings import Callbacks
 from gateway.store.database import Database, Row, Tx
@@ -43,6 +44,7 @@ class CallbackSender:
     http: HttpClient
     settings: Callbacks
     secret: str
+    metrics: Metrics
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -82,9 +84,11 @@ class CallbackSender:
         now = now_ms()
         for row, error in done:
             if not error:
+                self.metrics.callbacks.labels("delivered").inc()
                 await tx.run("events_delivered", seq=row["seq"], now_ms=now)
                 continue
             due_ms = self._next_try(row, now)
+            self.metrics.callbacks.labels("given_up" if due_ms is None else "retried").inc()
             _log.warning("callback_failed", seq=row["seq"], error=error, gives_up=due_ms is None)
             await tx.run("events_postponed", seq=row["seq"], due_ms=due_ms, error=error)
 

@@ -1,6 +1,7 @@
 """What time alone brings about: holds end, messages expire, silence becomes `no_report`, jobs complete."""
 
 import asyncio
+import itertools
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,12 +9,14 @@ import structlog
 
 from gateway.clock import now_ms
 from gateway.errors import StoreUnavailable
+from gateway.metrics import Metrics
 from gateway.settings import Settings
 from gateway.store import jobs, lives
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals, Things
 
 _EVERY_S: Final = 0.5
+_COUNT_EVERY: Final = 20  # sweeps
 _CHUNK: Final = 2_000  # rows a transaction, so that nobody waits long for the writer
 _WEBHOOKS_KEPT_MS: Final = 7 * 86_400_000  # carriers repeat a webhook within minutes
 _HOUR_MS: Final = 3_600_000
@@ -27,12 +30,15 @@ class Housekeeper:
     database: Database
     signals: Signals
     settings: Settings
+    metrics: Metrics
 
     async def run(self) -> None:
         """Sweep until cancelled."""
-        while True:
+        for number in itertools.count():
             try:
                 await self.sweep(now_ms())
+                if number % _COUNT_EVERY == 0:
+                    await self._count()
             except StoreUnavailable as error:
                 _log.error("sweep_failed", error=str(error))
             await asyncio.sleep(_EVERY_S)
@@ -66,3 +72,8 @@ class Housekeeper:
     async def _forget(self, tx: Tx, now: int) -> None:
         await tx.run("webhooks_forget", before_ms=now - _WEBHOOKS_KEPT_MS)
         await tx.run("idempotency_forget", before_ms=now - int(self.settings.retention.idempotency_h * _HOUR_MS))
+
+    async def _count(self) -> None:
+        for row in await self.database.read(lambda tx: tx.rows("waiting_counts")):
+            self.metrics.waiting.labels(row["channel"], row["status"]).set(row["n"])
+        self.metrics.callbacks_waiting.set(await self.database.read(lambda tx: tx.value("events_waiting")))

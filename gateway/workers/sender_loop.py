@@ -18,6 +18,7 @@ from gateway.carriers.base import Ready, SmsCarrier
 from gateway.clock import monotonic, now_ms
 from gateway.errors import RedisAway
 from gateway.limits.pacer import WriteClock
+from gateway.metrics import Metrics
 from gateway.model.limit import Granted, Limit, Refused, Slot, Throughput
 from gateway.model.message import Message
 from gateway.model.outcome import NotSent, Outcome, Throttled, Unknown
@@ -58,11 +59,12 @@ class SenderLoop:
     signals: Signals
     counters: Counters
     carriers: Mapping[str, SmsCarrier]
-    plan: Plan
+    plan: Plan[Message]
     settlement: Settlement
     offers: set[asyncio.Task[None]]
     settings: Sms
     timeout_s: float
+    metrics: Metrics
     failures: int = field(default=0, init=False)
     not_before: float = field(default=0.0, init=False)
     reach: int = field(default=_FEWEST_ROWS, init=False)  # rows read at a time: twice what the limits let through
@@ -82,7 +84,7 @@ class SenderLoop:
 
     # --- one step
 
-    async def _step(self, readings: list[Planned]) -> None:
+    async def _step(self, readings: list[Planned[Message]]) -> None:
         sender, opted_out = await self.database.read(lambda tx: self._facts(tx, readings))
         sends = await self._sort_out(readings, sender, opted_out)
         if sender is None or not sends:
@@ -94,7 +96,7 @@ class SenderLoop:
         limits = self.counters.of_sender(sender, self.mode)
         ahead_us = self.settings.commit_ahead_ms * 1000
         try:
-            answer = await self.counters.take(limits, [each.message.segments for each in sends], ahead_us=ahead_us)
+            answer = await self.counters.take(limits, [each.thing.segments for each in sends], ahead_us=ahead_us)
         except RedisAway:
             self._note("redis_away")
             await asyncio.sleep(_AWAY_S)
@@ -103,32 +105,35 @@ class SenderLoop:
             await self._refused(answer)
             return
         self.plan.redis_clock.observe(answer.now_us, _now_us())
+        self.metrics.grants.labels("segment").inc(sum(slot.units for slot in answer.slots))
         self.reach = min(max(_FEWEST_ROWS, 2 * len(answer.slots)), _MOST_ROWS)
         await self._commit_and_dispatch(sends, answer, limits, carrier)
         self._note("rate" if answer.then is not None and answer.then.reason == "rate" else "")
         lead_us = ahead_us // 2
         await self._sleep_until(self.plan.redis_clock.local(answer.slots[-1].at_us) - lead_us)
 
-    async def _read(self) -> list[Planned]:
+    async def _read(self) -> list[Planned[Message]]:
         rows = await self.database.read(lambda tx: lives.queued(tx, "messages", self.number, self.mode, self.reach))
         return self.plan.enter([to_record(Message, row) for row in rows])
 
-    async def _facts(self, tx: Tx, readings: Sequence[Planned]) -> tuple[Sender | None, set[str]]:
+    async def _facts(self, tx: Tx, readings: Sequence[Planned[Message]]) -> tuple[Sender | None, set[str]]:
         sender = await tenants.sender(tx, self.number)
-        people = sorted({planned.message.recipient for planned in readings})
-        return sender, await opt_outs.among(tx, readings[0].message.tenant_id, self.number, people)
+        people = sorted({planned.thing.recipient for planned in readings})
+        return sender, await opt_outs.among(tx, readings[0].thing.tenant_id, self.number, people)
 
-    async def _sort_out(self, readings: Sequence[Planned], sender: Sender | None, opted_out: set[str]) -> list[Planned]:
+    async def _sort_out(
+        self, readings: Sequence[Planned[Message]], sender: Sender | None, opted_out: set[str]
+    ) -> list[Planned[Message]]:
         """Act on every decision but Send; returns what may be sent."""
-        sends: list[Planned] = []
+        sends: list[Planned[Message]] = []
         others: defaultdict[Hold | Reject, list[str]] = defaultdict(list)
         for planned in readings:
-            facts = Facts(sender, planned.message.recipient in opted_out)
-            match decide(planned.message, facts, now_ms()):
+            facts = Facts(sender, planned.thing.recipient in opted_out)
+            match decide(planned.thing, facts, now_ms()):
                 case Send():
                     sends.append(planned)
                 case decision:
-                    others[decision].append(planned.message.id)
+                    others[decision].append(planned.thing.id)
         if others:
             await self.database.write(lambda tx: self._act(tx, others))
             self.signals.wake("events")
@@ -144,6 +149,7 @@ class SenderLoop:
 
     async def _refused(self, refused: Refused) -> None:
         opens_us = refused.opens_at_us
+        self.metrics.refusals.labels(refused.reason).inc()
         self._note(refused.reason, opens_us // 1000 if opens_us else None)
         if refused.reason in _CAPS and opens_us is not None:
             await self._hold_all(refused.reason, -(-opens_us // 1000))
@@ -167,7 +173,7 @@ class SenderLoop:
         self.signals.wake("events")
 
     async def _commit_and_dispatch(
-        self, sends: Sequence[Planned], granted: Granted, limits: Sequence[Limit], carrier: SmsCarrier
+        self, sends: Sequence[Planned[Message]], granted: Granted, limits: Sequence[Limit], carrier: SmsCarrier
     ) -> None:
         pairs = list(zip(sends, granted.slots, strict=False))
 
@@ -175,13 +181,13 @@ class SenderLoop:
             if await usage.epoch(tx) != granted.epoch:
                 return set()  # the counters were rebuilt meanwhile, without these
             await usage.add(tx, (debit for slot in granted.slots for debit in slot.debits), granted.seq)
-            ids = [planned.message.id for planned, _ in pairs]
+            ids = [planned.thing.id for planned, _ in pairs]
             return set(await lives.move(tx, "messages", ids, "sending", now_ms()))
 
         sending = await self.database.write(commit)
         clocks = [self.plan.clock(limit) for limit in limits if isinstance(limit, Throughput)]
         for planned, slot in pairs:
-            if planned.message.id in sending and self.plan.holds(planned):
+            if planned.thing.id in sending and self.plan.holds(planned):
                 planned.committed = True
                 task = asyncio.create_task(self._offer(planned, slot, granted, clocks, carrier))
                 self.offers.add(task)
@@ -190,9 +196,9 @@ class SenderLoop:
     # --- one offer
 
     async def _offer(
-        self, planned: Planned, slot: Slot, granted: Granted, clocks: Sequence[WriteClock], carrier: SmsCarrier
+        self, planned: Planned[Message], slot: Slot, granted: Granted, clocks: Sequence[WriteClock], carrier: SmsCarrier
     ) -> None:
-        message = planned.message
+        message = planned.thing
         written_ms: int | None = None
 
         async def ready() -> bool:
@@ -205,8 +211,10 @@ class SenderLoop:
                 await self._sleep_until(due_us)
             if not self.plan.take_out(planned):
                 return False
+            written_us = _now_us()
             for clock in clocks:
-                clock.wrote(_now_us(), message.segments)
+                clock.wrote(written_us, message.segments)
+            self.metrics.slot_lateness_seconds.observe((written_us - slot_us) / 1e6)
             written_ms = now_ms()
             return True
 

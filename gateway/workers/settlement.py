@@ -11,6 +11,7 @@ import structlog
 from gateway.clock import now_ms
 from gateway.errors import RedisAway, StoreUnavailable
 from gateway.limits.gate import Gate
+from gateway.metrics import Metrics
 from gateway.model.limit import Debit
 from gateway.model.message import Message
 from gateway.model.outcome import Accepted, NotSent, Outcome, Refused, Throttled, Unknown
@@ -36,6 +37,15 @@ class Result:
     seq: int
 
 
+_WORDS: Final[dict[type, str]] = {
+    Accepted: "accepted",
+    Refused: "refused",
+    Throttled: "throttled",
+    NotSent: "not_sent",
+    Unknown: "unknown",
+}
+
+
 def _end_of(outcome: Outcome) -> tuple[str, str, str]:
     """The state, our reason and the carrier's code that an outcome leads to."""
     match outcome:
@@ -54,14 +64,17 @@ def _end_of(outcome: Outcome) -> tuple[str, str, str]:
 class Settlement:
     """A queue of results, drained in batches. Nothing in it is lost: it goes on until the database takes it."""
 
-    def __init__(self, database: Database, signals: Signals, gate: Gate) -> None:
+    def __init__(self, database: Database, signals: Signals, gate: Gate, metrics: Metrics) -> None:
         self._database = database
+        self._metrics = metrics
         self._signals = signals
         self._gate = gate
         self._results: asyncio.Queue[Result] = asyncio.Queue()
 
     def put(self, result: Result) -> None:
         """Hand in one result."""
+        outcome = _WORDS[type(result.outcome)]
+        self._metrics.sends.labels(result.carrier, outcome).inc()
         self._results.put_nowait(result)
 
     async def finish(self) -> None:
@@ -104,7 +117,8 @@ class Settlement:
         for result in batch:
             ends[_end_of(result.outcome)].append(result.message.id)
         for (status, reason, code), ids in ends.items():
-            await lives.move(tx, "messages", ids, status, now_ms(), reason=reason, error_code=code)
+            moved = await lives.move(tx, "messages", ids, status, now_ms(), reason=reason, error_code=code)
+            self._metrics.messages.labels(status).inc(len(moved))
         for result in _uncounted(batch):
             await usage.add(tx, result.debits, result.seq, sign=-1)
 

@@ -11,6 +11,8 @@ from gateway.carriers.base import SmsCarrier
 from gateway.clock import now_ms
 from gateway.errors import StoreUnavailable
 from gateway.limits.gate import Gate
+from gateway.metrics import Metrics
+from gateway.model.message import Message
 from gateway.settings import Sms
 from gateway.store import lives
 from gateway.store.database import Database, Tx
@@ -37,6 +39,7 @@ class SmsSender:
         carriers: Mapping[str, SmsCarrier],
         settings: Sms,
         timeout_s: float,
+        metrics: Metrics,
     ) -> None:
         self._database = database
         self._signals = signals
@@ -44,8 +47,9 @@ class SmsSender:
         self._carriers = carriers
         self._settings = settings
         self._timeout_s = timeout_s
-        self._plan = Plan()
-        self._settlement = Settlement(database, signals, gate)
+        self._plan = Plan[Message]()
+        self._metrics = metrics
+        self._settlement = Settlement(database, signals, gate, metrics)
         self._loops: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._offers: set[asyncio.Task[None]] = set()
         signals.on_recall(self._plan.recall)
@@ -103,6 +107,7 @@ class SmsSender:
             offers=self._offers,
             settings=self._settings,
             timeout_s=self._timeout_s,
+            metrics=self._metrics,
         )
 
     def _ended(self, pair: tuple[str, str]) -> None:
@@ -114,7 +119,7 @@ class SmsSender:
         for task in list(self._loops.values()):
             task.cancel()
         await asyncio.gather(*self._loops.values(), return_exceptions=True)
-        left = self._plan.recall(lambda _message: True)
+        left = self._plan.recall(lambda _thing: True)
         await self._database.write(lambda tx: lives.move(tx, "messages", left, "queued", now_ms()))
         if self._offers:
             await asyncio.wait(self._offers, timeout=_DRAIN_S)

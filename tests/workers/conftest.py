@@ -17,6 +17,7 @@ from gateway.clock import new_id, now_ms
 from gateway.limits.gate import Gate, connect
 from gateway.limits.profiles import Profiles
 from gateway.limits.valkey import EmbeddedValkey
+from gateway.metrics import Metrics
 from gateway.model.message import Message
 from gateway.model.sender import Sender
 from gateway.model.tenant import Tenant
@@ -60,7 +61,7 @@ class Sending:
 
     def start(self) -> SmsSender:
         worker = SmsSender(
-            self.database, self.signals, self.counters, self.gate, {"twilio": self.carrier}, self.sms, timeout_s=2.0
+            self.database, self.signals, self.counters, self.gate, {"twilio": self.carrier}, self.sms, 2.0, Metrics()
         )
         self.tasks.append(asyncio.create_task(worker.run()))
         return worker

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from gateway.clock import now_ms
+from gateway.metrics import Metrics
 from gateway.model.event import Event
 from gateway.model.tenant import Tenant
 from gateway.net.http_client import HttpClient
@@ -62,7 +63,7 @@ async def delivering(database: Database, *, private: bool = True, **settings: An
         **{"first_retry_s": 0.05, "max_retry_s": 0.2, "timeout_s": 1, "allow_private": private, **settings}
     )
     async with HttpClient(public_only=not private) as http:
-        task = asyncio.create_task(CallbackSender(database, Signals(), http, wanted, SECRET).run())
+        task = asyncio.create_task(CallbackSender(database, Signals(), http, wanted, SECRET, Metrics()).run())
         yield
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

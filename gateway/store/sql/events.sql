@@ -30,8 +30,8 @@ FROM events LEFT JOIN messages ON messages.id = events.subject LEFT JOIN calls O
 WHERE events.callback_due_ms IS NOT NULL AND events.callback_due_ms <= :now_ms
 ORDER BY events.callback_due_ms, events.seq LIMIT :limit;
 
--- name: events_next_due
-SELECT MIN(callback_due_ms) FROM events WHERE callback_due_ms IS NOT NULL;
+-- name: events_waiting
+SELECT COUNT(*) FROM events WHERE callback_due_ms IS NOT NULL;
 
 -- name: events_delivered!
 UPDATE events SET callback_due_ms = NULL, callback_attempts = callback_attempts + 1, callback_done_ms = :now_ms

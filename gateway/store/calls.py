@@ -1,0 +1,120 @@
+"""What is kept of a call: the plan it is pinned to, how far it came, and how it ended."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from gateway.errors import UnknownDialplan
+from gateway.model.call import Call
+from gateway.store import dialplans, lives
+from gateway.store.database import Database, Tx
+from gateway.store.records import to_record
+from gateway.voice import loader
+from gateway.voice.dialplan import Plan, Play, Say
+from gateway.voice.state import State
+
+Prompt = dict[str, Any]  # {"text" or "name": …, "seconds": …}, as `Call.prompts`
+_PLANS: Final = 256  # read plans held in memory
+_LIVE: Final = ("dialing", "ringing", "answered")
+
+
+class Plans:
+    """Published plans, read once: a version never changes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._read: OrderedDict[tuple[str, str, int], Plan] = OrderedDict()
+
+    async def get(self, tenant_id: str, name: str, version: int | None = None) -> tuple[int, Plan]:
+        """Give a version of a plan, or the newest, with its number. Raises UnknownDialplan, BadDialplan."""
+        found = (tenant_id, name, version or 0)
+        if version is not None and found in self._read:
+            self._read.move_to_end(found)
+            return version, self._read[found]
+        kept = await self._database.read(lambda tx: dialplans.source_of(tx, tenant_id, name, version))
+        if kept is None:
+            raise UnknownDialplan(name)
+        key = (tenant_id, name, kept[0])
+        if key not in self._read:
+            self._read[key] = await asyncio.to_thread(loader.load, kept[1], file=f"{name}.yaml")
+            while len(self._read) > _PLANS:
+                self._read.popitem(last=False)
+        return kept[0], self._read[key]
+
+
+def prompt(part: Say | Play, seconds: float) -> Prompt:
+    """One entry of `Call.prompts`: what was played, and for how long."""
+    said = {"text": part.text} if isinstance(part, Say) else {"name": part.name}
+    return {**said, "seconds": round(seconds, 2)}
+
+
+async def get(tx: Tx, call_id: str) -> Call | None:
+    """The call with this id."""
+    row = await tx.row("calls_one", id=call_id)
+    return to_record(Call, row) if row is not None else None
+
+
+async def live(tx: Tx) -> list[Call]:
+    """Every call that is dialing, ringing or answered."""
+    rows = [row for status in _LIVE for row in await tx.rows("calls_with_status", status=status, limit=-1)]
+    return [to_record(Call, row) for row in rows]
+
+
+async def progress(
+    tx: Tx, call_id: str, state: State, prompts: Sequence[Prompt], now_ms: int, *, engine_state: str = ""
+) -> None:
+    """Keep how far a call came. `engine_state` is what goes on with it between webhooks; empty once it is over."""
+    begun = state.answered_at or 0.0
+    path = [{"node": visit.node, "at_ms": round((visit.at - begun) * 1000)} for visit in state.path]
+    await tx.run(
+        "calls_progress",
+        id=call_id,
+        answered_by=state.answered_by or "",
+        outcome=state.outcome,
+        keys=state.pressed,
+        path=orjson.dumps(path).decode(),
+        prompts=orjson.dumps(list(prompts)).decode(),
+        collected=orjson.dumps(dict(state.collected)).decode(),
+        engine_state=engine_state,
+        now_ms=now_ms,
+    )
+
+
+async def answered(tx: Tx, call_id: str, now_ms: int, by: str) -> None:
+    """Somebody, or something, picked up."""
+    if await lives.move(tx, "calls", [call_id], "answered", now_ms, data={"answered_by": by}):
+        await tx.run("calls_answered", id=call_id, now_ms=now_ms)
+
+
+async def ended(
+    tx: Tx, call_id: str, status: str, now_ms: int, *, reason: str = "", error_code: str = "", at_ms: int | None = None
+) -> bool:
+    """Put a call to its final state; what it did is read from its row (see `progress`) and told with the event.
+
+    at_ms:   when it ended, if that was before now.
+    Returns: whether it moved; a call that had ended before stays as it is.
+    """
+    call = await get(tx, call_id)
+    if call is None:
+        return False
+    ended_ms = at_ms or now_ms
+    data = _told(call, ended_ms) if call.answered_ms is not None else {}
+    moved = await lives.move(tx, "calls", [call_id], status, now_ms, reason=reason, error_code=error_code, data=data)
+    if moved:
+        await tx.run("calls_ended", id=call_id, now_ms=ended_ms)
+    return bool(moved)
+
+
+def _told(call: Call, ended_ms: int) -> dict[str, object]:
+    seconds = max(0, ended_ms - (call.answered_ms or ended_ms)) / 1000
+    collected: Mapping[str, str] = call.collected
+    return {
+        "outcome": call.outcome,
+        "keys": call.keys,
+        "answered_by": call.answered_by,
+        "collected": collected,
+        "seconds": round(seconds, 1),
+    }

@@ -1,0 +1,46 @@
+-- What the API asks beside the moves.
+
+-- name: {things}_ahead
+-- How many texts or calls of this sender leave before this one.
+SELECT COUNT(*) AS n FROM {things}
+WHERE status = 'queued' AND sender = :sender AND mode = :mode
+  AND (priority > :priority OR (priority = :priority AND id < :id));
+
+-- name: {things}_held_in_job
+SELECT reason, COUNT(*) AS n, MIN(hold_until_ms) AS until_ms FROM {things}
+WHERE job_id = :job_id AND status = 'held' GROUP BY reason ORDER BY n DESC, reason;
+
+-- name: {things}_in_job_among
+-- Which of these people a job has already. The index by person is the one to take, so the job's is hidden.
+SELECT recipient FROM {things} WHERE recipient IN :recipients AND job_id || '' = :job_id;
+
+-- name: {things}_release_held!
+-- Let holds that name the sender end now; the housekeeper queues them, save those of a paused job.
+UPDATE {things} SET hold_until_ms = :now_ms
+WHERE status = 'held' AND sender = :sender AND reason IN :reasons
+  AND (hold_until_ms IS NULL OR hold_until_ms > :now_ms);
+
+-- name: messages_ahead_segments
+SELECT COALESCE(SUM(segments), 0) FROM messages
+WHERE status = 'queued' AND sender = :sender AND mode = :mode
+  AND (priority > :priority OR (priority = :priority AND id < :id));
+
+-- name: messages_waiting_segments
+-- All that this sender has still to send.
+SELECT COALESCE(SUM(segments), 0) FROM messages WHERE status IN ('queued', 'held') AND sender = :sender AND mode = :mode;
+
+-- name: calls_waiting_of_sender
+SELECT COUNT(*) FROM calls WHERE status IN ('queued', 'held') AND sender = :sender AND mode = :mode;
+
+-- name: events_of_one
+-- What happened to one message or call, in the shape of events_after.
+SELECT events.*,
+       COALESCE(messages.recipient, calls.recipient) AS recipient,
+       COALESCE(messages.sender, calls.sender) AS sender,
+       COALESCE(messages.reference, calls.reference) AS reference,
+       COALESCE(messages.metadata, calls.metadata) AS metadata
+FROM events LEFT JOIN messages ON messages.id = events.subject LEFT JOIN calls ON calls.id = events.subject
+WHERE events.subject = :subject ORDER BY events.seq LIMIT :limit;
+
+-- name: events_callbacks_waiting
+SELECT COUNT(*) FROM events WHERE callback_due_ms IS NOT NULL;
