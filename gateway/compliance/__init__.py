@@ -1,1 +1,0 @@
-"""Core: opt-outs and what they cover. Pure; imports model, phone, errors."""
