@@ -25,10 +25,12 @@ from gateway.voice.dialplan import (
     OutcomeNode,
     Part,
     Plan,
+    Play,
     Say,
     SetNode,
     SpeakNode,
     listening,
+    parts_of,
 )
 from gateway.voice.state import (
     Answered,
@@ -76,6 +78,18 @@ def start(plan: Plan, variables: Mapping[str, str]) -> State:
     if wrong:
         raise BadVariables(wrong)
     return State(plan, values)
+
+
+def foreseen(state: State) -> tuple[Say | Play, ...]:
+    """Everything that a call may have to play, as far as it is known before the call: what to render ahead of it.
+
+    Texts with a variable that is only set or collected during the call are not among them.
+    """
+    late = state.plan.late_variables()
+    parts = (part for node in state.plan.nodes.values() for part in parts_of(node))
+    known = (part for part in parts if not (isinstance(part, Say) and late.intersection(template.names(part.text))))
+    filled = (_filled(state, part) for part in known)
+    return tuple(dict.fromkeys(part for part in filled if isinstance(part, Say | Play)))
 
 
 def step(state: State, event: Event, now: float) -> Moved:

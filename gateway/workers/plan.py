@@ -2,58 +2,63 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from gateway.limits.pacer import RedisClock, WriteClock
+from gateway.model.call import Call
 from gateway.model.limit import Throughput
 from gateway.model.message import Message
+from gateway.store.signals import Leaving
+
+T = TypeVar("T", Message, Call)
 
 
 @dataclass(slots=True, eq=False)
-class Planned:
-    """One reading of one message. A message that is taken back and read again is planned anew: the offer of the old
+class Planned(Generic[T]):
+    """One reading of one message or call. One that is taken back and read again is planned anew: the offer of the old
     reading, still waiting for its slot, must not write in the new one's name.
     """
 
-    message: Message
-    committed: bool = False  # `sending` on disk
+    thing: T
+    committed: bool = False  # `sending` or `dialing` on disk
 
 
 @dataclass(slots=True)
-class Plan:
+class Plan(Generic[T]):
     """Shared by all senders' loops of a process."""
 
-    unwritten: dict[str, Planned] = field(default_factory=dict)
+    unwritten: dict[str, Planned[T]] = field(default_factory=dict)
     clocks: dict[str, WriteClock] = field(default_factory=dict)
     redis_clock: RedisClock = field(default_factory=RedisClock)
 
-    def enter(self, messages: list[Message]) -> list[Planned]:
+    def enter(self, things: list[T]) -> list[Planned[T]]:
         """Note what was read, before anything is decided about it."""
-        planned = [Planned(message) for message in messages]
-        self.unwritten.update((each.message.id, each) for each in planned)
+        planned = [Planned(thing) for thing in things]
+        self.unwritten.update((each.thing.id, each) for each in planned)
         return planned
 
-    def holds(self, planned: Planned) -> bool:
+    def holds(self, planned: Planned[T]) -> bool:
         """Whether this reading was neither written nor taken back."""
-        return self.unwritten.get(planned.message.id) is planned
+        return self.unwritten.get(planned.thing.id) is planned
 
-    def take_out(self, planned: Planned) -> bool:
+    def take_out(self, planned: Planned[T]) -> bool:
         """Take one out: its first byte leaves now, or it goes nowhere. False: somebody took it back before."""
         if not self.holds(planned):
             return False
-        del self.unwritten[planned.message.id]
+        del self.unwritten[planned.thing.id]
         return True
 
-    def drop_uncommitted(self, readings: list[Planned]) -> None:
+    def drop_uncommitted(self, readings: list[Planned[T]]) -> None:
         """Forget those that were read and not committed."""
         for planned in readings:
             if not planned.committed:
                 self.take_out(planned)
 
-    def recall(self, matches: Callable[[Message], bool]) -> list[str]:
+    def recall(self, matches: Callable[[Leaving], bool]) -> list[str]:
         """Take out all that matches; see `Signals.recall`."""
-        ids = [message_id for message_id, planned in self.unwritten.items() if matches(planned.message)]
-        for message_id in ids:
-            del self.unwritten[message_id]
+        ids = [each_id for each_id, planned in self.unwritten.items() if matches(planned.thing)]
+        for each_id in ids:
+            del self.unwritten[each_id]
         return ids
 
     def clock(self, throughput: Throughput) -> WriteClock:

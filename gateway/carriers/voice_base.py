@@ -1,0 +1,146 @@
+"""What a road for calls can do. It only translates: it never retries, paces or stores.
+
+There are two kinds. A trunk hands over a `Leg`, and the call lives in this process until the leg has ended. A carrier
+with webhooks takes the call, and asks over HTTP what to do next.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from gateway.carriers.base import Ready
+from gateway.model.call import Call
+from gateway.model.outcome import NotSent, Outcome
+from gateway.speech.audio import Audio
+from gateway.speech.prompts import Prompts
+from gateway.voice.dialplan import Play, Say
+
+# --- what happens on a leg
+
+
+@dataclass(frozen=True, slots=True)
+class Ringing:
+    """The far end rings."""
+
+
+@dataclass(frozen=True, slots=True)
+class PickedUp:
+    """The call is up, and what is played is heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Digit:
+    """The person pressed a key."""
+
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A piece of audio came to its end, or was stopped (`finished` is false), after so many seconds."""
+
+    play_id: int
+    seconds: float
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """The call never came up. Last event of the leg.
+
+    outcome: a final state of a call, or `queued` where the carrier turned it away unprocessed.
+    reason:  our slug. code: the carrier's.
+    """
+
+    outcome: Literal["queued", "busy", "no_answer", "failed", "cancelled", "unknown"]
+    reason: str
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The call was up and is over. Last event of the leg.
+
+    by:     the person (or whoever is between us), this gateway, or the carrier where the line broke.
+    reason: our slug where something went wrong.
+    """
+
+    by: Literal["person", "carrier", "gateway"]
+    reason: str = ""
+
+
+LegEvent = Ringing | PickedUp | Digit | Played | Unanswered | Ended
+
+
+class Leg(Protocol):
+    """One call over a trunk, outbound or inbound."""
+
+    def listen(self, hear: Callable[[LegEvent], None]) -> None:
+        """Have `hear` called with each event, first with those that came before."""
+        ...
+
+    def play(self, pieces: Sequence[Audio | float]) -> tuple[int, ...]:
+        """Play audio and silences (seconds) after what plays already; each ends in a Played with its id."""
+        ...
+
+    def stop(self) -> None:
+        """Fall silent at once; what played tells how much of it was heard."""
+        ...
+
+    def hangup(self) -> None:
+        """End the call whatever its state; the last event follows."""
+        ...
+
+
+class TrunkCarrier(Protocol):
+    """A road whose calls are held in this process."""
+
+    name: str
+
+    async def dial(self, call: Call, ready: Ready) -> Leg | NotSent:
+        """Place a call, once. `ready` is awaited just before the first byte leaves; False takes the call back."""
+        ...
+
+
+class WebhookCarrier(Protocol):
+    """A road whose calls ask by webhook what to do."""
+
+    name: str
+
+    async def place(self, call: Call, ready: Ready, *, timeout_s: float, ring_timeout_s: int) -> Outcome:
+        """Offer a call, once. What the carrier did is returned, never raised; see `SmsCarrier.send`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkRoad:
+    """A trunk and what may be asked of it: calls per second, calls at once, seconds of ringing."""
+
+    carrier: TrunkCarrier
+    calls_per_second: float
+    channels: int
+    ring_timeout_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRoad:
+    """A carrier with webhooks, and what may be asked of it."""
+
+    carrier: WebhookCarrier
+    calls_per_second: float
+    channels: int
+    ring_timeout_s: int
+    timeout_s: float
+
+
+Road = TrunkRoad | WebhookRoad
+
+
+async def rendered(prompts: Prompts, part: Say | Play) -> Audio:
+    """The audio of one part, from the cache where it was made before.
+
+    Raises: UnspeakableText, UnknownVoice, SpeechUnavailable, UnknownPrompt, BadPrompt.
+    """
+    if isinstance(part, Say):
+        return await prompts.say(part.text, part.language)
+    return await prompts.recorded(part.name, part.language)

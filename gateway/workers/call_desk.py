@@ -1,0 +1,98 @@
+"""What all loops of calls share in one process."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import SystemRandom
+from typing import Final
+
+from gateway.carriers.voice_base import Road
+from gateway.model.call import Call
+from gateway.model.sender import Sender
+from gateway.sms.pipeline import Hold, Reject, Send
+from gateway.speech.prompts import Prompts
+from gateway.store.calls import Plans
+from gateway.store.database import Database
+from gateway.store.signals import Signals
+from gateway.voice import engine
+from gateway.voice.state import State
+from gateway.workers.call_audio import CallAudio
+from gateway.workers.call_session import CallSession
+from gateway.workers.channels import Channels
+from gateway.workers.counters import Counters
+from gateway.workers.plan import Plan
+
+_FIRST_BACKOFF_S: Final = 0.5
+_LONGEST_BACKOFF_S: Final = 30.0
+_dice = SystemRandom()
+
+
+@dataclass(slots=True)
+class Backoff:
+    """How long one road is left alone after it took no calls. Times are monotonic seconds."""
+
+    failures: int = 0
+    not_before: float = 0.0
+
+    def failed(self, now: float) -> None:
+        """It took no call: wait twice as long as last time."""
+        wait_s = min(_FIRST_BACKOFF_S * 2**self.failures, _LONGEST_BACKOFF_S) * _dice.uniform(0.9, 1.1)
+        self.failures = min(self.failures + 1, 10)
+        self.not_before = max(self.not_before, now + wait_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A call that could be dialled now: its engine, not begun, and its audio."""
+
+    state: State
+    audio: CallAudio
+
+
+@dataclass(slots=True)
+class Desk:
+    """Shared by the loops.
+
+    roads:    by (mode, what a sender's `voice` says).
+    plan:     calls read or committed whose first byte has not left.
+    sessions: calls over trunks that are under way, by call id.
+    tasks:    one a call that is being dialled or is up.
+    backoffs: by (mode, voice), as roads.
+    """
+
+    database: Database
+    signals: Signals
+    counters: Counters
+    prompts: Prompts
+    roads: Mapping[tuple[str, str], Road]
+    plans: Plans
+    channels: Channels
+    plan: Plan[Call] = field(default_factory=Plan[Call])
+    sessions: dict[str, CallSession] = field(default_factory=dict)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    backoffs: defaultdict[tuple[str, str], Backoff] = field(default_factory=lambda: defaultdict(Backoff))
+
+    async def prepare(self, call: Call) -> Prepared:
+        """Read a call's plan and render what it can need.
+
+        Raises: UnknownDialplan, BadDialplan, BadVariables; what `CallAudio.prepare` raises.
+        """
+        _, plan = await self.plans.get(call.tenant_id, call.dialplan, call.dialplan_version)
+        state = engine.start(plan, call.variables)
+        audio = CallAudio(self.prompts)
+        await audio.prepare(state)
+        return Prepared(state, audio)
+
+
+def decide(call: Call, sender: Sender | None, now_ms: int, *, opted_out: bool) -> Send | Hold | Reject:
+    """Decide on one call. Whether a sender may send texts does not matter here: calls are limited by the trunk."""
+    if call.expires_ms is not None and call.expires_ms <= now_ms:
+        return Reject("expired", "expired")
+    if opted_out:
+        return Reject("suppressed", "opted_out")
+    if sender is None:
+        return Hold("sender_unknown", None)
+    if sender.status == "blocked":
+        return Hold("sender_blocked", None)
+    return Send()

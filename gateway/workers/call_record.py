@@ -1,0 +1,95 @@
+"""Writes what happens in one call, in order, without the call having to wait for the disk."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import structlog
+
+from gateway.clock import now_ms
+from gateway.errors import StoreUnavailable
+from gateway.model.call import Call
+from gateway.model.opt_out import OptOut
+from gateway.store import calls, lives, opt_outs
+from gateway.store.calls import Prompt
+from gateway.store.database import Database, Tx
+from gateway.store.signals import Signals
+from gateway.voice.dialplan import Scope
+from gateway.voice.state import State
+
+_AGAIN_S: Final = 0.5
+_log = structlog.get_logger(__name__)
+
+
+class CallRecord:
+    """One call's row. Nothing noted is lost: each write goes on until the database takes it; `finish` waits for all."""
+
+    def __init__(self, call: Call, database: Database, signals: Signals) -> None:
+        self._call = call
+        self._database = database
+        self._signals = signals
+        self._works: asyncio.Queue[Callable[[], Awaitable[object]]] = asyncio.Queue()
+        self._task = asyncio.create_task(self._drain(), name="call-record")
+
+    def ringing(self) -> None:
+        """The far end rings."""
+        at = now_ms()
+        self._note(lambda tx: lives.move(tx, "calls", [self._call.id], "ringing", at))
+
+    def answered(self, by: str) -> None:
+        """Somebody picked up."""
+        at = now_ms()
+        self._note(lambda tx: calls.answered(tx, self._call.id, at, by))
+
+    def opted_out(self, scope: Scope, key: str) -> None:
+        """The person wants no more: obeyed before anything that is noted later."""
+        call = self._call
+        evidence = f"pressed {key} in {call.dialplan} version {call.dialplan_version}"
+        towards = "tenant" if scope == "tenant" else call.sender
+        said = OptOut(call.tenant_id, call.recipient, towards, "dialplan", evidence, now_ms())
+        self._works.put_nowait(
+            lambda: opt_outs.stop_with_recall(
+                self._database, self._signals, said, call.mode, callback_url=call.callback_url
+            )
+        )
+
+    def unanswered(self, status: str, reason: str, code: str) -> None:
+        """The call never came up."""
+        at = now_ms()
+        if status == "queued":
+            self._note(
+                lambda tx: lives.move(tx, "calls", [self._call.id], "queued", at, reason=reason, error_code=code)
+            )
+        else:
+            self._note(lambda tx: calls.ended(tx, self._call.id, status, at, reason=reason, error_code=code))
+
+    def ended(self, state: State, prompts: Sequence[Prompt], status: str, reason: str, at_ms: int) -> None:
+        """The call was up and is over."""
+
+        async def work(tx: Tx) -> None:
+            at = now_ms()
+            await calls.progress(tx, self._call.id, state, prompts, at)
+            await calls.ended(tx, self._call.id, status, at, reason=reason, at_ms=at_ms)
+
+        self._note(work)
+
+    async def finish(self) -> None:
+        """Return when everything noted is on disk."""
+        await self._works.join()
+        self._task.cancel()
+
+    def _note(self, work: Callable[[Tx], Awaitable[object]]) -> None:
+        self._works.put_nowait(lambda: self._database.write(work))
+
+    async def _drain(self) -> None:
+        while True:
+            work = await self._works.get()
+            while True:
+                try:
+                    await work()
+                    break
+                except StoreUnavailable as error:
+                    _log.error("cannot_write_call", error=str(error))
+                    await asyncio.sleep(_AGAIN_S)
+            self._signals.wake("events")
+            self._works.task_done()

@@ -1,0 +1,108 @@
+"""Finds the senders that have calls queued and runs one loop for each; lets calls finish when the gateway stops."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+from gateway.carriers.voice_base import Road
+from gateway.clock import now_ms
+from gateway.errors import StoreUnavailable
+from gateway.speech.prompts import Prompts
+from gateway.store import calls, lives
+from gateway.store.calls import Plans
+from gateway.store.database import Database, Tx
+from gateway.store.signals import Signals
+from gateway.workers.call_desk import Desk
+from gateway.workers.call_loop import CallLoop
+from gateway.workers.channels import Channels
+from gateway.workers.counters import Counters
+
+_LOOK_EVERY_S: Final = 1.0
+_GOODBYE_S: Final = 4.0  # for the far ends to agree to a BYE or CANCEL, and for the last writes
+_log = structlog.get_logger(__name__)
+
+
+class CallRunner:
+    """All senders' calls on this process.
+
+    roads:      by (mode, what a sender's `voice` says): ("live", "twilio"), ("live", "main"), ("test", "twilio") …
+    shutdown_s: how long calls that are up may go on when the gateway stops.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        signals: Signals,
+        counters: Counters,
+        prompts: Prompts,
+        plans: Plans,
+        roads: Mapping[tuple[str, str], Road],
+        shutdown_s: float,
+    ) -> None:
+        self.desk = Desk(database, signals, counters, prompts, roads, plans, Channels(counters))
+        self._shutdown_s = shutdown_s
+        self._loops: dict[tuple[str, str], asyncio.Task[None]] = {}
+        signals.on_recall(self.desk.plan.recall)
+
+    async def recover(self) -> None:
+        """At start: calls that a killed process held are gone, or ring on with nobody to talk. They rest `unknown`.
+
+        Calls that live between webhooks go on.
+        """
+
+        async def rest(tx: Tx) -> int:
+            lost = [call.id for call in await calls.live(tx) if not call.engine_state]
+            ended = [await calls.ended(tx, each, "unknown", now_ms(), reason="gateway_restarted") for each in lost]
+            return sum(ended)
+
+        if found := await self.desk.database.write(rest):
+            _log.warning("unknown_after_restart", calls=found)
+
+    async def run(self) -> None:
+        """Dial until cancelled; then dial no more, let calls finish for a while, and end those that are left."""
+        renewing = asyncio.create_task(self.desk.channels.run(), name="call-channels")
+        try:
+            while True:
+                await self._look()
+                await self.desk.signals.wait("calls", _LOOK_EVERY_S)
+        finally:
+            await self._drain()
+            renewing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await renewing
+
+    async def _look(self) -> None:
+        try:
+            pairs = await self.desk.database.read(lambda tx: tx.rows("calls_senders"))
+        except StoreUnavailable as error:
+            _log.error("cannot_look_for_calls", error=str(error))
+            return
+        for row in pairs:
+            pair = (row["sender"], row["mode"])
+            if pair not in self._loops:
+                loop = CallLoop(*pair, self.desk)
+                task = asyncio.create_task(loop.run(), name=f"call-loop-{row['mode']}")
+                self._loops[pair] = task
+                task.add_done_callback(lambda _done, pair=pair: self._ended(pair))  # type: ignore[misc]
+
+    def _ended(self, pair: tuple[str, str]) -> None:
+        task = self._loops.pop(pair)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("call_loop_failed", mode=pair[1], error=repr(error))
+
+    async def _drain(self) -> None:
+        for task in list(self._loops.values()):
+            task.cancel()
+        await asyncio.gather(*self._loops.values(), return_exceptions=True)
+        left = self.desk.plan.recall(lambda _thing: True)
+        await self.desk.database.write(lambda tx: lives.move(tx, "calls", left, "queued", now_ms()))
+        tasks = set(self.desk.tasks)
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._shutdown_s)
+        for session in list(self.desk.sessions.values()):
+            session.end("gateway_stopped")
+        if self.desk.tasks:
+            await asyncio.wait(set(self.desk.tasks), timeout=_GOODBYE_S)

@@ -1,0 +1,218 @@
+"""One call over a trunk, from dialling to its end: leg events into the engine, its commands back to the leg."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from gateway.carriers.voice_base import Digit, Ended, Leg, LegEvent, PickedUp, Played, Ringing, Unanswered
+from gateway.clock import monotonic, now_ms
+from gateway.errors import GatewayError, MediaLimit
+from gateway.store import calls
+from gateway.voice import engine
+from gateway.voice.dialplan import Pause, Play, Say
+from gateway.voice.state import (
+    Answered,
+    Command,
+    Elapsed,
+    Event,
+    Hangup,
+    HungUp,
+    OptOut,
+    Pressed,
+    PromptEnded,
+    Speak,
+    State,
+    StopSpeaking,
+)
+from gateway.workers.call_audio import CallAudio
+from gateway.workers.call_record import CallRecord
+
+_GOODBYE_S: Final = 2.0  # how long the far end may take to agree to our BYE before the call is written as over
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    """The audio for a Speak that was not made ahead is there; or `error` says why it cannot be had."""
+
+    command: Speak
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """The gateway ends the call."""
+
+    reason: str
+
+
+@dataclass(slots=True)
+class CallSession:
+    """One call on a leg.
+
+    ring_timeout_s: how long to wait for an answer; None where the far end called us.
+    """
+
+    leg: Leg
+    state: State
+    audio: CallAudio
+    record: CallRecord
+    ring_timeout_s: float | None
+    _events: asyncio.Queue[LegEvent | _Rendered | _Stop] = field(default_factory=asyncio.Queue)
+    _playing: dict[int, tuple[Say | Play | Pause, int | None]] = field(default_factory=dict)  # part; token it ends
+    _prompts: list[calls.Prompt] = field(default_factory=list)
+    _rendering: asyncio.Task[None] | None = None
+    _deadline: float | None = None  # while the engine waits for nothing: of the ringing, or of the goodbye
+    _ended_ms: int | None = None
+    _reason: str = ""
+    _is_written: bool = False
+
+    async def run(self) -> Unanswered | Ended:
+        """Hold the call until its leg has ended; returns the leg's last event, with everything on disk."""
+        if self.ring_timeout_s is not None:
+            self._deadline = monotonic() + self.ring_timeout_s
+        self.leg.listen(self._events.put_nowait)
+        last: Unanswered | Ended | None = None
+        while last is None:
+            last = self._take(await self._next())
+        if self._rendering is not None:
+            self._rendering.cancel()
+        await self.record.finish()
+        return last
+
+    def end(self, reason: str) -> None:
+        """End the call from our side, whatever its state."""
+        self._events.put_nowait(_Stop(reason))
+
+    async def _next(self) -> LegEvent | _Rendered | _Stop | None:
+        """The next thing that happens; None when the time that is waited for has come."""
+        deadline = self.state.deadline if self.state.deadline is not None else self._deadline
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._events.get()
+        except TimeoutError:
+            return None
+
+    def _take(self, event: LegEvent | _Rendered | _Stop | None) -> Unanswered | Ended | None:
+        match event:
+            case None:
+                self._time_is_up()
+            case Ringing():
+                self.record.ringing()
+            case PickedUp():
+                self._deadline = None
+                self.record.answered("unknown")
+                self._tell(Answered("unknown"))
+            case Digit(digit):
+                self._tell(Pressed(digit))
+            case Played():
+                self._played(event)
+            case _Rendered():
+                self._play_rendered(event)
+            case _Stop(reason):
+                self._stop(reason)
+            case Unanswered():
+                self._write_unanswered(event)
+                return event
+            case Ended(by, reason):
+                self._reason = self._reason or reason
+                self._tell(HungUp(by))
+                self._write()
+                return event
+        return None
+
+    def _time_is_up(self) -> None:
+        if self.state.deadline is not None:
+            self._tell(Elapsed())
+        elif self.state.ended_by:
+            self._deadline = None
+            self._write()
+        else:
+            self._deadline = None  # nobody answers; the leg tells how it ends
+            self.leg.hangup()
+
+    def _stop(self, reason: str) -> None:
+        if not self.state.ended_by:
+            self._reason = reason
+            if self.state.answered_by is not None:
+                self._tell(HungUp("gateway"))
+        self.leg.hangup()
+
+    # --- the engine
+
+    def _tell(self, event: Event) -> None:
+        self.state, commands = engine.step(self.state, event, monotonic())
+        self._do(commands)
+        if self.state.ended_by and self._ended_ms is None:
+            self._ended_ms = now_ms()
+            self._deadline = monotonic() + _GOODBYE_S
+
+    def _do(self, commands: Iterable[Command]) -> None:
+        for command in commands:
+            match command:
+                case Speak():
+                    self._speak(command)
+                case StopSpeaking():
+                    self.leg.stop()
+                case OptOut(scope):
+                    self.record.opted_out(scope, self.state.pressed[-1:])
+                case Hangup():
+                    self.leg.hangup()
+
+    # --- what is heard
+
+    def _speak(self, command: Speak) -> None:
+        if self.audio.ready(command.parts):
+            self._play(command)
+        else:
+            self._rendering = asyncio.create_task(self._render(command), name="call-rendering")
+
+    async def _render(self, command: Speak) -> None:
+        try:
+            await self.audio.make(command.parts)
+        except GatewayError as error:
+            _log.error("call_cannot_speak", error=str(error))
+            self._events.put_nowait(_Rendered(command, error.slug))
+        else:
+            self._events.put_nowait(_Rendered(command))
+
+    def _play_rendered(self, rendered: _Rendered) -> None:
+        if not self.state.is_speaking or rendered.command.token != self.state.token:
+            return  # a key was quicker
+        if rendered.error:
+            self._stop(rendered.error)
+        else:
+            self._play(rendered.command)
+
+    def _play(self, command: Speak) -> None:
+        try:
+            plays = self.leg.play(self.audio.pieces(command.parts))
+        except MediaLimit as error:
+            self._stop(error.slug)
+            return
+        for play, part in zip(plays, command.parts, strict=True):
+            self._playing[play] = (part, command.token if play == plays[-1] else None)
+
+    def _played(self, played: Played) -> None:
+        part, token = self._playing.pop(played.play_id)
+        if not isinstance(part, Pause) and played.seconds:
+            self._prompts.append(calls.prompt(part, played.seconds))
+        if played.finished and token is not None:
+            self._tell(PromptEnded(token))
+
+    # --- what is kept
+
+    def _write_unanswered(self, last: Unanswered) -> None:
+        if self._reason and last.outcome == "no_answer":
+            self.record.unanswered("cancelled", self._reason, last.code)
+        else:
+            self.record.unanswered(last.outcome, last.reason, last.code)
+
+    def _write(self) -> None:
+        if not self._is_written:
+            self._is_written = True
+            status = "failed" if self._reason else "completed"
+            self.record.ended(self.state, self._prompts, status, self._reason, self._ended_ms or now_ms())

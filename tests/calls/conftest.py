@@ -1,0 +1,181 @@
+"""The calling half of a gateway against real far ends: real database, real Valkey, real SIP, RTP and webhooks."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway import settings
+from gateway.carriers.sip_trunk import SipTrunk
+from gateway.carriers.voice_base import Road, TrunkRoad
+from gateway.clock import new_id, now_ms
+from gateway.limits.gate import Gate, connect
+from gateway.limits.profiles import Profiles
+from gateway.limits.valkey import EmbeddedValkey
+from gateway.model.call import Call
+from gateway.model.sender import Sender
+from gateway.model.tenant import Tenant
+from gateway.net.rtp_engine import RtpEngine
+from gateway.practice.options import Options
+from gateway.practice.server import Running, running
+from gateway.speech.prompts import Prompts
+from gateway.store import dialplans, tenants
+from gateway.store.calls import Plans
+from gateway.store.database import Database, Tx
+from gateway.store.records import to_record, to_row
+from gateway.store.signals import Signals
+from gateway.workers.call_runner import CallRunner
+from gateway.workers.counters import Counters
+
+SENDER = "+18005550199"
+ROOT = Path(__file__).parents[2]
+PLAN = """
+name: bill
+language: en-US
+start: greet
+variables: {name: {default: "Ana"}}
+nodes:
+  greet: {say: "Hello {{ name }}, this is City Water.", next: ask}
+  ask:
+    menu:
+      prompt: {say: "Press 1 to confirm, 2 for the date, or 9 to be removed."}
+      choices: {"1": confirm, "2": when, "9": remove}
+      timeout: 2s
+      attempts: 2
+      otherwise: bye
+  confirm: {outcome: confirmed, next: bye}
+  when: {say: "It is due on Friday.", next: bye}
+  remove: {opt_out: tenant, then: hangup}
+  bye: {say: "Goodbye.", then: hangup}
+"""
+
+
+@pytest.fixture(scope="session")
+def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a running embedded Valkey."""
+    server = EmbeddedValkey(Path(tmp_path_factory.mktemp("valkey")))
+    yield asyncio.run(server.start())
+    asyncio.run(server.stop())
+
+
+@pytest.fixture(scope="session")
+def speech_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where spoken texts are kept, so that the tests say each only once."""
+    return tmp_path_factory.mktemp("speech")
+
+
+@dataclass
+class Calling:
+    """The pieces, and what a test does with them."""
+
+    database: Database
+    signals: Signals
+    counters: Counters
+    prompts: Prompts
+    far_end: Running
+    roads: dict[tuple[str, str], Road]
+    trunk: SipTrunk
+    rtp: RtpEngine
+    shutdown_s: float = 0.5
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def start(self) -> CallRunner:
+        runner = CallRunner(
+            self.database, self.signals, self.counters, self.prompts, Plans(self.database), self.roads, self.shutdown_s
+        )
+        self.tasks.append(asyncio.create_task(runner.run()))
+        return runner
+
+    async def stop(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.tasks.clear()
+
+    async def queue(self, *endings: str, **more: Any) -> list[str]:
+        """Queue one call to each number that ends so; returns the ids."""
+        calls = [
+            Call(
+                new_id("call"), "acme", "live", SENDER, f"+1212555{ending}", "bill", 1,
+                **{"variables": {"name": "Ana"}, "created_ms": now_ms(), **more},
+            )
+            for ending in endings
+        ]  # fmt: skip
+        await self.database.write(lambda tx: tx.many("calls_insert", [to_row(call) for call in calls]))
+        self.signals.wake("calls")
+        return [call.id for call in calls]
+
+    async def sender(self, **changes: Any) -> None:
+        row = await self.database.read(lambda tx: tenants.sender(tx, SENDER))
+        sender = row or Sender(SENDER, "acme", "toll_free", voice="main")
+        await self.database.write(lambda tx: tenants.put_sender(tx, replace(sender, **changes)))
+
+    async def publish(self, source: str, name: str) -> None:
+        await self.database.write(lambda tx: dialplans.publish(tx, "acme", name, source, now_ms()))
+
+    async def call(self, call_id: str) -> Call:
+        row = await self.database.read(lambda tx: tx.row("calls_one", id=call_id))
+        assert row is not None
+        return to_record(Call, row)
+
+    async def events(self, call_id: str) -> list[str]:
+        """The types of a call's events, oldest first."""
+        rows = await self.database.read(
+            lambda tx: tx.rows(
+                "events_after", tenant_id="acme", mode="live", after=0, limit=99, subject=call_id, job_id="", type=""
+            )
+        )
+        return [row["type"] for row in rows]
+
+    async def until(self, check: Callable[[Tx], Awaitable[Any]], timeout_s: float = 15.0) -> Any:
+        """Wait until a look at the database says yes."""
+        async with asyncio.timeout(timeout_s):
+            while not (found := await self.database.read(check)):
+                await asyncio.sleep(0.02)
+            return found
+
+    async def until_status(self, call_id: str, *statuses: str, timeout_s: float = 15.0) -> Call:
+        async def check(tx: Tx) -> Any:
+            row = await tx.row("calls_one", id=call_id)
+            return row if row is not None and row["status"] in statuses else None
+
+        return to_record(Call, await self.until(check, timeout_s))
+
+    def heard(self) -> list[dict[str, Any]]:
+        """What the far end's phone knows of its calls, oldest first."""
+        return self.far_end.parts.phone.calls()
+
+
+def trunk_to(port: int, **more: Any) -> settings.Trunk:
+    """A trunk on loopback."""
+    fixed = {"host": "127.0.0.1", "port": port, "local_host": "127.0.0.1", "advertised_ip": "127.0.0.1"}
+    return settings.Trunk(**{**fixed, **more})
+
+
+@pytest.fixture
+async def calling(tmp_path: Path, valkey_url: str, speech_cache: Path) -> AsyncIterator[Calling]:
+    redis = connect(valkey_url)
+    await redis.flushall()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(redis.aclose)
+        database = await stack.enter_async_context(Database.open(tmp_path / "gateway.db", migrate=True))
+        counters = Counters(Gate(redis), database, Profiles.load(ROOT / "config/limits.toml"))
+        await database.write(lambda tx: tenants.add_tenant(tx, Tenant("acme", "Acme Water", now_ms())))
+        prompts = Prompts(ROOT / "audio/prompts", speech_cache)
+        stack.push_async_callback(prompts.close)
+        far_end = await stack.enter_async_context(running(Options(pause_ms=500)))
+        rtp = RtpEngine("127.0.0.1", None)
+        await rtp.start()
+        stack.push_async_callback(rtp.stop)
+        trunk = SipTrunk("main", "live", trunk_to(far_end.sip_port), rtp)
+        await trunk.start()
+        stack.push_async_callback(trunk.stop)
+        roads: dict[tuple[str, str], Road] = {("live", "main"): TrunkRoad(trunk, 20.0, 10, 2)}
+        calling = Calling(database, Signals(), counters, prompts, far_end, roads, trunk, rtp)
+        await calling.sender()
+        await calling.publish(PLAN, "bill")
+        yield calling
+        await calling.stop()
