@@ -26,7 +26,7 @@ import psutil
 from gateway.client import Client
 
 ROOT = Path(__file__).parents[1]
-GATEWAY = [sys.executable, "-m", "gateway"]
+GATEWAY = [sys.executable, "-m", "gateway.cli"]
 SENDER = "+18005550199"
 BODY = "City Water: your bill of $42.10 is due on Friday. Reply STOP to end."
 AT_ONCE = 64
