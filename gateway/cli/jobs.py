@@ -1,0 +1,133 @@
+"""Jobs, over HTTP: broadcasts handed over from a file, and how they go on."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from gateway.campaign.readers import read, reader_for
+from gateway.campaign.recipients import Intake, Invalid, Recipient
+from gateway.cli.common import DEFAULT_URL, Key, Url, ask, group, pairs, read_bytes, show
+from gateway.client import Client, Json
+from gateway.clock import new_id
+from gateway.errors import BadRecipients, FileUnreadable
+
+app = group("job", "Jobs: broadcasts to many people.")
+
+_KINDS: Final = {
+    ".csv": "text/csv",
+    ".ndjson": "application/x-ndjson",
+    ".json": "application/json",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+_EVERY_S: Final = 1.0
+_ENDED: Final = frozenset({"completed", "cancelled"})
+
+
+@app.command("submit")
+def submit(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Recipients: csv, ndjson, json or xlsx with a column or field `to`.")
+    ],
+    sender: Annotated[str, typer.Option("--from", help="The sender's number.")],
+    body: Annotated[
+        str | None, typer.Option(help="For texts: what to write; {{ name }} stands for each person's variable.")
+    ] = None,
+    template: Annotated[str | None, typer.Option(help="For texts: a saved template instead of --body.")] = None,
+    dialplan: Annotated[str | None, typer.Option(help="For calls: the name of a published dialplan.")] = None,
+    var: Annotated[list[str] | None, typer.Option(help="For calls: a variable for all, as name=value.")] = None,
+    start_at: Annotated[str | None, typer.Option(help="Not before: RFC 3339, 2026-11-30T09:00:00-08:00.")] = None,
+    expires_at: Annotated[str | None, typer.Option(help="Not after, likewise.")] = None,
+    callback_url: Annotated[str | None, typer.Option(help="Where events of this job are delivered.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Your own name for the job.")] = None,
+    skip_invalid: Annotated[
+        bool, typer.Option("--skip-invalid", help="Leave out who cannot be reached; without it such a row refuses all.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell the cost and the finish time; send nothing.")
+    ] = False,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Hand a broadcast over, whole or not at all, and print the job's id.
+
+    gateway job submit people.csv --from +18005550199 --body "Hello {{ name }}, your bill is due."
+
+    gateway job submit people.csv --from +18005550199 --dialplan payment-reminder
+    """
+    if (dialplan is None) == (body is None and template is None):
+        raise typer.BadParameter("give either --body or --template, for texts, or --dialplan, for calls")
+    said = {"dialplan": dialplan, "variables": pairs(var or [])} if dialplan else {"body": body, "template": template}
+    job: Json = {
+        "channel": "voice" if dialplan else "sms",
+        "from": sender,
+        "call" if dialplan else "message": {name: value for name, value in said.items() if value is not None},
+        "recipients": _recipients(file, skip_invalid=skip_invalid),
+        "on_invalid": "skip" if skip_invalid else "reject",
+        "start_at": start_at,
+        "expires_at": expires_at,
+        "callback_url": callback_url,
+        "reference": reference or "",
+    }
+    query = {"dry_run": "true"} if dry_run else {}
+    answer = ask(url, key, lambda client: client.post("/v1/jobs", job, idempotency_key=new_id("idem"), **query))
+    if dry_run:
+        show(answer)
+        return
+    typer.echo(answer["id"])
+    skipped = answer["skipped"]["count"]
+    typer.echo(f"{answer['accepted']} accepted, {skipped} left out; follow it with `gateway job watch`", err=True)
+
+
+def _recipients(file: Path, *, skip_invalid: bool) -> list[Json]:
+    """Read a file of recipients, as the API's upload does; rows that cannot be used are told with their line."""
+    kind = _KINDS.get(file.suffix.lower())
+    if kind is None:
+        raise FileUnreadable(str(file), f"the name must end in one of: {', '.join(_KINDS)}")
+    try:
+        rows = [row for chunk in read(reader_for(kind, Intake()), [read_bytes(file)]) for row in chunk]
+    except BadRecipients as error:
+        raise FileUnreadable(str(file), str(error)) from None
+    wrong = [row for row in rows if isinstance(row, Invalid)]
+    for row in wrong:
+        typer.echo(f"{file}:{row.line}: {row.field + ': ' if row.field else ''}{row.reason}", err=True)
+    if wrong and not skip_invalid:
+        raise FileUnreadable(str(file), f"{len(wrong)} rows cannot be used; mend them, or give --skip-invalid")
+    people = [row for row in rows if isinstance(row, Recipient)]
+    return [{"to": each.to, "variables": each.variables, "reference": each.reference} for each in people]
+
+
+@app.command("watch")
+def watch(
+    job_id: Annotated[str, typer.Argument(metavar="ID", help="The job's id, as `gateway job submit` printed it.")],
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Show how a job goes on until it has ended; Ctrl-C stops the looking, not the job."""
+
+    async def follow(client: Client) -> None:
+        with Live(console=Console(highlight=False), auto_refresh=False) as live:
+            while True:
+                job = await client.get(f"/v1/jobs/{job_id}")
+                why = await client.get(f"/v1/jobs/{job_id}/why")
+                live.update(Text(_progress(job, why)), refresh=True)
+                if job["status"] in _ENDED:
+                    return
+                await asyncio.sleep(_EVERY_S)
+
+    ask(url, key, follow)
+
+
+def _progress(job: Mapping[str, Any], why: Mapping[str, Any]) -> str:
+    counts = job["counts"]
+    states = ", ".join(f"{state} {count}" for state, count in counts["by_state"].items())
+    held = "".join(
+        f"\n  {each['count']} held: {each['reason']}" + (f", until {each['opens_at']}" if each["opens_at"] else "")
+        for each in why["held"]
+    )
+    return f"{job['id']} is {job['status']}: {counts['total']} recipients ({states}){held}\n{why['explanation']}"

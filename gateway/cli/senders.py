@@ -1,0 +1,127 @@
+"""Senders, over HTTP: the numbers that texts and calls leave from, and what governs them."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+import typer
+
+from gateway.cli.common import DEFAULT_URL, AsJson, Key, Url, ask, group, show, show_facts, show_table
+from gateway.client import Client, Json
+
+app = group("sender", "Senders: the numbers that texts and calls leave from.")
+
+Number = Annotated[str, typer.Argument(metavar="NUMBER", help="In E.164 form, such as +18005550199.")]
+
+
+class Kind(StrEnum):
+    """What kind of number a sender is."""
+
+    TOLL_FREE = "toll_free"
+    LONG_CODE = "long_code"
+    SHORT_CODE = "short_code"
+
+
+class Status(StrEnum):
+    """How far its verification is."""
+
+    UNVERIFIED = "unverified"
+    PENDING = "pending"
+    VERIFIED = "verified"
+    BLOCKED = "blocked"
+
+
+class Replies(StrEnum):
+    """Who answers STOP, START and HELP."""
+
+    CARRIER = "carrier"
+    GATEWAY = "gateway"
+    NETWORK = "network"
+
+
+@app.command("set")
+def set_sender(
+    number: Number,
+    kind: Annotated[
+        Kind | None, typer.Option(help="Needed for a new sender that is not plain from its number.")
+    ] = None,
+    status: Annotated[Status | None, typer.Option(help="An unverified sender sends no texts.")] = None,
+    carrier: Annotated[str | None, typer.Option(help="Where its texts leave: twilio.")] = None,
+    voice: Annotated[
+        str | None, typer.Option(help="Where its calls leave: twilio, or a trunk of the settings.")
+    ] = None,
+    rate: Annotated[str | None, typer.Option(help="Segments a period, such as 3/s or 75/min.")] = None,
+    daily: Annotated[int | None, typer.Option(min=0, help="Segments a day.")] = None,
+    weekly: Annotated[int | None, typer.Option(min=0, help="Segments a week.")] = None,
+    monthly: Annotated[int | None, typer.Option(min=0, help="Segments a month.")] = None,
+    zone: Annotated[
+        list[str] | None, typer.Option(help="Time zone whose calendar the caps are kept in; several times for several.")
+    ] = None,
+    keyword_replies: Annotated[Replies | None, typer.Option(help="Who answers STOP, START and HELP.")] = None,
+    inbound_dialplan: Annotated[str | None, typer.Option(help="The plan that answers people who ring back.")] = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Make a sender, or change what is given and leave the rest as it is.
+
+    gateway sender set +18005550199 --status verified --rate 25/s --daily 2000 --zone America/Los_Angeles
+    """
+    given: Json = {
+        "kind": kind,
+        "status": status,
+        "carrier": carrier,
+        "voice": voice,
+        "keyword_replies": keyword_replies,
+        "inbound_dialplan": inbound_dialplan,
+    }
+    limits: Json = {"rate": rate, "daily": daily, "weekly": weekly, "monthly": monthly, "zones": zone}
+
+    async def change(client: Client) -> Json:
+        known = await _known_sender(client, number)
+        wanted = known | {name: value for name, value in given.items() if value is not None}
+        wanted["limits"] = known.get("limits", {}) | {
+            name: value for name, value in limits.items() if value is not None
+        }
+        return await client.put(f"/v1/senders/{number}", wanted)
+
+    _show_sender(ask(url, key, change))
+
+
+_SENDER_FIELDS: Final = (
+    "kind", "status", "carrier", "voice", "limits", "keyword_replies", "stop_text", "start_text", "help_text",
+    "inbound_dialplan",
+)  # fmt: skip
+
+
+async def _known_sender(client: Client, number: str) -> Json:
+    """What a sender is now, as PUT takes it; empty for a new one."""
+    found = [each for each in await client.every("/v1/senders") if each["number"] == number]
+    return {name: found[0][name] for name in _SENDER_FIELDS if found[0].get(name)} if found else {}
+
+
+@app.command("show")
+def show_sender(number: Number, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """Show a sender, its rate, and how full every cap is."""
+
+    async def look(client: Client) -> tuple[Json, Json]:
+        return await client.get(f"/v1/senders/{number}"), await client.get(f"/v1/senders/{number}/usage")
+
+    sender, usage = ask(url, key, look)
+    if as_json:
+        show(sender | {"usage": usage})
+        return
+    _show_sender(sender)
+    names = ("window", "limit", "used", "reserved", "free", "resets_at", "runs_out_at")
+    if usage["windows"]:
+        typer.echo("")
+        show_table(names, ([window.get(name) for name in names] for window in usage["windows"]))
+
+
+def _show_sender(sender: Mapping[str, Any]) -> None:
+    show_facts((name, _words(value)) for name, value in sender.items())
+
+
+def _words(value: object) -> object:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_words(each)}" for name, each in value.items() if each not in (None, ""))
+    return " ".join(map(str, value)) if isinstance(value, list) else value

@@ -1,0 +1,85 @@
+"""The demo's processes: started with a line that says where they listen, ended in order, gone when the demo is."""
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.errors import DemoFailed
+
+READY_S: Final = 60.0
+STOP_S: Final = 20.0
+PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+
+
+@contextlib.asynccontextmanager
+async def running(words: list[str], *, environ: Mapping[str, str], folder: Path, log: Path) -> AsyncIterator[Any]:
+    """Run `gateway WORDS` as a child; gives the JSON object of its ready line.
+
+    environ: added to ours, from which every GATEWAY_ variable is taken away.
+    folder:  where it runs.
+    log:     its standard error.
+    Raises:  DemoFailed when it ends, or says nothing, before it is ready.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    with log.open("wb") as errors:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "gateway.cli",
+            *words,
+            cwd=folder,
+            env=inherited | dict(environ),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,  # Ctrl-C reaches the demo alone, which then ends its children in order
+            preexec_fn=_end_with_parent() if sys.platform == "linux" else None,
+        )
+    try:
+        yield await _ready(process, words[0], log)
+    finally:
+        await _stop(process)
+
+
+async def _ready(process: asyncio.subprocess.Process, name: str, log: Path) -> Any:
+    line = b""
+    if process.stdout is not None:
+        with contextlib.suppress(TimeoutError):
+            line = await asyncio.wait_for(process.stdout.readline(), READY_S)
+    try:
+        return json.loads(line)
+    except ValueError:
+        raise DemoFailed(f"`gateway {name}` did not come up; {log} says why:\n{_last_lines(log)}") from None
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), STOP_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def _last_lines(log: Path) -> str:
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
+
+
+def _end_with_parent() -> Callable[[], None]:
+    libc, parent = ctypes.CDLL(None), os.getpid()  # loaded before the fork: after it only the call itself is safe
+
+    def prepare() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # the parent died before the call
+            os._exit(1)
+
+    return prepare
