@@ -44,3 +44,8 @@ WHERE events.subject = :subject ORDER BY events.seq LIMIT :limit;
 
 -- name: events_callbacks_waiting
 SELECT COUNT(*) FROM events WHERE callback_due_ms IS NOT NULL;
+
+-- name: {things}_waiting_by_status
+-- What has not ended yet: live states only, each through its partial index.
+SELECT 'queued' AS status, COUNT(*) AS n FROM {things} WHERE status = 'queued'
+UNION ALL SELECT 'held', COUNT(*) FROM {things} WHERE status = 'held';

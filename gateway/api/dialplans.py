@@ -1,0 +1,177 @@
+"""`/v1/dialplans`: what calls say. A published version never changes; calls keep the one they were accepted with."""
+
+import asyncio
+from typing import Any
+
+from pydantic import Field
+
+from gateway.api import plans
+from gateway.api.inputs import Input, Query, Variables
+from gateway.api.operation import Answer, Call, View, operation
+from gateway.api.views import when
+from gateway.errors import BadDialplan, BadMediaType, FieldProblem, InvalidRequest, NotFound, PlanProblem
+from gateway.store import dialplans
+from gateway.store.database import Tx
+from gateway.voice.transcript import simulate
+
+_TYPES = {
+    "application/yaml": "The dialplan, YAML 1.2.",
+    "application/x-yaml": "The same.",
+    "text/yaml": "The same.",
+    "text/plain": "The same.",
+}
+
+
+class Warned(View):
+    """Something odd that does not keep the plan from being used."""
+
+    line: int
+    node: str | None
+    detail: str
+
+
+class Published(View):
+    """A version as it was published."""
+
+    name: str
+    version: int
+    warnings: list[Warned]
+
+
+class PlanView(View):
+    """One version of a dialplan."""
+
+    name: str
+    version: int
+    source: str
+    variables: dict[str, str | None] = Field(description="What it asks for, each with its default; null: required.")
+    inbound: bool
+
+
+class PlanName(View):
+    """One dialplan and its newest version."""
+
+    name: str
+    version: int
+    published_at: str | None
+
+
+class PlanNames(View):
+    """All dialplans, by name."""
+
+    items: list[PlanName]
+
+
+class PlanQuery(Query):
+    """Which version; the newest by default."""
+
+    version: int | None = None
+
+
+class Simulation(Input):
+    """What the person does each time the plan waits: keys such as "1" or "1234#", "silence", "hangup".
+
+    "machine" as the first entry: a machine answers.
+    """
+
+    keys: list[str] = Field(default_factory=list, max_length=100, examples=[["silence", "1"]])
+    variables: Variables = Field(default_factory=dict)
+    version: int | None = None
+
+
+class Transcript(View):
+    """A call made in thought. Times in seconds from the answer."""
+
+    lines: list[dict[str, Any]]
+    path: list[str]
+    outcome: str
+    keys: str
+    collected: dict[str, str]
+    opted_out: str | None
+    answered_by: str | None
+    ended_by: str | None
+    seconds: float
+    unused: list[str]
+
+
+@operation("GET", "/v1/dialplans", "List dialplans.", scope="dialplans:admin", answers={200: PlanNames})
+async def every(call: Call) -> Answer:
+    """By name, each with its newest version."""
+    found = await call.doors.database.read(lambda tx: dialplans.names(tx, call.key.tenant_id))
+    items = [
+        PlanName(name=each["name"], version=each["version"], published_at=when(each["created_ms"])) for each in found
+    ]
+    return Answer(200, PlanNames(items=items))
+
+
+@operation(
+    "GET",
+    "/v1/dialplans/{name}",
+    "One dialplan.",
+    scope="dialplans:admin",
+    query=PlanQuery,
+    answers={200: PlanView},
+)
+async def one(call: Call, query: PlanQuery) -> Answer:
+    """Its source, as it was published."""
+    name = call.path("name")
+    found = await call.doors.database.read(lambda tx: dialplans.source_of(tx, call.key.tenant_id, name, query.version))
+    if found is None:
+        raise NotFound("dialplan")
+    _, plan = await plans.published(call, name, "name", found[0])
+    variables = {variable.name: variable.default for variable in plan.variables.values()}
+    return Answer(
+        200, PlanView(name=name, version=found[0], source=found[1], variables=variables, inbound=plan.inbound)
+    )
+
+
+@operation(
+    "PUT",
+    "/v1/dialplans/{name}",
+    "Publish a dialplan.",
+    scope="dialplans:admin",
+    takes=_TYPES,
+    answers={200: Published},
+)
+async def put(call: Call) -> Answer:
+    """Checked whole, then published as a new version in one step; the same source again is the same version.
+
+    What is wrong is told with file, line and node, all of it at once, and the version before stays in force.
+    """
+    if call.request.content_type not in _TYPES:
+        raise BadMediaType(_TYPES)
+    name = call.path("name")
+    try:
+        source = (await call.request.read()).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadDialplan((PlanProblem(plans.file_of(name), 1, None, "this is not UTF-8"),)) from None
+    _, warnings = await asyncio.to_thread(plans.checked, source, name, call.doors.prompts)
+
+    async def work(tx: Tx) -> int:
+        return await dialplans.publish(tx, call.key.tenant_id, name, source, call.now_ms)
+
+    version = await call.doors.database.write(work)
+    told = [Warned(line=each.line, node=each.node, detail=each.text) for each in warnings]
+    return Answer(200, Published(name=name, version=version, warnings=told))
+
+
+@operation(
+    "POST",
+    "/v1/dialplans/{name}/simulate",
+    "Try a dialplan without a telephone.",
+    scope="dialplans:admin",
+    body=Simulation,
+    answers={200: Transcript},
+)
+async def try_out(call: Call, body: Simulation) -> Answer:
+    """The words, the path and the outcome of a call in which the person does this."""
+    name = call.path("name")
+    if await call.doors.database.read(lambda tx: dialplans.source_of(tx, call.key.tenant_id, name)) is None:
+        raise NotFound("dialplan")
+    _, plan = await plans.published(call, name, "version", body.version)
+    plans.check_variables(plan, body.variables)
+    try:
+        made = await asyncio.to_thread(simulate, plan, body.variables, body.keys)
+    except ValueError as error:
+        raise InvalidRequest(FieldProblem("keys", "bad_keys", str(error))) from None
+    return Answer(200, Transcript(**made.as_dict()))

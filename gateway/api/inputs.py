@@ -1,0 +1,194 @@
+"""The fields that requests share, with errors a newcomer understands; JSON and queries read into models.
+
+Every model refuses unknown fields and wrong types. Times are RFC 3339 with a zone, read into epoch milliseconds.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import orjson
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from gateway.campaign.recipients import LONGEST_REFERENCE, variables_of
+from gateway.errors import BadJson, BadVariable, FieldProblem, InvalidNumber, InvalidRequest
+from gateway.phone import parse, parse_sender
+
+M = TypeVar("M", bound=BaseModel)
+
+MAX_PAGE: Final = 200
+MAX_METADATA_BYTES: Final = 4096
+MAX_URL: Final = 2000
+
+_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)")
+
+
+class Input(BaseModel):
+    """A request's body."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class Query(BaseModel):
+    """What stands behind the question mark; values are texts."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+def _refuse(slug: str, detail: str) -> PydanticCustomError:
+    return PydanticCustomError("ours", "{detail}", {"slug": slug, "detail": detail})
+
+
+def _number(text: str) -> str:
+    if not text.startswith("+"):
+        raise _refuse("invalid_number", "a number is written in E.164 form, such as +12125551234")
+    try:
+        return parse(text)
+    except InvalidNumber as error:
+        raise _refuse(error.slug, error.why) from None
+
+
+def _sender_number(text: str) -> str:
+    try:
+        return parse_sender(text)
+    except InvalidNumber as error:
+        raise _refuse(error.slug, error.why) from None
+
+
+def _time(value: object) -> object:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise _refuse("bad_time", "a time is RFC 3339 text with a zone, such as 2026-11-30T16:30:00-08:00")
+    try:
+        moment = datetime.fromisoformat(value.upper())
+    except ValueError:
+        raise _refuse("bad_time", "there is no such date or time") from None
+    return int(moment.timestamp() * 1000)
+
+
+def _metadata(value: dict[str, Any]) -> dict[str, Any]:
+    if len(orjson.dumps(value)) > MAX_METADATA_BYTES:
+        raise _refuse("too_long", f"metadata takes at most {MAX_METADATA_BYTES} bytes as JSON")
+    return value
+
+
+def _variables(value: object) -> object:
+    try:
+        return variables_of(value)
+    except BadVariable as error:
+        where = error.field.removeprefix("variables").removeprefix(".")
+        raise _refuse(error.slug, f"{where}: {error.why}" if where else error.why) from None
+
+
+def _plain(text: str) -> str:
+    if "\x00" in text:
+        raise _refuse("bad_text", "the character U+0000 cannot be kept or sent")
+    return text
+
+
+def _http_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not text.isascii() or any(character.isspace() for character in text):
+        raise _refuse("bad_url", "an address starts with http:// or https:// and a host")
+    if parts.username is not None or parts.fragment:
+        raise _refuse("bad_url", "an address holds no user, password or fragment")
+    return text
+
+
+Number = Annotated[str, Field(max_length=40, examples=["+12125551234"]), AfterValidator(_number)]
+SenderNumber = Annotated[str, Field(max_length=40, examples=["+18005550199"]), AfterValidator(_sender_number)]
+Time = Annotated[
+    int,
+    BeforeValidator(_time),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-30T16:30:00-08:00"]}),
+]
+Text = Annotated[str, AfterValidator(_plain)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", examples=["payment-reminder"])]
+Reference = Annotated[str, Field(max_length=LONGEST_REFERENCE), AfterValidator(_plain)]
+Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
+Variables = Annotated[
+    dict[str, str],
+    BeforeValidator(_variables),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": ["string", "number", "null"]}}),
+]
+Priority = Annotated[int, Field(ge=0, le=9)]
+CallbackUrl = Annotated[str, Field(max_length=MAX_URL), AfterValidator(_http_url)]
+
+
+class Page(Query):
+    """A page of a list, newest first."""
+
+    cursor: Annotated[str, Field(max_length=64, description="`next_cursor` of the page before.")] = ""
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 50
+
+
+def read_json(data: bytes) -> Any:
+    """Read a JSON body. Raises BadJson, with the position."""
+    if not data:
+        raise BadJson("the body is empty; send a JSON object")
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise BadJson(f"not JSON: {error.msg}, at line {error.lineno}, column {error.colno}") from None
+
+
+def validated(model: type[M], value: object) -> M:
+    """Make a model of what was read. Raises InvalidRequest with an entry for each field that is wrong."""
+    if not isinstance(value, Mapping):
+        raise InvalidRequest(FieldProblem("", "not_an_object", "the body must be a JSON object"))
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise InvalidRequest(*(_told(model, each) for each in found)) from None
+
+
+_SAID: Final[Mapping[str, tuple[str, str]]] = {
+    "missing": ("missing_field", "is required"),
+    "string_type": ("wrong_type", "must be a text"),
+    "int_type": ("wrong_type", "must be a whole number"),
+    "int_parsing": ("wrong_type", "must be a whole number"),
+    "bool_type": ("wrong_type", "must be true or false"),
+    "bool_parsing": ("wrong_type", "must be true or false"),
+    "dict_type": ("wrong_type", "must be an object"),
+    "list_type": ("wrong_type", "must be a list"),
+    "model_type": ("wrong_type", "must be an object"),
+    "string_pattern_mismatch": ("bad_name", "must match {pattern}"),
+    "string_too_long": ("too_long", "must have at most {max_length} characters"),
+    "string_too_short": ("too_short", "must have at least {min_length} character"),
+    "too_long": ("too_long", "must have at most {max_length} entries"),
+    "greater_than_equal": ("out_of_range", "must be {ge} or more"),
+    "less_than_equal": ("out_of_range", "must be {le} or less"),
+    "literal_error": ("not_one_of", "must be {expected}"),
+}
+
+
+def _told(model: type[BaseModel], error: ErrorDetails) -> FieldProblem:
+    field = ".".join(str(part) for part in error["loc"])
+    context = error.get("ctx", {})
+    if error["type"] == "ours":
+        return FieldProblem(field, str(context["slug"]), str(context["detail"]))
+    if error["type"] == "extra_forbidden":
+        return FieldProblem(field, "unknown_field", _unknown(model, [str(part) for part in error["loc"]]))
+    slug, words = _SAID.get(error["type"], ("invalid", error["msg"]))
+    return FieldProblem(field, slug, words.format(**context))
+
+
+def _unknown(model: type[BaseModel], loc: list[str]) -> str:
+    for part in loc[:-1]:
+        inner = next((field for name, field in model.model_fields.items() if (field.alias or name) == part), None)
+        inside = getattr(inner, "annotation", None)
+        candidates = [inside, *getattr(inside, "__args__", ())]
+        model = next((each for each in candidates if isinstance(each, type) and issubclass(each, BaseModel)), model)
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    near = difflib.get_close_matches(loc[-1], names, n=1)
+    return "there is no such field" + (f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(names)}")

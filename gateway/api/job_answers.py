@@ -1,0 +1,108 @@
+"""What is answered about jobs."""
+
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from gateway.api.operation import View
+from gateway.api.people import Left
+from gateway.api.views import when
+from gateway.model.job import Job
+
+
+class Entry(View):
+    """One recipient that was left out. `line` counts from 1: items of a list, lines of a file."""
+
+    line: int
+    field: str
+    slug: str
+    detail: str
+
+
+class Entries(View):
+    """Recipients that were left out: how many, and the first 1,000 of them."""
+
+    count: int
+    entries: list[Entry]
+
+
+class JobView(View):
+    """One job."""
+
+    model_config = ConfigDict(validate_by_name=True)
+
+    id: str
+    channel: str
+    status: str
+    from_: str = Field(alias="from")
+    spec: dict[str, Any] = Field(description="Its message or its call, as given, and what that was resolved to.")
+    start_at: str | None
+    expires_at: str | None
+    priority: int
+    reference: str
+    metadata: dict[str, Any]
+    callback_url: str
+    mode: str
+    created_at: str
+    finished_at: str | None
+
+
+class JobAccepted(JobView):
+    """A job as it was accepted. All of `accepted` are on disk."""
+
+    accepted: int
+    segments: int = Field(description="Of all its texts; of calls, how many.")
+    skipped: Entries
+
+
+class RecipientsAccepted(View):
+    """What was added to a job. All of `accepted` are on disk."""
+
+    job_id: str
+    accepted: int
+    segments: int
+    skipped: Entries
+
+
+class Outcome(View):
+    """How many calls ended with one of the dialplan's words; empty: none was set (yet)."""
+
+    outcome: str
+    count: int
+    keys_pressed: int
+
+
+class Counts(View):
+    """Where a job's recipients are."""
+
+    total: int
+    by_state: dict[str, int]
+    held: dict[str, int] = Field(description="Why the held ones wait.")
+    segments: int | None = Field(description="Null for voice.")
+    outcomes: list[Outcome]
+
+
+class JobWithCounts(JobView):
+    """One job and where its recipients are."""
+
+    counts: Counts
+
+
+def fields(job: Job) -> dict[str, Any]:
+    """What every view of a job has."""
+    same = ("id", "channel", "status", "priority", "reference", "callback_url", "mode")
+    return {
+        **{name: getattr(job, name) for name in same},
+        "from": job.sender,
+        "spec": dict(job.spec),
+        "metadata": dict(job.metadata),
+        "start_at": when(job.start_ms),
+        "expires_at": when(job.expires_ms),
+        "created_at": when(job.created_ms),
+        "finished_at": when(job.finished_ms),
+    }
+
+
+def entries(left: Left) -> Entries:
+    """As it is answered."""
+    return Entries(count=left.count, entries=[Entry.model_validate(each) for each in left.entries])

@@ -1,0 +1,94 @@
+"""What a job says to everybody: its `message` or its `call`, resolved once and kept with the job.
+
+People streamed in later get the same words: a template that is edited meanwhile changes nothing.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from gateway.api import plans
+from gateway.api.inputs import Input, Name, Text, Variables
+from gateway.api.operation import Call
+from gateway.api.people import CallPeople, People, TextPeople
+from gateway.api.wording import Wording, wording
+from gateway.model.call import Call as CallRecord
+from gateway.model.job import Job
+from gateway.model.message import Message
+from gateway.sms import template
+from gateway.store.records import to_row
+
+
+class JobMessage(Input):
+    """What everybody is written: a body or a saved template, with `{{ name }}` for each person's variables."""
+
+    body: Text | None = None
+    template: Name | None = None
+    signature: Name | None = None
+    smart_encoding: bool = False
+
+
+class JobCall(Input):
+    """What everybody is called with. `variables` hold for all; a recipient's own go before them."""
+
+    dialplan: Name
+    variables: Variables = Field(default_factory=dict)
+
+
+async def of_message(call: Call, message: JobMessage) -> dict[str, Any]:
+    """The spec of an SMS job. Raises InvalidRequest."""
+    words = await wording(
+        call,
+        body=message.body,
+        name=message.template,
+        signature=message.signature,
+        smart_encoding=message.smart_encoding,
+        fills=True,
+        at="message.",
+    )
+    return {**message.model_dump(), "text": words.body, "signed": words.signature}
+
+
+async def of_call(call: Call, said: JobCall) -> dict[str, Any]:
+    """The spec of a voice job, with the dialplan's version pinned. Raises InvalidRequest, BadDialplan."""
+    version, _ = await plans.for_calling(call, said.dialplan, "call.dialplan", broadcast=True)
+    return {**said.model_dump(), "version": version}
+
+
+async def people_of(call: Call, channel: str, spec: Mapping[str, Any]) -> People:
+    """Takes the people of a job with this spec."""
+    if channel == "sms":
+        words = Wording(spec["text"], template.parse(spec["text"]), spec["signed"], spec["smart_encoding"])
+        return TextPeople(words)
+    _, plan = await plans.published(call, spec["dialplan"], "call.dialplan", spec["version"])
+    return CallPeople(plan, spec["variables"])
+
+
+def base_row(job: Job, start: tuple[str, str, int | None], now_ms: int) -> dict[str, Any]:
+    """What all rows of a job have in common. `start`: status, reason and end of hold."""
+    status, reason, until_ms = start
+    common: dict[str, Any] = {
+        "id": "",
+        "tenant_id": job.tenant_id,
+        "mode": job.mode,
+        "sender": job.sender,
+        "recipient": "",
+        "job_id": job.id,
+        "priority": job.priority,
+        "status": status,
+        "reason": reason,
+        "hold_until_ms": until_ms,
+        "expires_ms": job.expires_ms,
+        "callback_url": job.callback_url,
+        "created_ms": now_ms,
+        "updated_ms": now_ms,
+    }
+    if job.channel == "sms":
+        return to_row(Message(**common, body="", encoding="", segments=0))
+    return to_row(CallRecord(**common, dialplan=str(job.spec["dialplan"]), dialplan_version=_version(job)))
+
+
+def _version(job: Job) -> int:
+    version: Any = job.spec["version"]
+    return int(version)

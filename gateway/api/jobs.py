@@ -1,0 +1,117 @@
+"""`/v1/jobs`: how broadcasts stand; pause, resume, cancel. New ones: `jobs_accept`; more people: `jobs_recipients`."""
+
+from typing import Any
+
+from gateway.api import job_answers, jobs_accept, jobs_recipients, why
+from gateway.api.inputs import Page
+from gateway.api.job_answers import Counts, JobView, JobWithCounts, Outcome
+from gateway.api.operation import Answer, Call, operation
+from gateway.api.views import Listed
+from gateway.errors import JobNotOpen, NotFound
+from gateway.model.job import Job
+from gateway.store import jobs, lives
+from gateway.store.database import Tx
+from gateway.store.records import to_record
+
+__all__ = ["jobs_accept", "jobs_recipients"]  # importing them declares their operations
+
+
+class JobsPage(Page):
+    """Which jobs to list."""
+
+    status: str = ""
+    channel: str = ""
+    reference: str = ""
+
+
+@operation("GET", "/v1/jobs", "List broadcasts.", scope="jobs:read", query=JobsPage, answers={200: Listed[JobView]})
+async def page(call: Call, query: JobsPage) -> Answer:
+    """Newest first, all filters together."""
+    rows = await call.doors.database.read(
+        lambda tx: tx.rows(
+            "jobs_page",
+            tenant_id=call.key.tenant_id,
+            mode=call.key.mode,
+            before=query.cursor,
+            status=query.status,
+            channel=query.channel,
+            reference=query.reference,
+            limit=query.limit,
+        )
+    )
+    items = [JobView(**job_answers.fields(to_record(Job, row))) for row in rows]
+    return Answer(200, Listed[JobView](items=items, next_cursor=rows[-1]["id"] if len(rows) == query.limit else None))
+
+
+@operation(
+    "GET", "/v1/jobs/{id}", "One broadcast, and where its people are.", scope="jobs:read", answers={200: JobWithCounts}
+)
+async def one(call: Call) -> Answer:
+    """Counts by state, why the held ones wait, segments, and for calls the dialplan's outcomes."""
+
+    async def look(tx: Tx) -> JobWithCounts:
+        job = await _own(call, tx)
+        return JobWithCounts(**job_answers.fields(job), counts=await _counts(tx, job))
+
+    return Answer(200, await call.doors.database.read(look))
+
+
+async def _own(call: Call, tx: Tx) -> Job:
+    job = await jobs.get(tx, call.key.tenant_id, call.key.mode, call.path("id"))
+    if job is None:
+        raise NotFound("job")
+    return job
+
+
+async def _counts(tx: Tx, job: Job) -> Counts:
+    found: dict[str, Any] = await lives.counts(tx, jobs.things_of(job), job.id)
+    if job.channel == "sms":
+        segments = int(await tx.value("messages_segments_of_job", job_id=job.id))
+        return Counts(**found, segments=segments, outcomes=[])
+    rows = await tx.rows("calls_outcomes", job_id=job.id)
+    outcomes = [Outcome(outcome=row["outcome"], count=row["n"], keys_pressed=row["keys"] or 0) for row in rows]
+    return Counts(**found, segments=None, outcomes=outcomes)
+
+
+@operation("POST", "/v1/jobs/{id}/pause", "Pause a broadcast.", scope="jobs:write", answers={200: JobView})
+async def pause(call: Call) -> Answer:
+    """At once: what was committed and not yet written is taken back, too. A paused job is paused once more in vain."""
+    return await _change(call, "paused")
+
+
+@operation("POST", "/v1/jobs/{id}/resume", "Resume a broadcast.", scope="jobs:write", answers={200: JobView})
+async def resume(call: Call) -> Answer:
+    """What the pause held is queued again."""
+    return await _change(call, "running")
+
+
+@operation("POST", "/v1/jobs/{id}/cancel", "Cancel a broadcast.", scope="jobs:write", answers={200: JobView})
+async def cancel(call: Call) -> Answer:
+    """At once and for good: everything that was not written yet ends as `cancelled`."""
+    return await _change(call, "cancelled")
+
+
+async def _change(call: Call, status: str) -> Answer:
+    doors = call.doors
+    job = await doors.database.read(lambda tx: _own(call, tx))
+    if job.status == status:
+        return Answer(200, JobView(**job_answers.fields(job)))
+    if job.status == "completed":
+        raise JobNotOpen(job.status)
+    if status == "running":
+        moved = await doors.database.write(lambda tx: jobs.change(tx, job, status, call.now_ms))
+    else:
+        moved = await jobs.change_with_recall(doors.database, doors.signals, job, status, call.now_ms)
+    if moved is None:
+        now = await doors.database.read(lambda tx: _own(call, tx))
+        raise JobNotOpen(now.status)
+    doors.signals.wake("messages" if job.channel == "sms" else "calls")
+    doors.signals.wake("events")
+    return Answer(200, JobView(**job_answers.fields(moved)))
+
+
+@operation("GET", "/v1/jobs/{id}/why", "What a broadcast waits for.", scope="jobs:read", answers={200: why.JobWhy})
+async def explain(call: Call) -> Answer:
+    """Names the gate that holds it and when that opens, and every reason for which some of it waits."""
+    job = await call.doors.database.read(lambda tx: _own(call, tx))
+    return Answer(200, await why.of_job(call, job))

@@ -1,0 +1,161 @@
+"""`POST /v1/jobs`: a broadcast, accepted whole. 100,000 people are checked in a worker thread, in one pass."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, SkipValidation
+
+from gateway.api import job_answers, job_spec
+from gateway.api.dry_run import Draft, DryRun, dry_run
+from gateway.api.inputs import CallbackUrl, Input, Metadata, Priority, Query, Reference, SenderNumber, Time, Variables
+from gateway.api.job_answers import JobAccepted
+from gateway.api.job_spec import JobCall, JobMessage
+from gateway.api.memory import give_back
+from gateway.api.operation import Answer, Call, operation
+from gateway.api.people import People
+from gateway.api.roads import check_callback, check_times, for_calls, for_texts, start_of
+from gateway.campaign.recipients import Intake
+from gateway.clock import new_id
+from gateway.errors import FieldProblem, InvalidRecipients, InvalidRequest
+from gateway.model.job import Job
+from gateway.model.sender import Sender
+from gateway.store import jobs
+from gateway.store.database import Tx
+
+OnInvalid = Literal["reject", "skip"]
+
+
+class NewRecipient(BaseModel):
+    """One person of a job."""
+
+    to: str | int = Field(examples=["+12125551234"])
+    variables: Variables = Field(default_factory=dict)
+    reference: str | int = ""
+
+
+class NewJob(Input):
+    """A broadcast over one channel: `message` for sms, `call` for voice. More people can be streamed in later."""
+
+    channel: Literal["sms", "voice"]
+    from_: SenderNumber = Field(alias="from")
+    recipients: Annotated[list[NewRecipient], SkipValidation] = Field(default_factory=list)
+    message: JobMessage | None = None
+    call: JobCall | None = None
+    on_invalid: OnInvalid = Field(
+        "reject", description="`skip` leaves people out that cannot be reached; each is told."
+    )
+    start_at: Time | None = Field(None, description="Everything is held until then.")
+    expires_at: Time | None = None
+    priority: Priority = 0
+    reference: Reference = ""
+    metadata: Metadata = Field(default_factory=dict)
+    callback_url: CallbackUrl | None = None
+
+
+class JobsQuery(Query):
+    """Whether to do it."""
+
+    dry_run: bool = Field(False, description="Tell what would happen; store nothing.")
+
+
+@operation(
+    "POST",
+    "/v1/jobs",
+    "Start a broadcast.",
+    scope="jobs:write",
+    body=NewJob,
+    query=JobsQuery,
+    answers={202: JobAccepted, 200: DryRun},
+    idempotent=True,
+)
+async def create(call: Call, body: NewJob, query: JobsQuery) -> Answer:
+    """All of it is on disk when this is answered, or nothing is.
+
+    A recipient that cannot be reached refuses the whole job, or is left out (`on_invalid: skip`); either way each is
+    told with its place and reason. With `dry_run=true` the answer is the plan: who, how many segments, and when
+    the last would leave.
+    """
+    sender = await _sender(call, body)
+    check_times(call.now_ms, ("start_at", body.start_at), body.expires_at)
+    spec = await _spec(call, body)
+    people = await job_spec.people_of(call, body.channel, spec)
+    recipients: Any = body.recipients
+    if not isinstance(recipients, list):
+        raise InvalidRequest(FieldProblem("recipients", "wrong_type", "must be a list"))
+    await asyncio.to_thread(sort_out, people, Intake(country=call.doors.settings.sms.default_country), recipients)
+    if query.dry_run:
+        draft = Draft(sender, body.channel == "voice", body.start_at)
+        return Answer(200, await dry_run(call, draft, people))
+    if people.left.count and body.on_invalid == "reject":
+        raise InvalidRecipients(people.left.count, people.left.entries)
+    answer = await _accept(call, _job(call, body, spec), people)
+    accepted = len(people.kept)
+    people.kept.clear()
+    await asyncio.to_thread(give_back, accepted)
+    call.doors.signals.wake("messages" if body.channel == "sms" else "calls")
+    call.doors.signals.wake("events")
+    return answer
+
+
+def sort_out(people: People, intake: Intake, items: list[object]) -> None:
+    """Check everybody of a list, which is empty afterwards: each entry's memory is free once it was looked at."""
+    for chunk in intake.take_all(_consumed(items)):
+        people.take(chunk)
+
+
+def _consumed(items: list[object]) -> Iterator[object]:
+    items.reverse()
+    while items:
+        yield items.pop()
+
+
+async def _sender(call: Call, body: NewJob) -> Sender:
+    wanted, other = ("message", "call") if body.channel == "sms" else ("call", "message")
+    if getattr(body, wanted) is None:
+        raise InvalidRequest(FieldProblem(wanted, "missing_field", f"is required for channel {body.channel}"))
+    if getattr(body, other) is not None:
+        raise InvalidRequest(FieldProblem(other, "unknown_field", f"does not belong to channel {body.channel}"))
+    return await (for_texts if body.channel == "sms" else for_calls)(call, body.from_)
+
+
+async def _spec(call: Call, body: NewJob) -> dict[str, Any]:
+    if body.message is not None:
+        return await job_spec.of_message(call, body.message)
+    if body.call is not None:
+        return await job_spec.of_call(call, body.call)
+    raise AssertionError("one of the two is there: see _sender")
+
+
+def _job(call: Call, body: NewJob, spec: dict[str, Any]) -> Job:
+    return Job(
+        id=new_id("job"),
+        tenant_id=call.key.tenant_id,
+        mode=call.key.mode,
+        channel=body.channel,
+        sender=body.from_,
+        spec=spec,
+        start_ms=body.start_at,
+        expires_ms=body.expires_at,
+        priority=body.priority,
+        reference=body.reference,
+        metadata=body.metadata,
+        callback_url=check_callback(call, body.callback_url),
+        created_ms=call.now_ms,
+    )
+
+
+async def _accept(call: Call, job: Job, people: People) -> Answer:
+    base = job_spec.base_row(job, start_of(call.now_ms, job.start_ms), call.now_ms)
+
+    async def work(tx: Tx) -> Answer:
+        await jobs.accept(tx, job, people.rows(base, people.kept))
+        accepted = JobAccepted(
+            **job_answers.fields(job),
+            accepted=len(people.kept),
+            segments=sum(map(people.units_of, people.kept)),
+            skipped=job_answers.entries(people.left),
+        )
+        return Answer(202, accepted)
+
+    return await call.create(work)

@@ -1,0 +1,153 @@
+"""`POST /v1/jobs/{id}/recipients`: more people for a job, from NDJSON, CSV, JSON or XLSX, all or none of a request."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+
+from aiohttp import web
+from pydantic import Field
+
+from gateway.api import job_answers, job_spec
+from gateway.api.dry_run import Draft, DryRun, dry_run
+from gateway.api.inputs import Query
+from gateway.api.job_answers import RecipientsAccepted
+from gateway.api.jobs_accept import OnInvalid
+from gateway.api.memory import give_back
+from gateway.api.operation import Answer, Call, operation
+from gateway.api.people import Kept, People
+from gateway.api.roads import for_calls, for_texts, start_of
+from gateway.campaign.readers import BLOCK, FORMATS, Reader, reader_for
+from gateway.campaign.recipients import Intake
+from gateway.errors import BadMediaType, InvalidRecipients, JobNotOpen, NotFound
+from gateway.model.job import Job
+from gateway.store import jobs
+from gateway.store.database import Tx
+
+_CHUNK = 5_000  # numbers looked up at a time
+
+_ABOUT = {
+    "application/x-ndjson": "One JSON object `{to, variables?, reference?}` a line.",
+    "application/json": "A list of such objects.",
+    "text/csv": "A header line with a column `to`, maybe one `reference`; every other column is a variable.",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "A workbook; its first sheet is read as CSV.",
+}
+
+
+class RecipientsQuery(Query):
+    """How to take them."""
+
+    on_invalid: OnInvalid = Field("reject", description="`skip` leaves people out that cannot be reached.")
+    dry_run: bool = Field(False, description="Tell what would happen; store nothing.")
+
+
+@operation(
+    "POST",
+    "/v1/jobs/{id}/recipients",
+    "Add people to a broadcast.",
+    scope="jobs:write",
+    query=RecipientsQuery,
+    takes=_ABOUT,
+    answers={202: RecipientsAccepted, 200: DryRun},
+    idempotent=True,
+)
+async def add(call: Call, query: RecipientsQuery) -> Answer:
+    """Read as it arrives. Nobody is added twice to one job; a job that was completed runs again."""
+    job = await _open_job(call)
+    people = await job_spec.people_of(call, job.channel, job.spec)
+    call = call.keyed(await _read(call, people))
+    if before := await call.answered_before():
+        return before
+    if query.dry_run:
+        sender = await (for_texts if job.channel == "sms" else for_calls)(call, job.sender)
+        return Answer(200, await dry_run(call, Draft(sender, job.channel == "voice", job.start_ms), people))
+    refuses = query.on_invalid == "reject"
+    _refuse_invalid(people, refuses)
+    answer = await call.create(lambda tx: _add(call, tx, job, people, refuses=refuses))
+    added = len(people.kept)
+    people.kept.clear()
+    await asyncio.to_thread(give_back, added)
+    call.doors.signals.wake("messages" if job.channel == "sms" else "calls")
+    call.doors.signals.wake("events")
+    return answer
+
+
+async def _open_job(call: Call) -> Job:
+    return await call.doors.database.read(lambda tx: _look(call, tx, call.path("id")))
+
+
+async def _look(call: Call, tx: Tx, job_id: str) -> Job:
+    job = await jobs.get(tx, call.key.tenant_id, call.key.mode, job_id)
+    if job is None:
+        raise NotFound("job")
+    if job.status == "cancelled":
+        raise JobNotOpen(job.status)
+    return job
+
+
+async def _read(call: Call, people: People) -> "hashlib._Hash":
+    """Read the whole body into `people`; what it says is checked in threads. Returns the body's digest."""
+    request = call.request
+    if request.content_type not in FORMATS:
+        raise BadMediaType(FORMATS)
+    reader = reader_for(request.content_type, Intake(country=call.doors.settings.sms.default_country))
+    digest, size = hashlib.sha256(), 0
+    most = call.doors.settings.http.max_body_bytes
+    async for block in request.content.iter_chunked(BLOCK):
+        size += len(block)
+        if size > most:
+            raise web.HTTPRequestEntityTooLarge(max_size=most, actual_size=size)
+        digest.update(block)
+        await asyncio.to_thread(_take, reader, people, block)
+    await asyncio.to_thread(_finish, reader, people)
+    return digest
+
+
+def _take(reader: Reader, people: People, block: bytes) -> None:
+    people.take(reader.receive(block))
+
+
+def _finish(reader: Reader, people: People) -> None:
+    for rows in reader.finish():
+        people.take(rows)
+
+
+def _refuse_invalid(people: People, refuses: bool) -> None:
+    if refuses and people.left.count:
+        raise InvalidRecipients(people.left.count, people.left.entries)
+
+
+async def _add(call: Call, tx: Tx, job: Job, people: People, *, refuses: bool) -> Answer:
+    """Add them, as the job is now: it may have been paused or cancelled while they were read."""
+    job = await _look(call, tx, job.id)
+    fresh = await _fresh(tx, job, people)
+    _refuse_invalid(people, refuses)
+    if job.status == "completed":
+        job = await jobs.change(tx, job, "running", call.now_ms) or job
+    start = start_of(call.now_ms, job.start_ms)
+    if job.status == "paused" and start[0] == "queued":
+        start = ("held", "paused", None)
+    rows = people.rows(job_spec.base_row(job, start, call.now_ms), fresh)
+    await tx.many(f"{jobs.things_of(job)}_insert", rows)
+    accepted = RecipientsAccepted(
+        job_id=job.id,
+        accepted=len(fresh),
+        segments=sum(map(people.units_of, fresh)),
+        skipped=job_answers.entries(people.left),
+    )
+    return Answer(202, accepted)
+
+
+async def _fresh(tx: Tx, job: Job, people: People) -> Sequence[Kept]:
+    """Those that the job does not have yet; the others are told as left out."""
+    fresh: list[Kept] = []
+    for at in range(0, len(people.kept), _CHUNK):
+        chunk = people.kept[at : at + _CHUNK]
+        numbers = [each[0] for each in chunk]
+        rows = await tx.rows(f"{jobs.things_of(job)}_in_job_among", recipients=numbers, job_id=job.id)
+        here = {row["recipient"] for row in rows}
+        for each in chunk:
+            if each[0] in here:
+                people.left.add(each[2], "to", "duplicate", "this number is in the job already")
+            else:
+                fresh.append(each)
+    return fresh

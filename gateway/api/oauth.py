@@ -1,0 +1,44 @@
+"""`POST /oauth/token`: a short-lived token for a key's id and secret (RFC 6749, sections 4.4 and 5)."""
+
+from typing import Final
+
+from aiohttp import web
+
+from gateway.api.auth import TOKEN_S
+from gateway.api.operation import AUTHENTICATOR, Answer, Call, View, operation
+from gateway.errors import BadMediaType
+
+_FORM: Final = "application/x-www-form-urlencoded"
+
+
+class Token(View):
+    """A token, good for an hour and as long as its key; it ends with this process."""
+
+    access_token: str
+    token_type: str = "Bearer"  # noqa: S105 - a word of RFC 6749
+    expires_in: int
+    scope: str
+
+
+@operation(
+    "POST",
+    "/oauth/token",
+    "Exchange a key for a token.",
+    scope=None,
+    takes={_FORM: "grant_type=client_credentials, client_id (the key's id) and client_secret (the key), scope?"},
+    answers={200: Token},
+)
+async def token(call: Call) -> Answer | web.Response:
+    """The id and secret may stand in a Basic `Authorization` header instead. Errors are RFC 6749's, section 5.2."""
+    if call.request.content_type != _FORM:
+        raise BadMediaType([_FORM])
+    form = {name: value for name, value in (await call.request.post()).items() if isinstance(value, str)}
+    if form.get("grant_type") != "client_credentials":
+        return web.json_response({"error": "unsupported_grant_type"}, status=400)
+    header = call.request.headers.get("Authorization", "")
+    made = await call.request.app[AUTHENTICATOR].exchange(form, header)
+    if made is None:
+        challenge = {"WWW-Authenticate": "Basic"} if header else {}
+        return web.json_response({"error": "invalid_client"}, status=401, headers=challenge)
+    secret, scopes = made
+    return Answer(200, Token(access_token=secret, expires_in=TOKEN_S, scope=" ".join(sorted(scopes))))

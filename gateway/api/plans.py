@@ -1,0 +1,75 @@
+"""Dialplans as the API uses them: read from their published versions, each once, and checked off the event loop."""
+
+import asyncio
+from functools import lru_cache
+
+from gateway.api.operation import Call
+from gateway.errors import BadDialplan, BadVariables, FieldProblem, InvalidRequest, PlanProblem
+from gateway.speech.prompts import Prompts
+from gateway.store import dialplans
+from gateway.voice import engine
+from gateway.voice.check import check, load_checked
+from gateway.voice.dialplan import Plan
+from gateway.voice.loader import load, parse
+from gateway.voice.yaml_source import Problems
+
+
+def file_of(name: str) -> str:
+    """What a plan's file is called in problems."""
+    return f"{name}.yaml"
+
+
+@lru_cache(maxsize=64)
+def _loaded(source: str, file: str) -> Plan:
+    return load(source, file=file)
+
+
+async def published(call: Call, name: str, field: str, version: int | None = None) -> tuple[int, Plan]:
+    """A tenant's plan: that version, or the newest. Raises InvalidRequest at `field` when there is none."""
+    tenant_id = call.key.tenant_id
+    found = await call.doors.database.read(lambda tx: dialplans.source_of(tx, tenant_id, name, version))
+    if found is None:
+        detail = "no dialplan of this name is published; publish it by PUT /v1/dialplans/{name}"
+        raise InvalidRequest(FieldProblem(field, "unknown_dialplan", detail))
+    number, source = found
+    return number, await asyncio.to_thread(_loaded, source, file_of(name))
+
+
+async def for_calling(call: Call, name: str, field: str, *, broadcast: bool) -> tuple[int, Plan]:
+    """The newest version of a plan that may place calls, and as a broadcast if it is for one.
+
+    Raises: InvalidRequest at `field`; BadDialplan for a plan that lost a prompt, or has no opt-out key.
+    """
+    version, plan = await published(call, name, field)
+    if plan.inbound:
+        raise InvalidRequest(FieldProblem(field, "inbound_dialplan", "this dialplan answers calls, it places none"))
+    prompts = call.doors.prompts.names(plan.language)
+    wrong = [each for each in check(plan, prompts=prompts, broadcast=broadcast) if each.severity == "error"]
+    if wrong:
+        raise BadDialplan(tuple(wrong))
+    return version, plan
+
+
+def check_variables(plan: Plan, variables: dict[str, str]) -> None:
+    """Raise InvalidRequest with an entry for each variable that does not fit the plan."""
+    try:
+        engine.start(plan, variables)
+    except BadVariables as error:
+        raise InvalidRequest(
+            *(FieldProblem(f"variables.{name}", error.slug, why) for name, why in error.problems.items())
+        ) from None
+
+
+def checked(source: str, name: str, prompts: Prompts) -> tuple[Plan, tuple[PlanProblem, ...]]:
+    """Read and check a plan that is to be published. It may take a second: call it in a thread.
+
+    Returns: the plan and its warnings.
+    Raises:  BadDialplan with all that is wrong; also where the plan calls itself otherwise than `name`.
+    """
+    plan = parse(source, Problems(file_of(name)))
+    recorded = prompts.names(plan.language) if plan is not None else frozenset()
+    plan, warnings = load_checked(source, file=file_of(name), prompts=recorded)
+    if plan.name != name:
+        told = f"'name' is {plan.name!r}, and the plan is to be published as {name!r}"
+        raise BadDialplan((PlanProblem(file_of(name), 1, None, told),))
+    return plan, warnings

@@ -1,0 +1,201 @@
+"""`/v1/senders`: the numbers texts and calls leave from, and what governs each."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+
+from pydantic import ConfigDict, Field
+
+from gateway.api.inputs import Input, Name, Text
+from gateway.api.operation import Answer, Call, View, operation
+from gateway.api.views import when
+from gateway.errors import (
+    BadLimits,
+    FieldProblem,
+    InvalidNumber,
+    InvalidRequest,
+    NotFound,
+    SenderTaken,
+    UnknownProfile,
+)
+from gateway.model.sender import KEYWORD_REPLIES, KINDS, STATUSES, Sender
+from gateway.phone import parse_sender, sender_kind
+from gateway.sms.segments import segment
+from gateway.store import dialplans, tenants
+from gateway.store.database import Tx
+
+Kind = Literal["toll_free", "long_code", "short_code"]
+Status = Literal["unverified", "pending", "verified", "blocked"]
+Replies = Literal["carrier", "gateway", "network"]
+assert (get_args(Kind), get_args(Status), get_args(Replies)) == (KINDS, STATUSES, KEYWORD_REPLIES)  # noqa: S101
+
+# What a change of the sender can open again.
+_RELEASED = ("sender_unverified", "sender_blocked", "sender_unknown", "carrier_not_configured", "blocked")
+_RELEASED_CAPS = ("cap_day", "cap_week", "cap_month")
+
+
+class SenderLimits(Input):
+    """The sender's own numbers, in place of its profile's. Caps count segments in the calendar of every zone."""
+
+    rate: str | None = Field(None, examples=["25/s", "1.25/s", "75/min"])
+    daily: int | None = None
+    weekly: int | None = None
+    monthly: int | None = None
+    zones: list[str] | None = Field(None, examples=[["America/Los_Angeles"]])
+    week_start: Literal["sunday", "monday"] | None = None
+
+
+class NewSender(Input):
+    """What a sender is. What is left out takes its default, also where the sender was there before."""
+
+    kind: Kind | None = Field(None, description="By default what the number itself tells.")
+    status: Status = "verified"
+    carrier: Literal["twilio", ""] = Field("twilio", description="The road of its texts; empty: none.")
+    voice: str = Field("", description="The road of its calls: `twilio`, or the name of a trunk; empty: none.")
+    limits: SenderLimits = Field(default_factory=SenderLimits)
+    keyword_replies: Replies | None = Field(None, description="Who answers STOP, START and HELP.")
+    stop_text: Text = ""
+    start_text: Text = ""
+    help_text: Text = ""
+    inbound_dialplan: Name | Literal[""] = Field("", description="What answers people who ring this number.")
+
+
+class SenderView(View):
+    """One sender."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    number: str
+    kind: str
+    status: str
+    carrier: str
+    voice: str
+    limits: dict[str, Any]
+    keyword_replies: str
+    stop_text: str
+    start_text: str
+    help_text: str
+    inbound_dialplan: str
+    created_at: str | None
+
+
+class Senders(View):
+    """All of a tenant's senders."""
+
+    items: list[SenderView]
+
+
+def view(sender: Sender) -> SenderView:
+    """A sender as engines see it."""
+    names = [name for name in SenderView.model_fields if name != "created_at"]
+    return SenderView(**{name: getattr(sender, name) for name in names}, created_at=when(sender.created_ms))
+
+
+def number_in_path(call: Call) -> str:
+    """The number in the address. Raises InvalidRequest."""
+    try:
+        return parse_sender(call.path("number"))
+    except InvalidNumber as error:
+        raise InvalidRequest(FieldProblem("number", error.slug, error.why)) from None
+
+
+async def own(call: Call, tx: Tx) -> Sender:
+    """The sender in the address, if it is the caller's. Raises NotFound."""
+    sender = await tenants.sender(tx, number_in_path(call))
+    if sender is None or sender.tenant_id != call.key.tenant_id:
+        raise NotFound("sender")
+    return sender
+
+
+@operation("GET", "/v1/senders", "List senders.", scope="senders:admin", answers={200: Senders})
+async def every(call: Call) -> Answer:
+    """By number."""
+    found = await call.doors.database.read(lambda tx: tenants.senders(tx, call.key.tenant_id))
+    return Answer(200, Senders(items=[view(sender) for sender in found]))
+
+
+@operation("GET", "/v1/senders/{number}", "One sender.", scope="senders:admin", answers={200: SenderView})
+async def one(call: Call) -> Answer:
+    """What it is, and what governs it."""
+    return Answer(200, view(await call.doors.database.read(lambda tx: own(call, tx))))
+
+
+@operation(
+    "PUT",
+    "/v1/senders/{number}",
+    "Make or change a sender.",
+    scope="senders:admin",
+    body=NewSender,
+    answers={200: SenderView},
+)
+async def put(call: Call, body: NewSender) -> Answer:
+    """A change takes effect on the next text; what waited for it goes on."""
+    sender = _sender(call, body)
+    _check(call, sender)
+
+    async def work(tx: Tx) -> Sender:
+        await _check_dialplan(call, tx, sender)
+        before = await tenants.sender(tx, sender.number)
+        if not await tenants.put_sender(tx, sender):
+            raise SenderTaken
+        if before is not None:
+            await _release(call, tx, before, sender)
+        return await tenants.sender(tx, sender.number) or sender
+
+    kept = await call.doors.database.write(work)
+    call.doors.signals.wake("messages")
+    call.doors.signals.wake("calls")
+    return Answer(200, view(kept))
+
+
+def _sender(call: Call, body: NewSender) -> Sender:
+    number = number_in_path(call)
+    kind = body.kind or sender_kind(number)
+    default = "network" if kind == "toll_free" else call.doors.settings.twilio.keyword_replies
+    return Sender(
+        number=number,
+        tenant_id=call.key.tenant_id,
+        kind=kind,
+        status=body.status,
+        carrier=body.carrier,
+        voice=body.voice,
+        limits=body.limits.model_dump(exclude_none=True),
+        keyword_replies=body.keyword_replies or default,
+        stop_text=body.stop_text,
+        start_text=body.start_text,
+        help_text=body.help_text,
+        inbound_dialplan=body.inbound_dialplan,
+        created_ms=call.now_ms,
+    )
+
+
+def _check(call: Call, sender: Sender) -> None:
+    """Raise InvalidRequest for what can only be known beside the settings and the limit profiles."""
+    if sender.voice and sender.voice != "twilio" and sender.voice not in call.doors.settings.trunks:
+        roads = ", ".join(["twilio", *call.doors.settings.trunks])
+        raise InvalidRequest(FieldProblem("voice", "unknown_road", f"no such road; there are: {roads}"))
+    try:
+        today = datetime.now(UTC).date()
+        scope = f"sender:{sender.number}"
+        call.doors.profiles.limits_for(scope, sender.kind, sender.status, on=today, overrides=sender.limits)
+    except (BadLimits, UnknownProfile) as error:
+        raise InvalidRequest(FieldProblem("limits", error.slug, str(error))) from None
+    for name in ("stop_text", "start_text", "help_text"):
+        text = getattr(sender, name)
+        if text and segment(text).segments > 1:
+            raise InvalidRequest(FieldProblem(name, "too_long", "an answer must fit into one segment"))
+
+
+async def _check_dialplan(call: Call, tx: Tx, sender: Sender) -> None:
+    name = sender.inbound_dialplan
+    if name and await dialplans.source_of(tx, call.key.tenant_id, name) is None:
+        detail = "no dialplan of this name is published; publish it by PUT /v1/dialplans/{name}"
+        raise InvalidRequest(FieldProblem("inbound_dialplan", "unknown_dialplan", detail))
+
+
+async def _release(call: Call, tx: Tx, before: Sender, sender: Sender) -> None:
+    """Let what waited for this sender's status, road or limits go on."""
+    governs = ("kind", "status", "limits")
+    limits_changed = any(getattr(before, name) != getattr(sender, name) for name in governs)
+    reasons = _RELEASED + (_RELEASED_CAPS if limits_changed else ())
+    for things in ("messages", "calls"):
+        await tx.run(f"{things}_release_held", sender=sender.number, reasons=reasons, now_ms=call.now_ms)

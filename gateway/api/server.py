@@ -1,0 +1,43 @@
+"""The HTTP face, put together: operations, documentation, health, and what carriers call."""
+
+from aiohttp import web
+
+from gateway.api import (
+    calls,
+    dialplans,
+    docs,
+    events,
+    health,
+    jobs,
+    messages,
+    oauth,
+    opt_outs,
+    prompts,
+    senders,
+    templates,
+    usage,
+)
+from gateway.api.auth import Authenticator
+from gateway.api.doors import Doors
+from gateway.api.middleware import UNTIMED, around
+from gateway.api.operation import AUTHENTICATOR, DOORS, OPERATIONS
+
+__all__ = ["Doors", "build"]
+
+# Importing a resource declares its operations.
+_RESOURCES = (calls, dialplans, events, health, jobs, messages, oauth, opt_outs, prompts, senders, templates, usage)
+
+
+def build(doors: Doors) -> web.Application:
+    """Make the application that serves the API, its documentation and the carriers' webhooks."""
+    app = web.Application(middlewares=[around], client_max_size=doors.settings.http.max_body_bytes)
+    app[DOORS] = doors
+    app[AUTHENTICATOR] = Authenticator(doors.database)
+    app[UNTIMED] = frozenset(each.path for each in OPERATIONS if each.streams)
+    for each in OPERATIONS:
+        app.router.add_route(each.method, each.path, each.serve)
+    docs.add_routes(app)
+    events.close_with(app)
+    health.prepare(app)
+    app.add_routes(doors.webhooks)
+    return app

@@ -1,0 +1,10 @@
+window.addEventListener("load", () => {
+  window.ui = SwaggerUIBundle({
+    url: "/openapi.json",
+    dom_id: "#docs",
+    deepLinking: true,
+    defaultModelsExpandDepth: 0,
+    docExpansion: "none",
+    validatorUrl: null,
+  });
+});

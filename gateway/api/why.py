@@ -1,0 +1,183 @@
+"""Why something waits or ended so: the gate that holds it, and when that opens (promise P6)."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import Field
+
+from gateway.api import limits_of
+from gateway.api.operation import Call, View
+from gateway.api.views import when
+from gateway.model.job import Job
+from gateway.store import lives, tenants
+from gateway.store.database import Row, Tx
+from gateway.store.jobs import things_of
+from gateway.store.signals import Things
+
+
+class Why(View):
+    """What holds a message or a call."""
+
+    id: str
+    status: str
+    waiting_for: str | None = Field(description="The gate that holds it; null: it waits for nothing.")
+    opens_at: str | None = Field(description="When that opens, as far as it is known; null: somebody must open it.")
+    explanation: str
+
+
+class HeldFor(View):
+    """How many wait for one reason, and when the first of them may go on."""
+
+    reason: str
+    count: int
+    opens_at: str | None
+
+
+class JobWhy(Why):
+    """What holds a job. `held` has every reason, the most frequent first."""
+
+    held: list[HeldFor]
+
+
+# What holds: a sentence each. Slugs as the sender's loop and the state tables write them.
+_HOLDS: Final[Mapping[str, str]] = {
+    "cap_day": "The sender's daily cap is used up",
+    "cap_week": "The sender's weekly cap is used up",
+    "cap_month": "The sender's monthly cap is used up",
+    "rate": "Others of this sender leave before it, at the sender's rate",
+    "channels": "All channels of the trunk are busy",
+    "blocked": "The sender is blocked",
+    "scheduled": "It is scheduled for later",
+    "paused": "Its job is paused; resume it with POST /v1/jobs/{id}/resume",
+    "sender_unverified": "The sender is not verified; it sends nothing until its status changes",
+    "sender_blocked": "The sender is blocked; it sends nothing until its status changes",
+    "sender_unknown": "The sender was taken away",
+    "carrier_not_configured": "No carrier of the sender's is configured here",
+    "carrier_throttled": "The carrier asked to slow down",
+    "carrier_unreachable": "The carrier cannot be reached",
+    "redis_away": "Redis is away, and without it no limit can be kept; sending goes on when it is back",
+    "rebuild": "The counters of the limits are being rebuilt",
+    "clock_skew": "The clocks of Redis and this machine disagree by more than two seconds",
+    "delivery_report": "The carrier took it; its delivery report has not come yet",
+    "carrier_answer": "It is being offered to the carrier",
+    "settlement": "The carrier never answered; a report, the carrier's own list or a person must settle it",
+    "job_running": "The job is running",
+}
+
+_ENDED: Final[Mapping[str, str]] = {
+    "delivered": "It was delivered",
+    "undelivered": "The carrier could not deliver it",
+    "no_report": "It was sent, and the carrier never reported on it",
+    "failed": "The carrier refused it",
+    "expired": "It waited longer than it was to",
+    "cancelled": "It was cancelled before it left",
+    "suppressed": "The person has opted out, so nothing was sent",
+    "completed": "The call took place",
+    "busy": "The line was busy",
+    "no_answer": "Nobody answered",
+    "unknown": "The far end never answered, so nobody knows whether the call took place; it is not repeated",
+}
+
+_UNDER_WAY: Final[Mapping[str, str]] = {
+    "sending": "carrier_answer",
+    "sent": "delivery_report",
+    "unknown": "settlement",
+}
+
+_IN_CALL: Final[Mapping[str, str]] = {
+    "dialing": "It is being dialled",
+    "ringing": "It rings",
+    "answered": "The call is going on",
+}
+
+
+async def of_one(call: Call, things: Things, row: Row) -> Why:
+    """Why one message or call of this caller's is where it is."""
+    status = row["status"]
+    if status == "queued":
+        return await _of_queued(call, things, row)
+    if status == "held":
+        return await _of_held(call, row)
+    if things == "messages" and status in _UNDER_WAY:
+        return _waits(row, _UNDER_WAY[status], None)
+    if status in _IN_CALL:
+        return _why(row, None, None, _IN_CALL[status] + ".")
+    because = f" ({row['reason']})" if row["reason"] and row["reason"] != status else ""
+    code = f"; the carrier's code is {row['error_code']}" if row["error_code"] else ""
+    return _why(row, None, None, f"{_ENDED.get(status, status)}{because}{code}.")
+
+
+async def _of_held(call: Call, row: Row) -> Why:
+    """A hold of a paused job does not end by itself, whatever it is for."""
+    if row["job_id"] is not None and row["reason"] != "paused":
+        found = {"id": row["job_id"], "tenant_id": row["tenant_id"], "mode": row["mode"]}
+        job = await call.doors.database.read(lambda tx: tx.row("jobs_of_tenant", **found))
+        if job is not None and job["status"] == "paused":
+            return _waits(row, "paused", None)
+    return _waits(row, row["reason"], row["hold_until_ms"])
+
+
+async def _of_queued(call: Call, things: Things, row: Row) -> Why:
+    reason, opens_ms = call.doors.signals.gates.get((things, row["sender"], row["mode"]), ("", None))
+    if reason not in {"", "rate"}:
+        return _waits(row, reason, opens_ms)
+    place = {name: row[name] for name in ("sender", "mode", "priority", "id")}
+
+    async def look(tx: Tx) -> tuple[int, int, float | None]:
+        ahead = int(await tx.value(f"{things}_ahead", **place))
+        segments = int(await tx.value("messages_ahead_segments", **place)) if things == "messages" else ahead
+        sender = await tenants.sender(tx, row["sender"]) if things == "messages" else None
+        return ahead, segments, limits_of.pace(call.doors, sender, row["mode"]) if sender is not None else None
+
+    ahead, segments, per_s = await call.doors.database.read(look)
+    opens_ms = call.now_ms + int(segments / per_s * 1000) if per_s else None
+    others = f"{ahead} others of this sender leave before it" if ahead else "It is the next of its sender to leave"
+    speed = f", at {per_s:g} segments a second" if per_s and things == "messages" else ""
+    return _why(row, "rate", opens_ms, f"{others}{speed}.")
+
+
+def _waits(row: Row, reason: str, opens_ms: int | None) -> Why:
+    until = f" until {when(opens_ms)}" if opens_ms is not None else ""
+    return _why(row, reason, opens_ms, f"{_HOLDS.get(reason, reason.replace('_', ' '))}{until}.")
+
+
+def _why(row: Row | Mapping[str, Any], gate: str | None, opens_ms: int | None, explanation: str) -> Why:
+    return Why(id=row["id"], status=row["status"], waiting_for=gate, opens_at=when(opens_ms), explanation=explanation)
+
+
+async def of_job(call: Call, job: Job) -> JobWhy:
+    """Why a job is not finished, if it is not."""
+    things = things_of(job)
+
+    async def look(tx: Tx) -> tuple[list[Row], dict[str, Any]]:
+        return await tx.rows(f"{things}_held_in_job", job_id=job.id), await lives.counts(tx, things, job.id)
+
+    rows, counts = await call.doors.database.read(look)
+    held = [HeldFor(reason=row["reason"], count=row["n"], opens_at=when(row["until_ms"])) for row in rows]
+    gate, opens_ms, told = _of_job(call, job, things, rows, counts)
+    return JobWhy(id=job.id, status=job.status, waiting_for=gate, opens_at=when(opens_ms), explanation=told, held=held)
+
+
+def _of_job(
+    call: Call, job: Job, things: Things, rows: list[Row], counts: Mapping[str, Any]
+) -> tuple[str | None, int | None, str]:
+    """The gate, when it opens, and a sentence."""
+    by_state: Mapping[str, int] = counts["by_state"]
+    waiting = by_state.get("queued", 0) + by_state.get("held", 0)
+    if job.status == "paused":
+        return "paused", None, f"The job is paused with {waiting} waiting; resume it with POST /v1/jobs/{{id}}/resume."
+    if job.status in {"completed", "cancelled"}:
+        return None, None, f"The job is {job.status}."
+    if by_state.get("queued"):
+        reason, opens_ms = call.doors.signals.gates.get((things, job.sender, job.mode), ("", None))
+        if reason in {"", "rate"}:
+            return "rate", None, f"It is sending: {by_state['queued']} leave one after the other at the sender's rate."
+        return reason, opens_ms, f"{_HOLDS.get(reason, reason)}; {by_state['queued']} wait."
+    if rows:
+        first = rows[0]
+        until = f" until {when(first['until_ms'])}" if first["until_ms"] is not None else ""
+        reason = first["reason"]
+        return reason, first["until_ms"], f"{_HOLDS.get(reason, reason)}{until}; {first['n']} wait for that."
+    if by_state.get("unknown") or by_state.get("sent") or by_state.get("sending"):
+        return "delivery_report", None, "All have been offered; some delivery reports have not come yet."
+    return None, None, "Nothing of it waits."
