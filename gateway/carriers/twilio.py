@@ -40,7 +40,8 @@ _STATUSES: Final = {
 }
 
 _log = logging.getLogger("twilio")
-_attempt: contextvars.ContextVar[tuple[Attempt, float]] = contextvars.ContextVar("attempt")
+# What the transport is to make of the request that the package builds next in this task, and how long it may take.
+current_attempt: contextvars.ContextVar[tuple[Attempt, float]] = contextvars.ContextVar("attempt")
 
 
 class TwilioTransport(AsyncHttpClient):  # type: ignore[misc]
@@ -63,7 +64,7 @@ class TwilioTransport(AsyncHttpClient):  # type: ignore[misc]
         allow_redirects: bool = False,  # noqa: ARG002
     ) -> Response:
         """Make the request that the package built."""
-        attempt, timeout_s = _attempt.get()
+        attempt, timeout_s = current_attempt.get()
         answer = await self._http.request(
             method,
             url.replace(_API, self._base_url, 1),
@@ -103,7 +104,7 @@ class TwilioSms:
     async def send(self, message: Message, ready: Ready, *, timeout_s: float, validity_s: int | None) -> Outcome:
         """Offer one message, once. See `SmsCarrier.send`."""
         attempt = Attempt(ready)
-        _attempt.set((attempt, timeout_s))
+        current_attempt.set((attempt, timeout_s))
         fields: dict[str, Any] = {"to": message.recipient, "from_": message.sender, "body": message.body}
         fields["smart_encoded"] = False  # Twilio's own substitutions would change the count we took limits for
         fields["status_callback"] = f"{self._account.webhook_url}/status?{urlencode({'id': message.id})}"

@@ -3,20 +3,22 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
 
 from gateway.errors import UnknownDialplan
 from gateway.model.call import Call
+from gateway.model.opt_out import OptOut
 from gateway.store import dialplans, lives
 from gateway.store.database import Database, Tx
 from gateway.store.records import to_record
 from gateway.voice import loader
-from gateway.voice.dialplan import Plan, Play, Say
+from gateway.voice.dialplan import Plan, Play, Say, Scope
 from gateway.voice.state import State
 
-Prompt = dict[str, Any]  # {"text" or "name": …, "seconds": …}, as `Call.prompts`
+Prompt = Mapping[str, Any]  # {"text" or "name": …, "seconds": …}, as `Call.prompts`
 _PLANS: Final = 256  # read plans held in memory
 _LIVE: Final = ("dialing", "ringing", "answered")
 
@@ -57,6 +59,26 @@ async def get(tx: Tx, call_id: str) -> Call | None:
     return to_record(Call, row) if row is not None else None
 
 
+async def by_carrier_id(tx: Tx, carrier_id: str) -> Call | None:
+    """The call that its carrier names so."""
+    row = await tx.row("calls_by_carrier_id", carrier_id=carrier_id)
+    return to_record(Call, row) if row is not None else None
+
+
+def with_engine_state(call: Call, engine_state: str) -> Call:
+    """The same call, kept between webhooks."""
+    return replace(call, engine_state=engine_state)
+
+
+def opt_out_of(call: Call, scope: Scope, key: str, now_ms: int) -> OptOut | None:
+    """What a key pressed in a call opts out of; None for a caller who showed no number."""
+    if not call.recipient.startswith("+"):
+        return None
+    evidence = f"pressed {key} in {call.dialplan} version {call.dialplan_version}"
+    towards = "tenant" if scope == "tenant" else call.sender
+    return OptOut(call.tenant_id, call.recipient, towards, "dialplan", evidence, now_ms)
+
+
 async def live(tx: Tx) -> list[Call]:
     """Every call that is dialing, ringing or answered."""
     rows = [row for status in _LIVE for row in await tx.rows("calls_with_status", status=status, limit=-1)]
@@ -83,10 +105,12 @@ async def progress(
     )
 
 
-async def answered(tx: Tx, call_id: str, now_ms: int, by: str) -> None:
-    """Somebody, or something, picked up."""
-    if await lives.move(tx, "calls", [call_id], "answered", now_ms, data={"answered_by": by}):
+async def answered(tx: Tx, call_id: str, now_ms: int, by: str) -> bool:
+    """Somebody, or something, picked up. Returns whether that was news."""
+    moved = await lives.move(tx, "calls", [call_id], "answered", now_ms, data={"answered_by": by})
+    if moved:
         await tx.run("calls_answered", id=call_id, now_ms=now_ms)
+    return bool(moved)
 
 
 async def ended(

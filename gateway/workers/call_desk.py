@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from random import SystemRandom
 from typing import Final
 
-from gateway.carriers.voice_base import Road
+from gateway.carriers.voice_base import Road, TrunkRoad
 from gateway.model.call import Call
+from gateway.model.limit import Limit
 from gateway.model.sender import Sender
 from gateway.sms.pipeline import Hold, Reject, Send
 from gateway.speech.prompts import Prompts
@@ -57,6 +58,7 @@ class Desk:
     roads:    by (mode, what a sender's `voice` says).
     plan:     calls read or committed whose first byte has not left.
     sessions: calls over trunks that are under way, by call id.
+    elsewhere: calls that the carrier holds; their reports end them.
     tasks:    one a call that is being dialled or is up.
     backoffs: by (mode, voice), as roads.
     """
@@ -70,8 +72,16 @@ class Desk:
     channels: Channels
     plan: Plan[Call] = field(default_factory=Plan[Call])
     sessions: dict[str, CallSession] = field(default_factory=dict)
+    elsewhere: set[str] = field(default_factory=set)
+    is_closing: bool = False  # no new calls: the gateway stops
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     backoffs: defaultdict[tuple[str, str], Backoff] = field(default_factory=lambda: defaultdict(Backoff))
+
+    def limits_of(self, road: Road, mode: str) -> tuple[Limit, ...]:
+        """What a road's calls are limited by: calls per second, and calls at once."""
+        name = road.carrier.name if isinstance(road, TrunkRoad) else f"{road.carrier.name}/api"
+        rate = f"{road.calls_per_second:.4f}".rstrip("0").rstrip(".")
+        return self.counters.of_trunk(name, mode, {"rate": f"{rate}/s", "channels": road.channels})
 
     async def prepare(self, call: Call) -> Prepared:
         """Read a call's plan and render what it can need.

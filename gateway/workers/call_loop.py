@@ -13,18 +13,21 @@ from typing import Final
 import structlog
 
 from gateway.carriers.base import Ready
-from gateway.carriers.voice_base import Road, TrunkRoad, Unanswered
+from gateway.carriers.twilio_voice import Between
+from gateway.carriers.voice_base import Road, TrunkRoad, Unanswered, WebhookRoad
 from gateway.clock import monotonic, now_ms
 from gateway.errors import GatewayError, RedisAway, SpeechUnavailable, StoreUnavailable
 from gateway.limits.pacer import WriteClock
 from gateway.model.call import Call
 from gateway.model.limit import Granted, Limit, Refused, Slot, Throughput
-from gateway.model.outcome import NotSent
+from gateway.model.outcome import Accepted, NotSent, Throttled, Unknown
+from gateway.model.outcome import Refused as RefusedByCarrier
 from gateway.model.sender import Sender
 from gateway.sms.pipeline import Hold, Reject, Send
-from gateway.store import lives, opt_outs, tenants, usage
+from gateway.store import calls, lives, opt_outs, tenants, usage
 from gateway.store.database import Tx
 from gateway.store.records import to_record
+from gateway.voice.twiml import TwilioCall
 from gateway.workers.call_desk import Backoff, Desk, Prepared, decide
 from gateway.workers.call_record import CallRecord
 from gateway.workers.call_session import CallSession
@@ -101,7 +104,7 @@ class CallLoop:
             await self._take(ready, road, backoff)
 
     async def _take(self, ready: Sequence[tuple[Planned[Call], Prepared]], road: Road, backoff: Backoff) -> None:
-        limits = self._limits(road)
+        limits = self.desk.limits_of(road, self.mode)
         holders = [planned.thing.id for planned, _ in ready]
         try:
             answer = await self.desk.counters.take(limits, [1] * len(ready), ahead_us=_AHEAD_US, holders=holders)
@@ -183,11 +186,6 @@ class CallLoop:
 
     # --- limits
 
-    def _limits(self, road: Road) -> tuple[Limit, ...]:
-        name = road.carrier.name if isinstance(road, TrunkRoad) else f"{road.carrier.name}/api"
-        rate = f"{road.calls_per_second:.4f}".rstrip("0").rstrip(".")
-        return self.desk.counters.of_trunk(name, self.mode, {"rate": f"{rate}/s", "channels": road.channels})
-
     async def _refused(self, refused: Refused) -> None:
         opens_us = refused.opens_at_us
         self._note(refused.reason, opens_us // 1000 if opens_us else None)
@@ -231,6 +229,8 @@ class CallLoop:
             dialing = await lives.move(tx, "calls", ids, "dialing", now_ms())
             taken = [{"id": each, "carrier": road.carrier.name, "carrier_id": None} for each in dialing]
             await tx.many("calls_taken", taken)
+            if isinstance(road, WebhookRoad):
+                await self._keep_states(tx, [each for each, _ in pairs if each[0].thing.id in dialing])
             return set(dialing)
 
         try:
@@ -251,6 +251,13 @@ class CallLoop:
             else:
                 await self.desk.channels.release(planned.thing.id)
 
+    async def _keep_states(self, tx: Tx, ready: Sequence[tuple[Planned[Call], Prepared]]) -> None:
+        """A call that asks by webhook lives in the database: its first webhook may come before our POST is answered."""
+        for planned, prepared in ready:
+            state = prepared.state
+            waiting = Between(TwilioCall(state)).to_json()
+            await calls.progress(tx, planned.thing.id, state, (), now_ms(), engine_state=waiting)
+
     # --- one call
 
     def _ready(self, planned: Planned[Call], slot: Slot, clocks: Sequence[WriteClock]) -> Ready:
@@ -268,10 +275,14 @@ class CallLoop:
 
     async def _dial(self, offer: _Offer, road: Road) -> None:
         try:
-            if isinstance(road, TrunkRoad):
-                await self._over_trunk(offer, road)
+            match road:
+                case TrunkRoad():
+                    await self._over_trunk(offer, road)
+                case WebhookRoad():
+                    await self._by_webhook(offer, road)
         finally:
-            await self.desk.channels.release(offer.call.id)
+            if offer.call.id not in self.desk.elsewhere:
+                await self.desk.channels.release(offer.call.id)
 
     async def _over_trunk(self, offer: _Offer, road: TrunkRoad) -> None:
         call = offer.call
@@ -288,6 +299,29 @@ class CallLoop:
         finally:
             del self.desk.sessions[call.id]
         self._learn(offer.backoff, last.reason if isinstance(last, Unanswered) and last.outcome == "queued" else "")
+
+    async def _by_webhook(self, offer: _Offer, road: WebhookRoad) -> None:
+        """Offer a call to a carrier that asks by webhook what to do. Once it is taken, its reports end it."""
+        call = offer.call
+        outcome = await road.carrier.place(
+            call, offer.ready, timeout_s=road.timeout_s, ring_timeout_s=road.ring_timeout_s
+        )
+        if isinstance(outcome, NotSent):
+            await self._not_sent(offer, outcome)
+            return
+        record = CallRecord(call, self.desk.database, self.desk.signals)
+        match outcome:
+            case Accepted(carrier_id):
+                record.taken(road.carrier.name, carrier_id)
+                self.desk.elsewhere.add(call.id)
+            case Unknown():  # it may ring: its webhooks tell, or their absence does
+                self.desk.elsewhere.add(call.id)
+            case Throttled(code):
+                record.unanswered("queued", "carrier_throttled", code)
+            case RefusedByCarrier(code, reason):
+                record.unanswered("failed", reason, code)
+        await record.finish()
+        self._learn(offer.backoff, "carrier_throttled" if isinstance(outcome, Throttled) else "")
 
     async def _not_sent(self, offer: _Offer, outcome: NotSent) -> None:
         """Queue a call again of which no byte left, unless somebody took it back: who did has settled it."""

@@ -9,7 +9,6 @@ import structlog
 from gateway.clock import now_ms
 from gateway.errors import StoreUnavailable
 from gateway.model.call import Call
-from gateway.model.opt_out import OptOut
 from gateway.store import calls, lives, opt_outs
 from gateway.store.calls import Prompt
 from gateway.store.database import Database, Tx
@@ -31,6 +30,10 @@ class CallRecord:
         self._works: asyncio.Queue[Callable[[], Awaitable[object]]] = asyncio.Queue()
         self._task = asyncio.create_task(self._drain(), name="call-record")
 
+    def taken(self, carrier: str, carrier_id: str) -> None:
+        """The carrier has it, under a name of its own."""
+        self._note(lambda tx: tx.run("calls_taken", id=self._call.id, carrier=carrier, carrier_id=carrier_id))
+
     def ringing(self) -> None:
         """The far end rings."""
         at = now_ms()
@@ -44,14 +47,13 @@ class CallRecord:
     def opted_out(self, scope: Scope, key: str) -> None:
         """The person wants no more: obeyed before anything that is noted later."""
         call = self._call
-        evidence = f"pressed {key} in {call.dialplan} version {call.dialplan_version}"
-        towards = "tenant" if scope == "tenant" else call.sender
-        said = OptOut(call.tenant_id, call.recipient, towards, "dialplan", evidence, now_ms())
-        self._works.put_nowait(
-            lambda: opt_outs.stop_with_recall(
-                self._database, self._signals, said, call.mode, callback_url=call.callback_url
+        said = calls.opt_out_of(call, scope, key, now_ms())
+        if said is not None:
+            self._works.put_nowait(
+                lambda: opt_outs.stop_with_recall(
+                    self._database, self._signals, said, call.mode, callback_url=call.callback_url
+                )
             )
-        )
 
     def unanswered(self, status: str, reason: str, code: str) -> None:
         """The call never came up."""

@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import structlog
 
-from gateway.carriers.voice_base import Road
+from gateway.carriers.inbound_calls import InboundCalls
+from gateway.carriers.sip_trunk import OnCall
+from gateway.carriers.voice_base import Road, TrunkRoad
+from gateway.carriers.voice_turns import VoiceTurns
 from gateway.clock import now_ms
 from gateway.errors import StoreUnavailable
 from gateway.speech.prompts import Prompts
@@ -15,8 +18,10 @@ from gateway.store import calls, lives
 from gateway.store.calls import Plans
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals
+from gateway.workers.call_answering import CallAnswering
 from gateway.workers.call_desk import Desk
 from gateway.workers.call_loop import CallLoop
+from gateway.workers.call_watch import CallWatch
 from gateway.workers.channels import Channels
 from gateway.workers.counters import Counters
 
@@ -29,6 +34,7 @@ class CallRunner:
     """All senders' calls on this process.
 
     roads:      by (mode, what a sender's `voice` says): ("live", "twilio"), ("live", "main"), ("test", "twilio") …
+    turns:      who applies what carriers with webhooks say.
     shutdown_s: how long calls that are up may go on when the gateway stops.
     """
 
@@ -40,9 +46,12 @@ class CallRunner:
         prompts: Prompts,
         plans: Plans,
         roads: Mapping[tuple[str, str], Road],
+        turns: Sequence[VoiceTurns],
         shutdown_s: float,
     ) -> None:
         self.desk = Desk(database, signals, counters, prompts, roads, plans, Channels(counters))
+        self._inbound = InboundCalls(database, plans)
+        self._watch = CallWatch(self.desk, {(each.mode, each.carrier.name): each for each in turns})
         self._shutdown_s = shutdown_s
         self._loops: dict[tuple[str, str], asyncio.Task[None]] = {}
         signals.on_recall(self.desk.plan.recall)
@@ -60,6 +69,11 @@ class CallRunner:
 
         if found := await self.desk.database.write(rest):
             _log.warning("unknown_after_restart", calls=found)
+        await self._watch.recover()
+
+    def answering(self, road: TrunkRoad, mode: str) -> OnCall:
+        """Who takes the calls that come in over a trunk: for `SipTrunk.start`."""
+        return CallAnswering(self.desk, self._inbound, road, mode).take
 
     async def run(self) -> None:
         """Dial until cancelled; then dial no more, let calls finish for a while, and end those that are left."""
@@ -76,6 +90,7 @@ class CallRunner:
 
     async def _look(self) -> None:
         try:
+            await self._watch.look()
             pairs = await self.desk.database.read(lambda tx: tx.rows("calls_senders"))
         except StoreUnavailable as error:
             _log.error("cannot_look_for_calls", error=str(error))
@@ -94,15 +109,18 @@ class CallRunner:
             _log.error("call_loop_failed", mode=pair[1], error=repr(error))
 
     async def _drain(self) -> None:
+        self.desk.is_closing = True
         for task in list(self._loops.values()):
             task.cancel()
         await asyncio.gather(*self._loops.values(), return_exceptions=True)
         left = self.desk.plan.recall(lambda _thing: True)
         await self.desk.database.write(lambda tx: lives.move(tx, "calls", left, "queued", now_ms()))
-        tasks = set(self.desk.tasks)
-        if tasks:
-            await asyncio.wait(tasks, timeout=self._shutdown_s)
+        await self._settled(self._shutdown_s)
         for session in list(self.desk.sessions.values()):
             session.end("gateway_stopped")
+        await self._settled(_GOODBYE_S)
+
+    async def _settled(self, within_s: float) -> None:
+        """Return when no call is under way in this process, or after so long."""
         if self.desk.tasks:
-            await asyncio.wait(set(self.desk.tasks), timeout=_GOODBYE_S)
+            await asyncio.wait(set(self.desk.tasks), timeout=within_s)

@@ -2,15 +2,24 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from gateway import settings
+from gateway.api.carrier_webhooks import Signed
+from gateway.api.voice_webhooks import AudioFiles, VoiceWebhooks
+from gateway.carriers.audio_urls import AudioUrls
+from gateway.carriers.inbound_calls import InboundCalls
 from gateway.carriers.sip_trunk import SipTrunk
-from gateway.carriers.voice_base import Road, TrunkRoad
+from gateway.carriers.twilio import TwilioAccount
+from gateway.carriers.twilio_voice import TwilioVoice
+from gateway.carriers.voice_base import Road, TrunkRoad, WebhookRoad
+from gateway.carriers.voice_turns import VoiceTurns
 from gateway.clock import new_id, now_ms
 from gateway.limits.gate import Gate, connect
 from gateway.limits.profiles import Profiles
@@ -18,6 +27,7 @@ from gateway.limits.valkey import EmbeddedValkey
 from gateway.model.call import Call
 from gateway.model.sender import Sender
 from gateway.model.tenant import Tenant
+from gateway.net.http_client import HttpClient
 from gateway.net.rtp_engine import RtpEngine
 from gateway.practice.options import Options
 from gateway.practice.server import Running, running
@@ -79,13 +89,20 @@ class Calling:
     roads: dict[tuple[str, str], Road]
     trunk: SipTrunk
     rtp: RtpEngine
+    turns: VoiceTurns
+    url: str
     shutdown_s: float = 0.5
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
-    def start(self) -> CallRunner:
+    async def start(self) -> CallRunner:
         runner = CallRunner(
-            self.database, self.signals, self.counters, self.prompts, Plans(self.database), self.roads, self.shutdown_s
-        )
+            self.database, self.signals, self.counters, self.prompts, Plans(self.database), self.roads, [self.turns],
+            self.shutdown_s,
+        )  # fmt: skip
+        await runner.recover()
+        road = self.roads["live", "main"]
+        assert isinstance(road, TrunkRoad)
+        await self.trunk.start(runner.answering(road, "live"))
         self.tasks.append(asyncio.create_task(runner.run()))
         return runner
 
@@ -149,6 +166,13 @@ class Calling:
         return self.far_end.parts.phone.calls()
 
 
+def free_port() -> int:
+    """A UDP port that nobody has just now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def trunk_to(port: int, **more: Any) -> settings.Trunk:
     """A trunk on loopback."""
     fixed = {"host": "127.0.0.1", "port": port, "local_host": "127.0.0.1", "advertised_ip": "127.0.0.1"}
@@ -166,15 +190,40 @@ async def calling(tmp_path: Path, valkey_url: str, speech_cache: Path) -> AsyncI
         await database.write(lambda tx: tenants.add_tenant(tx, Tenant("acme", "Acme Water", now_ms())))
         prompts = Prompts(ROOT / "audio/prompts", speech_cache)
         stack.push_async_callback(prompts.close)
-        far_end = await stack.enter_async_context(running(Options(pause_ms=500)))
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        sip_port = free_port()
+        options = Options(pause_ms=500, gateway_sip=f"127.0.0.1:{sip_port}", voice_url=f"{url}/carriers/twilio/voice")
+        far_end = await stack.enter_async_context(running(options))
         rtp = RtpEngine("127.0.0.1", None)
         await rtp.start()
         stack.push_async_callback(rtp.stop)
-        trunk = SipTrunk("main", "live", trunk_to(far_end.sip_port), rtp)
-        await trunk.start()
+        trunk = SipTrunk("main", "live", trunk_to(far_end.sip_port, local_port=sip_port), rtp)
         stack.push_async_callback(trunk.stop)
-        roads: dict[tuple[str, str], Road] = {("live", "main"): TrunkRoad(trunk, 20.0, 10, 2)}
-        calling = Calling(database, Signals(), counters, prompts, far_end, roads, trunk, rtp)
+        http = await stack.enter_async_context(HttpClient())
+        account = TwilioAccount(
+            "twilio", options.account_sid, options.auth_token, far_end.url, f"{url}/carriers/twilio"
+        )
+        twilio, urls, plans, signals = (
+            TwilioVoice(account, http),
+            AudioUrls(url, b"key", 600),
+            Plans(database),
+            Signals(),
+        )
+        inbound = InboundCalls(database, plans)
+        turns = VoiceTurns(twilio, "live", database, signals, prompts, plans, inbound, urls)
+        app = web.Application()
+        app.add_routes(VoiceWebhooks(turns, Signed(options.auth_token, url)).routes())
+        app.add_routes(AudioFiles(prompts, urls).routes())
+        site = web.AppRunner(app, access_log=None)
+        await site.setup()
+        stack.push_async_callback(site.cleanup)
+        await web.SockSite(site, listening).start()
+        roads: dict[tuple[str, str], Road] = {
+            ("live", "main"): TrunkRoad(trunk, 20.0, 10, 2),
+            ("live", "twilio"): WebhookRoad(twilio, 20.0, 10, 5, timeout_s=2.0),
+        }
+        calling = Calling(database, signals, counters, prompts, far_end, roads, trunk, rtp, turns, url)
         await calling.sender()
         await calling.publish(PLAN, "bill")
         yield calling

@@ -8,7 +8,7 @@ import pytest
 async def test_a_call_speaks_hears_a_key_and_ends_with_its_outcome(calling: Any) -> None:
     """0111 stays silent at first, and presses 1 when it is asked again."""
     (call_id,) = await calling.queue("0111")
-    calling.start()
+    await calling.start()
 
     call = await calling.until_status(call_id, "completed")
 
@@ -37,7 +37,7 @@ async def test_a_call_that_is_not_answered_ends_in_one_state_with_the_sip_code(
     calling: Any, ending: str, status: str, reason: str, code: str
 ) -> None:
     (call_id,) = await calling.queue(ending)
-    calling.start()
+    await calling.start()
 
     call = await calling.until_status(call_id, status)
 

@@ -30,3 +30,9 @@ SELECT status, COUNT(*) AS n FROM calls GROUP BY status;
 SELECT id FROM calls
 WHERE status IN ('queued', 'held') AND recipient = :recipient AND tenant_id = :tenant_id
   AND direction NOT IN :kept AND (:scope = 'tenant' OR sender = :scope);
+
+-- name: calls_words_for
+-- The words of the last message this sender wrote to this person, and whom its engine wants told.
+SELECT body, callback_url FROM messages
+WHERE recipient = :recipient AND sender = :sender AND mode = :mode AND sent_ms IS NOT NULL AND kind = 'out'
+ORDER BY sent_ms DESC LIMIT 1;

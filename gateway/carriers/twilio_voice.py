@@ -1,0 +1,148 @@
+"""Twilio Programmable Voice: placing calls over REST, and what a call is between two of its webhooks."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import aiohttp
+from twilio.base.exceptions import TwilioException
+
+from gateway.carriers.base import Ready
+from gateway.carriers.twilio import TwilioAccount, current_attempt, outcome_of
+from gateway.errors import BadReport
+from gateway.model.call import Call
+from gateway.model.outcome import Accepted, Outcome
+from gateway.net.http_client import Attempt, HttpClient, TakenBackError
+from gateway.store.calls import Prompt
+from gateway.voice import twiml
+from gateway.voice.dialplan import Plan
+
+_EVENTS: Final = ("initiated", "ringing", "answered", "completed")
+
+# What Twilio's CallStatus means to us, and why it ended so; what is missing here changes nothing.
+_STATUSES: Final = {
+    "ringing": ("ringing", ""),
+    "in-progress": ("answered", ""),
+    "completed": ("completed", ""),
+    "busy": ("busy", "busy"),
+    "no-answer": ("no_answer", "no_answer"),
+    "failed": ("failed", "carrier_refused"),
+    "canceled": ("cancelled", "cancelled_at_carrier"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CallReport:
+    """What Twilio says became of a call.
+
+    status:   ours, or empty when it changes nothing.
+    token:    the same for a repeat of this report.
+    at_ms:    when it happened, to the second, as Twilio's clock says; None where it does not say.
+    """
+
+    carrier_id: str
+    status: str
+    reason: str
+    error_code: str
+    token: str
+    at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """A call between two webhooks: the engine's part, and what the last answer gave Twilio to play.
+
+    handed_at: when that was, epoch seconds.
+    pieces:    each with its seconds; None is a pause.
+    """
+
+    call: twiml.TwilioCall
+    handed_at: float = 0.0
+    pieces: tuple[tuple[Prompt | None, float], ...] = ()
+
+    def heard(self, until: float) -> list[Prompt]:
+        """What of the last answer was really played by then."""
+        heard: list[Prompt] = []
+        left = until - self.handed_at
+        for prompt, seconds in self.pieces:
+            played = round(min(seconds, left), 2)
+            if prompt is not None and played > 0:
+                heard.append({**prompt, "seconds": played})
+            left -= seconds
+        return heard
+
+    def to_json(self) -> str:
+        """For `Call.engine_state`."""
+        return json.dumps({"call": twiml.to_json(self.call), "handed_at": self.handed_at, "pieces": self.pieces})
+
+
+def between(plan: Plan, engine_state: str) -> Between:
+    """What `Between.to_json` wrote."""
+    plain: dict[str, Any] = json.loads(engine_state)
+    pieces = tuple((prompt, seconds) for prompt, seconds in plain["pieces"])
+    return Between(twiml.from_json(plan, plain["call"]), plain["handed_at"], pieces)
+
+
+class TwilioVoice:
+    """The voice road of one Twilio account.
+
+    machine_detection: "" (off), "Enable" or "DetectMessageEnd".
+    """
+
+    def __init__(self, account: TwilioAccount, http: HttpClient, *, machine_detection: str = "") -> None:
+        self.name = account.name
+        self.secrets = frozenset({account.auth_token})
+        self._account = account
+        self._client = account.client(http)
+        self._machine_detection = machine_detection
+
+    async def place(self, call: Call, ready: Ready, *, timeout_s: float, ring_timeout_s: int) -> Outcome:
+        """Offer one call, once. See `WebhookCarrier.place`."""
+        attempt = Attempt(ready)
+        current_attempt.set((attempt, timeout_s))
+        fields: dict[str, Any] = {"to": call.recipient, "from_": call.sender, "timeout": ring_timeout_s}
+        fields |= {"url": self.action(call.id, 0), "method": "POST"}
+        fields["status_callback"] = f"{self._account.webhook_url}/voice-status?{urlencode({'call': call.id})}"
+        fields |= {"status_callback_event": list(_EVENTS), "status_callback_method": "POST"}
+        if self._machine_detection:
+            fields["machine_detection"] = self._machine_detection
+        try:
+            created = await self._client.calls.create_async(**fields)
+        except (TakenBackError, TwilioException, aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            return outcome_of(error, attempt)
+        return Accepted(created.sid, created.status or "queued")
+
+    async def ask(self, carrier_id: str, *, timeout_s: float) -> CallReport | None:
+        """What Twilio has of a call now; None when it does not answer."""
+        current_attempt.set((Attempt(), timeout_s))
+        try:
+            found = await self._client.calls(carrier_id).fetch_async()
+        except (TwilioException, aiohttp.ClientError, TimeoutError, OSError, ValueError):
+            return None
+        status, reason = _STATUSES.get(found.status, ("", ""))
+        return CallReport(carrier_id, status, reason, "", f"{carrier_id}:asked:{found.status}", None)
+
+    def action(self, call_id: str, step: int) -> str:
+        """The URL that Twilio asks for step `step` of a call."""
+        return f"{self._account.webhook_url}/voice?{urlencode({'call': call_id, 'step': step})}"
+
+    def read_status(self, form: Mapping[str, str]) -> CallReport:
+        """Translate a status callback whose signature was checked. Raises BadReport."""
+        sid, word = form.get("CallSid"), form.get("CallStatus")
+        if not sid or not word:
+            raise BadReport("CallSid and CallStatus are both needed")
+        status, reason = _STATUSES.get(word, ("", ""))
+        code = form.get("SipResponseCode", "") if status not in {"completed", "answered", "ringing"} else ""
+        token = f"{sid}:{form.get('SequenceNumber', '')}:{word}"
+        return CallReport(sid, status, reason, code, token, _moment(form.get("Timestamp", "")))
+
+
+def _moment(text: str) -> int | None:
+    """An RFC 2822 date as epoch milliseconds."""
+    try:
+        return int(parsedate_to_datetime(text).timestamp() * 1000)
+    except (ValueError, IndexError, OverflowError):
+        return None

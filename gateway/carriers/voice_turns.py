@@ -1,0 +1,224 @@
+"""What the webhooks of a call do: the next turn of its dialplan, and how it ended. One effect each, in any order."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+from weakref import WeakValueDictionary
+
+import structlog
+from twilio.twiml.voice_response import VoiceResponse
+
+from gateway.carriers.audio_urls import AudioUrls
+from gateway.carriers.inbound_calls import Answering, InboundCalls
+from gateway.carriers.twilio_voice import Between, CallReport, TwilioVoice, between
+from gateway.carriers.voice_base import rendered
+from gateway.clock import now_ms
+from gateway.errors import BadReport, GatewayError
+from gateway.model.call import Call
+from gateway.model.event import Event
+from gateway.model.states import CALL_FINALS
+from gateway.speech.audio import Audio
+from gateway.speech.prompts import Prompts
+from gateway.store import calls, events, lives, opt_outs
+from gateway.store.calls import Plans
+from gateway.store.database import Database, Tx
+from gateway.store.signals import Signals
+from gateway.voice import twiml
+from gateway.voice.dialplan import Pause, Plan, Play, Say
+from gateway.voice.state import OptOut
+
+_CLOCKS_APART_S: Final = 1.0  # Twilio's Timestamp has whole seconds
+_log = structlog.get_logger(__name__)
+
+
+def _hangup() -> str:
+    response = VoiceResponse()
+    response.hangup()
+    return str(response)
+
+
+def _reject(reason: Literal["rejected", "busy"]) -> str:
+    response = VoiceResponse()
+    response.reject(reason=reason)
+    return str(response)
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceTurns:
+    """The calls of one carrier account that ask by webhook what to do."""
+
+    carrier: TwilioVoice
+    mode: str
+    database: Database
+    signals: Signals
+    prompts: Prompts
+    plans: Plans
+    inbound: InboundCalls
+    audio: AudioUrls
+    _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
+    # --- the next turn
+
+    async def turn(self, call_id: str, step: int, form: Mapping[str, str]) -> str:
+        """Answer one webhook of a call with TwiML. The same step again gets the same answer and moves nothing."""
+        async with self._lock(call_id):
+            call = await self._ours(call_id)
+            if call is None or call.status in CALL_FINALS or not call.engine_state:
+                return _hangup()
+            _, plan = await self.plans.get(call.tenant_id, call.dialplan, call.dialplan_version)
+            return await self._turn(call, plan, step, form)
+
+    async def answer(self, form: Mapping[str, str]) -> str:
+        """Answer the first webhook of a call that came in. Raises BadReport."""
+        sid = form.get("CallSid", "")
+        if not sid or not form.get("To"):
+            raise BadReport("CallSid and To are both needed")
+        async with self._lock(sid):
+            call = await self.inbound.known(sid)
+            if call is None:
+                found = await self.inbound.find(
+                    form["To"],
+                    form.get("From", ""),
+                    mode=self.mode,
+                    carrier=self.carrier.name,
+                    carrier_id=sid,
+                    now_ms=now_ms(),
+                )
+                if not isinstance(found, Answering):
+                    return _reject("rejected")
+                call = calls.with_engine_state(found.call, Between(twiml.TwilioCall(found.state)).to_json())
+                await self.inbound.keep(call)
+        return await self.turn(call.id, 0, form)
+
+    async def _turn(self, call: Call, plan: Plan, step: int, form: Mapping[str, str]) -> str:
+        now = now_ms() / 1000
+        kept = between(plan, call.engine_state)
+        turn = twiml.receive(kept.call, step, form, now=now)
+        if turn.is_repeat:
+            return twiml.reply(turn, clip=_no_clip, action=str, now=now)[1]
+        try:
+            parts = turn.parts
+            audio = dict(zip(parts, await asyncio.gather(*map(self._rendered, parts)), strict=True))
+        except GatewayError as error:
+            _log.error("call_cannot_speak", error=str(error))
+            await self._cut(call, kept, error.slug)
+            return _hangup()
+        await self._obey(call, turn)
+        clips = {part: twiml.Clip(self.audio.url(each.id), each.seconds) for part, each in audio.items()}
+        now = now_ms() / 1000
+        after, xml = twiml.reply(
+            turn, clip=clips.__getitem__, action=lambda step: self.carrier.action(call.id, step), now=now
+        )
+        pieces = tuple(_piece(part, clips) for prompt in turn.prompts for part in prompt.parts)
+        prompts = [*call.prompts, *kept.heard(now)]
+        following = Between(after, now, pieces)
+        await self.database.write(lambda tx: self._keep(tx, call, following, prompts, form.get("CallSid", "")))
+        self.signals.wake("events")
+        return xml
+
+    async def _keep(self, tx: Tx, call: Call, kept: Between, prompts: list[calls.Prompt], sid: str) -> None:
+        now, state = now_ms(), kept.call.state
+        if call.carrier_id is None and sid:
+            await tx.run("calls_taken", id=call.id, carrier=self.carrier.name, carrier_id=sid)
+        await calls.answered(tx, call.id, now, state.answered_by or "unknown")
+        await calls.progress(tx, call.id, state, prompts, now, engine_state=kept.to_json())
+
+    async def _obey(self, call: Call, turn: twiml.Turn) -> None:
+        """Record opt-outs: on disk, and what waits for that person taken back, before Twilio is answered."""
+        for said in turn.opt_outs:
+            await self._opt_out(call, said, turn.call.state.pressed[-1:])
+
+    async def _opt_out(self, call: Call, said: OptOut, key: str) -> None:
+        person = calls.opt_out_of(call, said.scope, key, now_ms())
+        if person is not None:
+            await opt_outs.stop_with_recall(
+                self.database, self.signals, person, call.mode, callback_url=call.callback_url
+            )
+
+    async def _cut(self, call: Call, kept: Between, reason: str) -> None:
+        """End a call that cannot go on."""
+        await self._end(call, kept, "failed", CallReport("", "failed", reason, "", "", None))
+
+    async def _rendered(self, part: Say | Play) -> Audio:
+        return await rendered(self.prompts, part)
+
+    # --- its states
+
+    async def report(self, call_id: str, report: CallReport) -> None:
+        """Apply what the carrier says became of a call; its repeat, or one that moves nothing, has no effect."""
+        call = await self._ours(call_id) if call_id else await self.inbound.known(report.carrier_id)
+        if call is None:
+            return
+        async with self._lock(call.id):
+            call = await self._ours(call.id)
+            if call is None or await self._was_seen(report):
+                return
+            await self._apply(call, report)
+        self.signals.wake("events")
+        self.signals.wake("calls")
+
+    async def _apply(self, call: Call, report: CallReport) -> None:
+        if report.status in CALL_FINALS and call.status not in CALL_FINALS and call.engine_state:
+            _, plan = await self.plans.get(call.tenant_id, call.dialplan, call.dialplan_version)
+            await self._end(call, between(plan, call.engine_state), report.status, report)
+        else:
+            await self.database.write(lambda tx: self._move(tx, call, report))
+
+    async def _end(self, call: Call, kept: Between, status: str, report: CallReport) -> None:
+        now = now_ms()
+        at_ms = min(now, report.at_ms + int(_CLOCKS_APART_S * 1000)) if report.at_ms is not None else now
+        turn = twiml.hung_up(kept.call, by="person" if status == "completed" else "carrier", now=at_ms / 1000)
+        await self._obey(call, turn)
+        prompts = [*call.prompts, *kept.heard(at_ms / 1000)]
+
+        async def work(tx: Tx) -> None:
+            await self._seen(tx, call, report)
+            await calls.progress(tx, call.id, turn.call.state, prompts, now)
+            await calls.ended(tx, call.id, status, now, reason=report.reason, error_code=report.error_code, at_ms=at_ms)
+
+        await self.database.write(work)
+
+    async def _move(self, tx: Tx, call: Call, report: CallReport) -> None:
+        await self._seen(tx, call, report)
+        now, moved = now_ms(), False
+        if report.status == "answered":
+            moved = await calls.answered(tx, call.id, now, "unknown")
+        elif report.status == "ringing":
+            moved = bool(await lives.move(tx, "calls", [call.id], "ringing", now))
+        if not moved and report.status and report.status != call.status:
+            data = {"status": call.status, "reported": report.status, "error_code": report.error_code}
+            await events.add(tx, Event("call.report", call.tenant_id, call.mode, call.id, now, data, call.job_id))
+
+    async def _was_seen(self, report: CallReport) -> bool:
+        name = self.carrier.name
+        seen = await self.database.read(lambda tx: tx.row("webhooks_seen", carrier=name, token=report.token))
+        return seen is not None
+
+    async def _seen(self, tx: Tx, call: Call, report: CallReport) -> None:
+        if report.token:
+            await tx.run("webhooks_insert", carrier=self.carrier.name, token=report.token, answer="", at_ms=now_ms())
+        if call.carrier_id is None and report.carrier_id:
+            await tx.run("calls_taken", id=call.id, carrier=self.carrier.name, carrier_id=report.carrier_id)
+
+    # --- small things
+
+    async def _ours(self, call_id: str) -> Call | None:
+        call = await self.database.read(lambda tx: calls.get(tx, call_id))
+        return call if call is not None and (call.mode, call.carrier) == (self.mode, self.carrier.name) else None
+
+    def _lock(self, name: str) -> asyncio.Lock:
+        lock = self._locks.get(name)
+        if lock is None:
+            lock = self._locks[name] = asyncio.Lock()
+        return lock
+
+
+def _no_clip(_part: Say | Play) -> twiml.Clip:
+    raise AssertionError("a repeated answer needs no audio")
+
+
+def _piece(part: Say | Play | Pause, clips: Mapping[Say | Play, twiml.Clip]) -> tuple[calls.Prompt | None, float]:
+    if isinstance(part, Pause):
+        return None, float(-(-part.seconds // 1))  # Twilio pauses for whole seconds only
+    return calls.prompt(part, 0.0), clips[part].seconds
