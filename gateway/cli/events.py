@@ -45,8 +45,8 @@ def why(
 @app.command("tail")
 def tail(
     after: Annotated[
-        int, typer.Option(min=0, help="Begin behind this number; 0 shows everything from the beginning.")
-    ] = 0,
+        int | None, typer.Option(min=0, help="Begin behind this number; 0 shows all. Without it, what is to come.")
+    ] = None,
     kind: Annotated[str, typer.Option("--type", help="Only this type, such as message.delivered.")] = "",
     job: Annotated[str, typer.Option(help="Only events of this job.")] = "",
     follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for more, until Ctrl-C.")] = True,
@@ -61,20 +61,28 @@ def tail(
     query = {name: value for name, value in (("type", kind), ("job_id", job)) if value}
 
     async def listen(client: Client) -> None:
-        seq = after
+        seq = after if after is not None else int((await client.get("/v1/events", after="newest"))["next_after"])
+        if follow:
+            await _follow(client, seq, query, as_json=as_json)
         for event in await client.past_events(seq, **query):
-            seq = event["seq"]
             _print_event(event, as_json=as_json)
-        while follow:
-            try:
-                async for event in client.events(seq, **query):
-                    seq = event["seq"]
-                    _print_event(event, as_json=as_json)
-            except GatewayUnreachable as error:
-                typer.echo(str(error), err=True)
-            await asyncio.sleep(_AGAIN_S)
 
     ask(url, key, listen)
+
+
+async def _follow(client: Client, seq: int, query: Mapping[str, str], *, as_json: bool) -> None:
+    """Show the stream without end; a break is told once, and the stream taken up behind the last event seen."""
+    is_broken = False
+    while True:
+        try:
+            async for event in client.events(seq, **query):
+                seq, is_broken = event["seq"], False
+                _print_event(event, as_json=as_json)
+        except GatewayUnreachable as error:
+            if not is_broken:
+                typer.echo(f"{error}; trying on", err=True)
+            is_broken = True
+        await asyncio.sleep(_AGAIN_S)
 
 
 def _print_event(event: Mapping[str, Any], *, as_json: bool) -> None:

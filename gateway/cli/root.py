@@ -105,7 +105,7 @@ for _group in (
 def main() -> None:
     """Run the command line: one clear line for an error, never a traceback; exit code 1, or 2 for wrong usage."""
     try:
-        app()
+        app(prog_name="gateway")
     except GatewayError as error:
         text = str(error)
         print(text if "\n" in text or "error:" in text else f"gateway: {text}", file=sys.stderr)  # noqa: T201

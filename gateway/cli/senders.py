@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import typer
 
 from gateway.cli.common import DEFAULT_URL, AsJson, Key, Url, ask, group, show, show_facts, show_table
 from gateway.client import Client, Json
+from gateway.errors import RequestRefused
 
 app = group("sender", "Senders: the numbers that texts and calls leave from.")
 
@@ -95,8 +97,13 @@ _SENDER_FIELDS: Final = (
 
 async def _known_sender(client: Client, number: str) -> Json:
     """What a sender is now, as PUT takes it; empty for a new one."""
-    found = [each for each in await client.every("/v1/senders") if each["number"] == number]
-    return {name: found[0][name] for name in _SENDER_FIELDS if found[0].get(name)} if found else {}
+    try:
+        found = await client.get(f"/v1/senders/{number}")
+    except RequestRefused as refused:
+        if refused.answer == HTTPStatus.NOT_FOUND:
+            return {}
+        raise
+    return {name: found[name] for name in _SENDER_FIELDS}
 
 
 @app.command("show")

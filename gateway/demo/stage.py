@@ -181,7 +181,7 @@ async def _prepare(stage: Stage) -> None:
 
 async def _broadcast(stage: Stage, wishes: Wishes) -> list[Json]:
     """Submit both jobs and wait until they have settled; the texts first."""
-    text_job = {"channel": "sms", "from": SENDER, "message": {"body": TEXT}, "recipients": []}
+    text_job = {"channel": "sms", "from": SENDER, "message": {"body": TEXT}}
     made = await stage.client.post("/v1/jobs", text_job)
     csv = people.text_csv(wishes.messages)
     await stage.client.post(f"/v1/jobs/{made['id']}/recipients", csv, "text/csv")
@@ -197,12 +197,13 @@ async def _report(stage: Stage, jobs: list[Json], started: float) -> Json:
     client, text_job, call_jobs = stage.client, jobs[0], jobs[1:]
     calls = [call for job in call_jobs for call in await client.every("/v1/calls", job_id=job["id"])]
     events = [event for job in call_jobs for event in await client.past_events(job_id=job["id"])]
-    opt_outs = [each for each in await client.every("/v1/opt-outs") if each["source"] != "dialplan"]
+    people_out = await client.every("/v1/opt-outs")
+    by_text = sum(any(said["source"] != "dialplan" for said in each["opt_outs"]) for each in people_out)
     usage = await client.get(f"/v1/senders/{SENDER}/usage")
     rates = (await _far_end(stage, "GET", "/practice/rates"))["senders"]
     counts = await _far_end(stage, "GET", "/practice/counts")
     told = {
-        "sms": report.sms(text_job["counts"], len(opt_outs), rates[0] if rates else {}, usage["windows"]),
+        "sms": report.sms(text_job["counts"], by_text, rates[0] if rates else {}, usage["windows"]),
         "voice": report.voice(call_jobs[0]["counts"] if call_jobs else report.NO_CALLS, events),
         "far_end": {name: counts[name] for name in ("messages_received", "calls_received")},
         "seconds": round(monotonic() - started, 1),
