@@ -37,7 +37,7 @@ class EmbeddedValkey:
     """
 
     def __init__(self, directory: Path, *, binary: Path | None = None) -> None:
-        self.directory = directory
+        self.directory = directory.resolve()  # the server changes into it, and relative names would lead elsewhere
         self.url = ""
         self._binary = binary
         self._process: subprocess.Popen[bytes] | None = None
@@ -82,7 +82,7 @@ class EmbeddedValkey:
             self._socket_dir = None
 
     def _socket_path(self) -> Path:
-        path = self.directory.resolve() / "valkey.sock"
+        path = self.directory / "valkey.sock"
         if len(os.fsencode(path)) <= SOCKET_PATH_MAX:
             return path
         self._socket_dir = Path(tempfile.mkdtemp(prefix="valkey-"))

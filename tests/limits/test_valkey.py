@@ -44,6 +44,17 @@ async def test_it_answers_keeps_what_it_was_told_and_stops(tmp_path: Path) -> No
     assert (config["maxmemory-policy"], config["appendonly"], config["port"]) == ("noeviction", "yes", "0")
 
 
+async def test_a_directory_may_be_named_from_where_the_gateway_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    server = EmbeddedValkey(Path("gateway-data/valkey"))
+    client = connect(await server.start())
+    assert await client.ping()
+    await client.aclose()
+    await server.stop()
+
+
 async def test_a_killed_server_loses_nothing_it_answered(tmp_path: Path) -> None:
     server = EmbeddedValkey(tmp_path)
     client = connect(await server.start())
