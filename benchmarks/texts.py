@@ -46,6 +46,11 @@ def child(*words: str, **environ: str) -> Iterator[tuple[psutil.Process, dict[st
         process.wait(20)
 
 
+def number_of(index: int) -> str:
+    """A number whose last four digits the far end delivers to."""
+    return f"+1212{200 + index // 9000}{1000 + index % 9000}"
+
+
 def cpu(process: psutil.Process) -> float:
     """CPU seconds of a process and of what it started."""
     family = [process, *process.children(recursive=True)]
@@ -61,12 +66,12 @@ def new_key(environ: dict[str, str]) -> str:
 async def received(http: aiohttp.ClientSession, url: str) -> int:
     async with http.get(f"{url}/practice/counts") as answer:
         counts = await answer.json()
-    return int(counts["messages"]["accepted"])
+    return int(counts["messages_received"])
 
 
 async def through_gateway(url: str, key: str, far_end: str, number: int, gateway: psutil.Process) -> dict[str, float]:
     """Submit a job; the figures count from the first text at the far end to the last."""
-    people = [{"to": f"+1212{2000000 + 7 * index:07}"} for index in range(number)]
+    people = [{"to": number_of(index)} for index in range(number)]
     async with Client(url, key) as client, aiohttp.ClientSession() as http:
         await client.put(
             f"/v1/senders/{SENDER}", {"kind": "toll_free", "status": "verified", "limits": {"rate": "9999/s"}}
@@ -74,12 +79,12 @@ async def through_gateway(url: str, key: str, far_end: str, number: int, gateway
         used = cpu(gateway)
         start = time.perf_counter()
         job = {"channel": "sms", "from": SENDER, "recipients": people, "message": {"body": BODY}}
-        await client.post("/v1/jobs", job)
+        made = await client.post("/v1/jobs", job)
         accepted = time.perf_counter() - start
         while await received(http, far_end) < number:
             await asyncio.sleep(0.05)
         spent = time.perf_counter() - start - accepted
-        while (await client.get("/v1/jobs", limit=1))["data"][0]["status"] != "completed":
+        while (await client.get(f"/v1/jobs/{made['id']}"))["status"] != "completed":
             await asyncio.sleep(0.2)
         return {"per_s": round(number / spent), "cpu_s_per_1000": round((cpu(gateway) - used) / number * 1000, 3)}
 
@@ -91,7 +96,7 @@ async def bare(far_end: str, account: str, number: int) -> dict[str, float]:
 
     async def post(http: aiohttp.ClientSession) -> None:
         for index in todo:
-            form = {"To": f"+1212{2000000 + 7 * index:07}", "From": SENDER, "Body": BODY}
+            form = {"To": number_of(index), "From": SENDER, "Body": BODY}
             async with http.post(url, data=form) as answer:
                 await answer.read()
 

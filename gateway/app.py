@@ -10,36 +10,33 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import structlog
 from aiohttp import web
 
 from gateway import logs
-from gateway.api.carrier_webhooks import Signed, SmsWebhooks
 from gateway.api.server import Doors, build
-from gateway.carriers.base import SmsCarrier
-from gateway.carriers.inbound import InboundTexts
-from gateway.carriers.twilio import TwilioAccount, TwilioSms
+from gateway.app_roads import RoadBuilder, Roads
 from gateway.errors import DataDirInUse, PortTaken, RedisAway
 from gateway.limits.gate import Gate
 from gateway.limits.profiles import Profiles
 from gateway.limits.valkey import EmbeddedValkey
 from gateway.metrics import Metrics
 from gateway.net.http_client import HttpClient
-from gateway.settings import Account, Redis, Settings
-from gateway.sms import keywords
+from gateway.settings import Redis, Settings
 from gateway.speech.prompts import Prompts
 from gateway.store import usage
+from gateway.store.calls import Plans
 from gateway.store.database import Database
 from gateway.store.signals import Signals
+from gateway.workers.call_runner import CallRunner
 from gateway.workers.callback_sender import CallbackSender
 from gateway.workers.counters import Counters
 from gateway.workers.housekeeper import Housekeeper
 from gateway.workers.sms_sender import SmsSender
 
-_CARRIER_CONNECTIONS: Final = 1024
 _log = structlog.get_logger(__name__)
 
 
@@ -83,9 +80,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         listening = stack.enter_context(_listen(settings.http.host, settings.http.port))
         host, port = listening.getsockname()[:2]
         parts = await _open(settings, stack, f"http://{host}:{port}")
-        carriers, routes = await _sms_roads(parts)
-        await _serve(parts, listening, routes)
-        await _start_loops(parts, carriers)
+        roads = await _build_roads(parts)
+        await _serve(parts, listening, roads)
+        await _start_loops(parts, roads)
         _log.info("listening", host=host, port=port, public_url=settings.public_url or parts.own_url)
         yield Running(host, port, settings)
         _log.info("stopping")
@@ -158,39 +155,16 @@ def _with_credentials(redis: Redis) -> str:
     return urlunsplit(parts._replace(netloc=who + parts.netloc))
 
 
-async def _sms_roads(parts: Parts) -> tuple[dict[str, SmsCarrier], list[web.RouteDef]]:
-    """The Twilio account for live keys and the practice far end for test keys, each with its webhooks."""
-    settings = parts.settings
-    words = keywords.load(settings.folders.keywords.read_text(encoding="utf-8"))
-    inbound = InboundTexts(parts.database, parts.signals, words)
-    carriers: dict[str, SmsCarrier] = {}
-    routes: list[web.RouteDef] = []
-    for name, mode, account, base_url in (
-        ("twilio", "live", settings.twilio, settings.twilio.base_url),
-        ("practice", "test", settings.practice, settings.practice.url),
-    ):
-        if account.account_sid and base_url:
-            http = await parts.stack.enter_async_context(HttpClient(limit=_CARRIER_CONNECTIONS))
-            carrier = TwilioSms(_account(parts, name, account, base_url), http)
-            carriers[name] = carrier
-            signed = _signed(parts, account)
-            webhooks = SmsWebhooks(carrier, mode, signed, inbound, parts.database, parts.signals)
-            routes += webhooks.routes()
-    return carriers, routes
-
-
-def _account(parts: Parts, name: str, account: Account, base_url: str) -> TwilioAccount:
+async def _build_roads(parts: Parts) -> Roads:
     ours = parts.settings.public_url or parts.own_url
-    token = account.auth_token.get_secret_value()
-    return TwilioAccount(name, account.account_sid, token, base_url, f"{ours}/carriers/{name}")
+    key = _own_secret(parts.settings.data_dir / "audio.secret").encode()
+    builder = RoadBuilder(
+        parts.settings, parts.stack, parts.database, parts.signals, parts.prompts, Plans(parts.database), ours, key
+    )
+    return await builder.build()
 
 
-def _signed(parts: Parts, account: Account) -> Signed:
-    token = account.auth_token.get_secret_value()
-    return Signed(token, parts.settings.public_url, tuple(parts.settings.http.trusted_proxies))
-
-
-async def _serve(parts: Parts, listening: socket.socket, routes: list[web.RouteDef]) -> None:
+async def _serve(parts: Parts, listening: socket.socket, roads: Roads) -> None:
     doors = Doors(
         settings=parts.settings,
         database=parts.database,
@@ -199,7 +173,8 @@ async def _serve(parts: Parts, listening: socket.socket, routes: list[web.RouteD
         prompts=parts.prompts,
         metrics=parts.metrics,
         profiles=parts.profiles,
-        webhooks=tuple(routes),
+        ready=roads.missing,
+        webhooks=tuple(roads.routes),
     )
     runner = web.AppRunner(build(doors), access_log=None, shutdown_timeout=parts.settings.http.shutdown_s)
     await runner.setup()
@@ -207,24 +182,45 @@ async def _serve(parts: Parts, listening: socket.socket, routes: list[web.RouteD
     await web.SockSite(runner, listening).start()
 
 
-async def _start_loops(parts: Parts, carriers: dict[str, SmsCarrier]) -> None:
+def _sms_loop(parts: Parts, roads: Roads) -> SmsSender:
     settings = parts.settings
-    sender = SmsSender(
+    return SmsSender(
         parts.database,
         parts.signals,
         parts.counters,
         parts.gate,
-        carriers,
+        roads.sms,
         settings.sms,
         settings.twilio.timeout_s,
         parts.metrics,
     )
-    await sender.recover()
-    http = await parts.stack.enter_async_context(HttpClient(public_only=not settings.callbacks.allow_private))
-    secret = settings.callbacks.secret.get_secret_value() or _own_secret(settings.data_dir / "callback.secret")
-    callbacks = CallbackSender(parts.database, parts.signals, http, settings.callbacks, secret, parts.metrics)
-    housekeeper = Housekeeper(parts.database, parts.signals, settings, parts.metrics)
-    for name, loop in (("sms", sender.run), ("callbacks", callbacks.run), ("housekeeper", housekeeper.run)):
+
+
+def _voice_loop(parts: Parts, roads: Roads) -> CallRunner:
+    shutdown_s = parts.settings.http.shutdown_s
+    plans = Plans(parts.database)
+    return CallRunner(
+        parts.database, parts.signals, parts.counters, parts.prompts, plans, roads.voice, roads.turns, shutdown_s
+    )
+
+
+async def _callback_loop(parts: Parts) -> CallbackSender:
+    settings = parts.settings.callbacks
+    http = await parts.stack.enter_async_context(HttpClient(public_only=not settings.allow_private))
+    secret = settings.secret.get_secret_value() or _own_secret(parts.settings.data_dir / "callback.secret")
+    return CallbackSender(parts.database, parts.signals, http, settings, secret, parts.metrics)
+
+
+async def _start_loops(parts: Parts, roads: Roads) -> None:
+    texts, calls = _sms_loop(parts, roads), _voice_loop(parts, roads)
+    await texts.recover()
+    await calls.recover()
+    for mode, trunk, road in roads.trunks:
+        await trunk.start(calls.answering(road, mode))
+    callbacks = await _callback_loop(parts)
+    housekeeper = Housekeeper(parts.database, parts.signals, parts.settings, parts.metrics)
+    loops = {"callbacks": callbacks.run, "housekeeper": housekeeper.run, "texts": texts.run, "calls": calls.run}
+    for name, loop in loops.items():
         task = asyncio.create_task(_kept_alive(name, loop), name=name)
         parts.stack.push_async_callback(partial(_ended, task))
 

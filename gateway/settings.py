@@ -367,6 +367,14 @@ def _account_contradictions(settings: Settings) -> Iterator[tuple[Key, str]]:
         yield ("practice", "sip_host"), "must be on this machine (127.0.0.1 or ::1): test keys never leave it"
 
 
+def _shared_ports(settings: Settings) -> Iterator[tuple[Key, str]]:
+    taken: dict[tuple[str, int], str] = {}
+    for name, trunk in settings.trunks.items():
+        first = taken.setdefault((trunk.local_host, trunk.local_port), name)
+        if trunk.local_port and first != name:
+            yield ("trunks", name, "local_port"), f"is trunk {first}'s too: each trunk listens on a port of its own"
+
+
 def _voice_contradictions(settings: Settings) -> Iterator[tuple[Key, str]]:
     sip = settings.sip
     ports = (sip.rtp_port_max - sip.rtp_port_min + 1) // 2  # RTP takes the even ports
@@ -374,6 +382,7 @@ def _voice_contradictions(settings: Settings) -> Iterator[tuple[Key, str]]:
         yield ("sip", "rtp_port_max"), "must not be less than sip.rtp_port_min"
     elif sum(trunk.channels for trunk in settings.trunks.values()) > ports:
         yield ("sip", "rtp_port_max"), "leaves fewer even RTP ports than the trunks have channels together"
+    yield from _shared_ports(settings)
     for name, trunk in settings.trunks.items():
         if name in OTHER_ROADS:
             yield ("trunks", name), "is the name of another road; give the trunk one of its own"
