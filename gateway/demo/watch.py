@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from gateway.client import Client
 from gateway.clock import monotonic
@@ -34,8 +35,9 @@ async def until_settled(client: Client, jobs: Sequence[tuple[str, str]], console
     Held for a cap counts as settled; it would take until tomorrow. Raises DemoFailed when nothing moves for a minute
     although it could.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.fields[states]}"), console=console) as progress:
+    bars = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
+    states = TextColumn("{task.fields[states]}", table_column=Column(ratio=1, overflow="fold"))
+    with Progress(*bars, states, console=console, expand=True) as progress:
         watched = [_Watched(job_id, progress.add_task(name, total=None, states=""), {}) for name, job_id in jobs]
         changed = monotonic()
         while True:
