@@ -221,7 +221,7 @@ class Callbacks(Section):
 class Limits(Section):
     """How the gate paces."""
 
-    guard: Annotated[float, Field(ge=0, le=0.005)] = 0.003
+    guard: Annotated[float, Field(ge=0, le=0.005)] = 0.004
     ahead_ms: Annotated[int, Field(ge=10, le=1000)] = 1000
 
 

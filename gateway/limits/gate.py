@@ -33,7 +33,7 @@ from gateway.model.limit import (
     UsageRow,
 )
 
-GUARD = 0.003  # the share of a rate left over, so that jitter on the way does not pass it at the far end
+GUARD = 0.004  # the share of a rate left over, so that jitter on the way does not pass it at the far end
 AHEAD_US = 1_000_000  # slots reach at most this far, so that one sender never blocks a limit that others share
 MAX_CAPS = 17  # a mask holds 3 bits a cap and must stay exact in a double
 TAG = "{gateway}"  # one hash tag: all keys of a call lie on one node of a Redis Cluster

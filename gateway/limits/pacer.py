@@ -8,14 +8,16 @@ from collections import deque
 
 from gateway.model.limit import Throughput
 
-MARGIN = 0.001  # of the period; a third of the gate's guard, so that the rest makes lateness up again
+MARGIN = 0.0025  # of the period; less than the gate's guard, so that the rest makes lateness up again
 
 
 class WriteClock:
     """Keeps one throughput's last N writes, so that segment k never leaves within a period of segment k-N.
 
     One a throughput, for as long as this worker writes for it. Times are integers, us on the caller's monotonic clock.
-    A message's segments count as leaving one interval apart from its write on.
+    A message's segments count as leaving one interval apart from its write on. A run of writes is also held to a line
+    from its first one on, so that a first write which was late (a handshake) does not push the next ones together:
+    of a run, 1 + floor(rate x (last - first)) have left at most. After a period of silence a new run begins.
     """
 
     def __init__(self, throughput: Throughput, margin: float = MARGIN) -> None:
@@ -24,21 +26,27 @@ class WriteClock:
         self._wait_us = throughput.period_us + round(throughput.period_us * margin)
         self._by_segment = throughput.unit == "segment"
         self._left: deque[int] = deque(maxlen=throughput.n)
+        self._run_us: int | None = None  # when this run began
+        self._units = 0  # that left in it
 
     def due(self, slot_us: int, segments: int = 1) -> int:
         """Give the earliest instant at which a message may be written: its slot, or later after late writes."""
         free = self._n - len(self._left)
         units = min(segments if self._by_segment else 1, self._n)
         waits = [self._left[j - free] + self._wait_us - self._after(j) for j in range(free, units)]
-        return max([slot_us, *waits])
+        line = [] if self._run_us is None else [self._run_us + self._after(self._units)]
+        return max([slot_us, *line, *waits])
 
     def wrote(self, at_us: int, segments: int = 1) -> None:
         """Note that a message's write began at `at_us`."""
         units = segments if self._by_segment else 1
+        if self._run_us is None or at_us > self._run_us + self._after(self._units) + self._period_us:
+            self._run_us, self._units = at_us, 0
+        self._units += units
         self._left.extend(at_us + self._after(j) for j in range(units))
 
     def _after(self, unit: int) -> int:
-        return unit * self._period_us // self._n
+        return -(-unit * self._period_us // self._n)
 
 
 class RedisClock:
