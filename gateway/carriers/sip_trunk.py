@@ -21,6 +21,7 @@ from gateway.settings import Trunk
 from gateway.sip import events as sip
 from gateway.sip import sdp
 from gateway.sip.digest import Credentials
+from gateway.sip.transaction import Timers
 from gateway.speech.audio import Audio
 
 _BYTES_A_SECOND: Final = 16_000  # 8 kHz PCM16
@@ -222,12 +223,13 @@ OnCall = Callable[[InboundCall], Awaitable[None]]
 class SipTrunk:
     """One trunk: an endpoint of its own, and the media process shared by all.
 
-    name:  what senders name as their `voice`. mode: `live` or `test`.
+    name:   what senders name as their `voice`.
+    timers: SIP's, where they are not the standard's.
     """
 
-    def __init__(self, name: str, mode: str, settings: Trunk, rtp: RtpEngine) -> None:
+    def __init__(self, name: str, settings: Trunk, rtp: RtpEngine, *, timers: Timers | None = None) -> None:
         self.name = name
-        self.mode = mode
+        self._timers = timers
         self._settings = settings
         self._rtp = rtp
         self._on_call: OnCall | None = None
@@ -303,6 +305,7 @@ class SipTrunk:
                     self._route(),
                     advertised=(self._settings.advertised_ip, 0),
                     on_invite=self._take,
+                    timers=self._timers,
                 )
                 await endpoint.start()
                 self._endpoint = endpoint

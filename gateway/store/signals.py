@@ -34,7 +34,8 @@ class Signals:
         """Return when `topic` was woken since the last wait, or after `timeout_s`."""
         event = self._events[topic]
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):  # wait_for of Python 3.11 loses a cancel that meets the wake-up
+                await event.wait()
         event.clear()
 
     def on_recall(self, recall: Recall) -> None:

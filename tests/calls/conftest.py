@@ -21,6 +21,7 @@ from gateway.carriers.twilio_voice import TwilioVoice
 from gateway.carriers.voice_base import Road, TrunkRoad, WebhookRoad
 from gateway.carriers.voice_turns import VoiceTurns
 from gateway.clock import new_id, now_ms
+from gateway.errors import GatewayError
 from gateway.limits.gate import Gate, connect
 from gateway.limits.profiles import Profiles
 from gateway.limits.valkey import EmbeddedValkey
@@ -114,13 +115,9 @@ class Calling:
 
     async def queue(self, *endings: str, **more: Any) -> list[str]:
         """Queue one call to each number that ends so; returns the ids."""
-        calls = [
-            Call(
-                new_id("call"), "acme", "live", SENDER, f"+1212555{ending}", "bill", 1,
-                **{"variables": {"name": "Ana"}, "created_ms": now_ms(), **more},
-            )
-            for ending in endings
-        ]  # fmt: skip
+        fixed = {"tenant_id": "acme", "mode": "live", "sender": SENDER, "dialplan": "bill", "dialplan_version": 1}
+        fixed |= {"variables": {"name": "Ana"}, "created_ms": now_ms()}
+        calls = [Call(id=new_id("call"), recipient=f"+1212555{ending}", **{**fixed, **more}) for ending in endings]
         await self.database.write(lambda tx: tx.many("calls_insert", [to_row(call) for call in calls]))
         self.signals.wake("calls")
         return [call.id for call in calls]
@@ -161,9 +158,32 @@ class Calling:
 
         return to_record(Call, await self.until(check, timeout_s))
 
+    async def until_true(self, check: Callable[[], bool], timeout_s: float = 10.0) -> None:
+        """Wait until a look at the far end says yes."""
+        async with asyncio.timeout(timeout_s):
+            while not check():
+                await asyncio.sleep(0.02)
+
+    async def until_gate(self, reason: str) -> None:
+        """Wait until `why` would name this."""
+        gate = ("calls", SENDER, "live")
+        await self.until_true(lambda: self.signals.gates.get(gate, ("", None))[0] == reason)
+
+    def trunk_to(self, port: int, **more: Any) -> settings.Trunk:
+        return trunk_to(port, **more)
+
     def heard(self) -> list[dict[str, Any]]:
         """What the far end's phone knows of its calls, oldest first."""
         return self.far_end.parts.phone.calls()
+
+
+@web.middleware
+async def refusing(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Any:
+    """As the gateway's own middleware does: our errors become answers."""
+    try:
+        return await handler(request)
+    except GatewayError as error:
+        return web.Response(status=error.status, text=error.slug)
 
 
 def free_port() -> int:
@@ -198,7 +218,7 @@ async def calling(tmp_path: Path, valkey_url: str, speech_cache: Path) -> AsyncI
         rtp = RtpEngine("127.0.0.1", None)
         await rtp.start()
         stack.push_async_callback(rtp.stop)
-        trunk = SipTrunk("main", "live", trunk_to(far_end.sip_port, local_port=sip_port), rtp)
+        trunk = SipTrunk("main", trunk_to(far_end.sip_port, local_port=sip_port), rtp)
         stack.push_async_callback(trunk.stop)
         http = await stack.enter_async_context(HttpClient())
         account = TwilioAccount(
@@ -212,7 +232,7 @@ async def calling(tmp_path: Path, valkey_url: str, speech_cache: Path) -> AsyncI
         )
         inbound = InboundCalls(database, plans)
         turns = VoiceTurns(twilio, "live", database, signals, prompts, plans, inbound, urls)
-        app = web.Application()
+        app = web.Application(middlewares=[refusing])
         app.add_routes(VoiceWebhooks(turns, Signed(options.auth_token, url)).routes())
         app.add_routes(AudioFiles(prompts, urls).routes())
         site = web.AppRunner(app, access_log=None)

@@ -1,8 +1,20 @@
 """Calls over a SIP trunk to the practice phone: real signalling, real RTP, its own ears and fingers."""
 
+import socket
+from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from gateway.carriers.sip_trunk import SipTrunk
+from gateway.carriers.voice_base import TrunkRoad
+from gateway.clock import now_ms
+from gateway.media import wav
+from gateway.model.job import Job
+from gateway.sip.transaction import Timers
+from gateway.store import jobs, opt_outs
+
+SENDER = "+18005550199"
 
 
 async def test_a_call_speaks_hears_a_key_and_ends_with_its_outcome(calling: Any) -> None:
@@ -43,3 +55,183 @@ async def test_a_call_that_is_not_answered_ends_in_one_state_with_the_sip_code(
 
     assert (call.reason, call.error_code, call.answered_ms) == (reason, code, None)
     assert len(calling.heard()) == 1
+
+
+async def test_a_key_interrupts_the_prompt_and_is_its_answer(calling: Any) -> None:
+    """0304 presses 1 one second after it answered, into the greeting."""
+    (call_id,) = await calling.queue("0304")
+    await calling.start()
+
+    call = await calling.until_status(call_id, "completed")
+
+    assert (call.outcome, call.keys) == ("confirmed", "1")
+    assert [visit["node"] for visit in call.path] == ["greet", "ask", "confirm", "bye"]
+    assert call.path[1]["at_ms"] == call.path[2]["at_ms"]  # the question was entered, and no longer heard
+    assert [prompt["text"] for prompt in call.prompts] == ["Hello Ana, this is City Water.", "Goodbye."]
+    assert 0.8 < call.prompts[0]["seconds"] < 1.3
+
+
+async def test_an_opt_out_key_ends_the_call_and_stops_what_waits_for_that_person(calling: Any) -> None:
+    (call_id,) = await calling.queue("0109")
+    await calling.start()
+    await calling.until_status(call_id, "answered")
+    await calling.sender(voice="nowhere")  # so that the next one waits
+    (waiting,) = await calling.queue("0109")
+
+    call = await calling.until_status(call_id, "completed")
+
+    assert (call.outcome, call.keys) == ("opted_out", "9")
+    said = await calling.database.read(lambda tx: opt_outs.of_person(tx, "acme", call.recipient))
+    assert [(each["scope"], each["source"], each["evidence"]) for each in said] == [
+        ("tenant", "dialplan", "pressed 9 in bill version 1")
+    ]
+    stopped = await calling.call(waiting)
+    assert (stopped.status, stopped.reason) == ("cancelled", "opted_out")
+    (later,) = await calling.queue("0109")
+    await calling.sender(voice="main")
+    assert (await calling.until_status(later, "suppressed")).reason == "opted_out"
+
+
+async def test_a_person_who_hangs_up_ends_the_call_and_what_they_heard_is_known(calling: Any) -> None:
+    (call_id,) = await calling.queue("0601")
+    await calling.start()
+
+    call = await calling.until_status(call_id, "completed")
+
+    assert (call.outcome, call.keys) == ("", "")
+    assert 1.7 < sum(prompt["seconds"] for prompt in call.prompts) < 2.4
+    assert 1.5 < (call.ended_ms - call.answered_ms) / 1000 < 2.6
+
+
+async def test_a_far_end_that_says_nothing_leaves_the_call_unknown_and_is_never_tried_again(calling: Any) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        trunk = SipTrunk("deaf", calling.trunk_to(silent.getsockname()[1]), calling.rtp, timers=Timers(t1=0.02))
+        calling.roads["live", "deaf"] = TrunkRoad(trunk, 20.0, 10, 10)
+        await calling.sender(voice="deaf")
+        (call_id,) = await calling.queue("1234")
+        await calling.start()
+
+        call = await calling.until_status(call_id, "unknown")
+        silent.setblocking(False)
+        calls = {_call_id(silent.recv(4096)) for _ in range(3)}
+        await trunk.stop()
+
+    assert call.reason == "no_response"
+    assert len(calls) == 1  # the one INVITE, sent again as SIP does
+
+
+def _call_id(datagram: bytes) -> bytes:
+    return next(line for line in datagram.split(b"\r\n") if line.startswith(b"Call-ID"))
+
+
+async def test_a_trunk_whose_name_is_not_known_sends_nothing_and_the_call_waits(calling: Any) -> None:
+    trunk = SipTrunk("lost", calling.trunk_to(5060, host="nowhere.invalid"), calling.rtp)
+    await trunk.start()
+    calling.roads["live", "lost"] = TrunkRoad(trunk, 20.0, 10, 10)
+    await calling.sender(voice="lost")
+    (call_id,) = await calling.queue("1234")
+    await calling.start()
+
+    await calling.until_gate("carrier_unreachable")
+
+    call = await calling.call(call_id)
+    assert call.status in {"queued", "dialing"}
+    assert "call.ringing" not in await calling.events(call_id)
+
+
+async def test_a_carrier_in_trouble_gets_the_call_again_later(calling: Any) -> None:
+    (call_id,) = await calling.queue("0405")
+    await calling.start()
+
+    await calling.until_gate("carrier_throttled")
+    await calling.until_true(lambda: len(calling.heard()) == 2)
+
+    assert set(await calling.events(call_id)) == {"call.dialing", "call.queued"}
+
+
+async def test_a_plan_that_cannot_be_spoken_fails_the_call_before_anybody_is_called(calling: Any) -> None:
+    (call_id,) = await calling.queue("0101", dialplan="absent")
+    await calling.start()
+
+    call = await calling.until_status(call_id, "failed")
+
+    assert call.reason == "unknown_dialplan"
+    assert calling.heard() == []
+
+
+async def test_calls_at_once_never_pass_the_channels_and_their_starts_never_the_rate(calling: Any) -> None:
+    calling.roads["live", "main"] = TrunkRoad(calling.trunk, 10.0, 3, 5)
+    ids = await calling.queue(*["0600"] * 9)
+    await calling.start()
+    for call_id in ids:
+        await calling.until_status(call_id, "completed")
+
+    spans = [(call.answered_at, call.ended_at) for call in calling.far_end.parts.phone._known.values()]
+    at_once = max(sum(begun <= moment < ended for begun, ended in spans) for moment, _ in spans)
+    starts = [arrival.at_s for arrival in calling.far_end.parts.ledger.arrivals]
+    assert len(spans) == 9
+    assert at_once <= 3
+    assert min(b - a for a, b in pairwise(starts)) > 0.09
+
+
+async def test_a_job_that_is_cancelled_dials_no_more(calling: Any) -> None:
+    calling.roads["live", "main"] = TrunkRoad(calling.trunk, 2.0, 10, 5)
+    job = Job("job_1", "acme", "live", "voice", SENDER, {})
+    await calling.database.write(lambda tx: jobs.accept(tx, job, []))
+    ids = await calling.queue(*["0600"] * 5, job_id="job_1")
+    await calling.start()
+    await calling.until_status(ids[0], "dialing", "ringing", "answered", "completed")
+
+    await jobs.change_with_recall(calling.database, calling.signals, job, "cancelled", now_ms())
+    dialled = len(calling.heard())
+
+    states = Counter([(await calling.call(call_id)).status for call_id in ids])
+    assert states["cancelled"] == 5 - dialled
+    await calling.until_status(ids[0], "completed")
+    assert len(calling.heard()) == dialled < 5
+
+
+async def test_a_stop_lets_calls_end_and_then_ends_them(calling: Any) -> None:
+    """One call is over within the time a stop waits, one is cut off in its prompt, and one was never dialled."""
+    calling.roads["live", "main"] = TrunkRoad(calling.trunk, 20.0, 2, 5)
+    calling.shutdown_s = 1.5
+    short, long, never = await calling.queue("0600", "0101", "0101")
+    await calling.start()
+    await calling.until_status(short, "answered")
+    await calling.until_status(long, "answered")
+
+    await calling.stop()
+
+    assert (await calling.call(short)).status == "completed"
+    cut = await calling.call(long)
+    assert (cut.status, cut.reason) == ("failed", "gateway_stopped")
+    assert cut.prompts[0]["seconds"] > 1
+    assert (await calling.call(never)).status == "queued"
+    await calling.until_true(lambda: all(heard["ended_by"] for heard in calling.heard()))
+
+
+async def test_calls_that_a_killed_process_held_are_unknown_and_not_dialled_again(calling: Any) -> None:
+    (call_id,) = await calling.queue("0101", status="answered", carrier="main")
+    await calling.start()
+
+    call = await calling.until_status(call_id, "unknown")
+
+    assert call.reason == "gateway_restarted"
+    assert calling.heard() == []
+
+
+async def test_what_is_heard_is_what_was_rendered(calling: Any, likeness: Any) -> None:
+    """The far end's own recording holds the greeting, sample for sample but for G.711."""
+    (call_id,) = await calling.queue("0101")
+    await calling.start()
+    await calling.until_status(call_id, "completed")
+
+    (heard,) = calling.heard()
+    recorded = wav.read(calling.far_end.parts.phone.heard(heard["id"]))
+    greeting = await calling.prompts.say("Hello Ana, this is City Water.", "en-US")
+    offset, like = likeness(recorded, greeting.pcm)
+
+    assert like > 0.95
+    assert offset < 0.5
+    assert heard["rtp"]["gaps"] <= heard["rtp"]["received"] * 0.05

@@ -1,8 +1,24 @@
 """The same calls over Twilio's wire: REST out, signed webhooks in, audio fetched by address."""
 
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from itertools import permutations
 from typing import Any
+from xml.etree import ElementTree as ET
 
+import aiohttp
 import pytest
+from gateway.carriers.audio_urls import AudioUrls
+from gateway.carriers.twilio_voice import Between
+from gateway.store import calls, opt_outs
+from gateway.store.calls import Plans
+from gateway.voice import engine
+from gateway.voice.twiml import TwilioCall
+from twilio.request_validator import RequestValidator
+
+ALL = {"tenant_id": "acme", "mode": "live", "after": 0, "limit": 99, "job_id": "", "type": ""}
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +54,195 @@ async def test_a_call_that_is_not_answered_ends_in_one_state(
     call = await calling.until_status(call_id, status)
 
     assert (call.reason, call.answered_ms) == (reason, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Twilio:
+    """Webhooks of one call, posted by hand: signed as Twilio signs them."""
+
+    calling: Any
+    http: aiohttp.ClientSession
+
+    async def post(self, path: str, *, sign: bool = True, **form: str) -> tuple[int, str]:
+        url = f"{self.calling.url}/carriers/twilio/{path}"
+        token = self.calling.far_end.parts.options.auth_token if sign else "wrong"
+        headers = {"X-Twilio-Signature": RequestValidator(token).compute_signature(url, form)}
+        async with self.http.post(url, data=form, headers=headers) as answer:
+            return answer.status, await answer.text()
+
+    async def turn(self, call_id: str, step: int, **form: str) -> ET.Element:
+        status, xml = await self.post(f"voice?call={call_id}&step={step}", CallSid="CA1", **form)
+        assert status == 200
+        return ET.fromstring(xml)  # noqa: S314  it is our own answer
+
+    async def status(self, call_id: str, word: str, sequence: int, **form: str) -> int:
+        more = {"CallSid": "CA1", "CallStatus": word, "SequenceNumber": str(sequence), **form}
+        return (await self.post(f"voice-status?call={call_id}", **more))[0]
+
+
+@pytest.fixture
+async def twilio(calling: Any) -> AsyncIterator[Twilio]:
+    async with aiohttp.ClientSession() as http:
+        yield Twilio(calling, http)
+
+
+async def placed(calling: Any) -> str:
+    """A call that Twilio took: nobody but the test posts its webhooks."""
+    (call_id,) = await calling.queue("1234", status="dialing", carrier="twilio", carrier_id="CA1")
+    _, plan = await Plans(calling.database).get("acme", "bill", 1)
+    state = engine.start(plan, {"name": "Ana"})
+    waiting = Between(TwilioCall(state)).to_json()
+    await calling.database.write(lambda tx: calls.progress(tx, call_id, state, (), 1, engine_state=waiting))
+    return str(call_id)
+
+
+async def test_a_repeated_webhook_gets_the_same_answer_and_moves_nothing(calling: Any, twilio: Twilio) -> None:
+    call_id = await placed(calling)
+
+    first = await twilio.turn(call_id, 0)
+    again = await twilio.turn(call_id, 0)
+    pressed = await twilio.turn(call_id, 1, Digits="1")
+    late = await twilio.turn(call_id, 0)
+
+    assert ET.tostring(first) == ET.tostring(again)
+    assert ET.tostring(late) == ET.tostring(pressed)
+    call = await calling.call(call_id)
+    assert (call.keys, call.outcome, call.status) == ("1", "confirmed", "answered")
+    assert await calling.events(call_id) == ["call.answered"]
+
+
+async def test_an_opt_out_key_is_on_disk_before_the_webhook_is_answered(calling: Any, twilio: Twilio) -> None:
+    call_id = await placed(calling)
+    (waiting,) = await calling.queue("1234")
+
+    await twilio.turn(call_id, 0)
+    last = await twilio.turn(call_id, 1, Digits="9")
+
+    assert [verb.tag for verb in last] == ["Hangup"]
+    assert (await calling.call(waiting)).status == "cancelled"
+    said = await calling.database.read(lambda tx: opt_outs.of_person(tx, "acme", "+12125551234"))
+    assert [each["source"] for each in said] == ["dialplan"]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+async def test_reports_in_any_order_and_twice_end_the_call_once(
+    calling: Any, twilio: Twilio, order: tuple[int, ...]
+) -> None:
+    call_id = await placed(calling)
+    reports = [("ringing", 1), ("in-progress", 2), ("completed", 3)]
+
+    for index in order:
+        word, sequence = reports[index]
+        for _ in range(2):
+            assert await twilio.status(call_id, word, sequence) == 204
+
+    assert (await calling.call(call_id)).status == "completed"
+    told = await calling.events(call_id)
+    assert told.count("call.completed") == 1
+    assert set(told) <= {"call.ringing", "call.answered", "call.completed", "call.report"}
+
+
+async def test_a_person_who_hangs_up_heard_as_much_as_there_was_time_for(calling: Any, twilio: Twilio) -> None:
+    """The greeting lasts longer than this call did, and the question was never heard."""
+    call_id = await placed(calling)
+    await twilio.turn(call_id, 0)
+
+    await asyncio.sleep(0.3)  # the person listens
+    await twilio.status(call_id, "completed", 3)
+
+    call = await calling.call(call_id)
+    assert [visit["node"] for visit in call.path] == ["greet"]
+    assert [prompt["text"] for prompt in call.prompts] == ["Hello Ana, this is City Water."]
+    assert 0.2 < call.prompts[0]["seconds"] < 1.5
+    ended = await calling.database.read(lambda tx: tx.rows("events_after", **ALL, subject=call_id))
+    data = json.loads(ended[-1]["data"])
+    assert (data["outcome"], data["keys"], data["answered_by"]) == ("", "", "unknown")
+
+
+async def test_unsigned_webhooks_have_no_effect(calling: Any, twilio: Twilio) -> None:
+    call_id = await placed(calling)
+
+    turn, _ = await twilio.post(f"voice?call={call_id}&step=0", sign=False, CallSid="CA1")
+    report, _ = await twilio.post(f"voice-status?call={call_id}", sign=False, CallSid="CA1", CallStatus="completed")
+
+    assert (turn, report) == (403, 403)
+    assert (await calling.call(call_id)).status == "dialing"
+
+
+async def test_audio_is_served_only_from_an_address_that_we_signed_and_not_for_long(
+    calling: Any, twilio: Twilio
+) -> None:
+    call_id = await placed(calling)
+    found = (await twilio.turn(call_id, 0)).find(".//Play")
+    assert found is not None
+    url = found.text or ""
+    expired = AudioUrls(calling.url, b"key", -1).url(url.split("/")[-1].split(".")[0])
+
+    async def get(address: str) -> tuple[int, bytes]:
+        async with twilio.http.get(address) as answer:
+            return answer.status, await answer.read()
+
+    status, body = await get(url)
+    assert (status, body[:4], body[8:12]) == (200, b"RIFF", b"WAVE")
+    for bad in (
+        url[:-1] + ("0" if url[-1] != "0" else "1"),
+        url.split("?")[0],
+        expired,
+        url.replace("expires=1", "expires=2"),
+    ):
+        assert (await get(bad))[0] == 404
+
+
+async def test_a_call_of_another_mode_or_carrier_is_not_told_anything(calling: Any, twilio: Twilio) -> None:
+    (elsewhere,) = await calling.queue("1234", status="answered", carrier="main")
+
+    answer = await twilio.turn(elsewhere, 0)
+
+    assert [verb.tag for verb in answer] == ["Hangup"]
+    assert (await calling.call(elsewhere)).status == "answered"
+
+
+async def test_a_throttled_or_refused_request_is_queued_again_or_ended(calling: Any) -> None:
+    calling.far_end.parts.faults.set({"throttle_per_s": 1})
+    ids = await calling.queue("0600", "0600", "0600")
+    await calling.start()
+
+    for call_id in ids:
+        await calling.until_status(call_id, "completed")
+
+    events = [await calling.events(call_id) for call_id in ids]
+    assert any("call.queued" in each for each in events)
+
+
+async def test_a_call_whose_request_was_never_answered_is_not_placed_twice(calling: Any) -> None:
+    """The request was written; the answer never came, but the webhooks did."""
+    calling.far_end.parts.faults.set({"silence": True})
+    (call_id,) = await calling.queue("0600")
+    await calling.start()
+
+    await calling.until_status(call_id, "completed")
+
+    placed_calls = [each for each in calling.far_end.parts.ledger.arrivals if each.channel == "call"]
+    assert len(placed_calls) == 1
+
+
+async def test_twilio_calls_go_on_over_a_restart(calling: Any) -> None:
+    (call_id,) = await calling.queue("0111")
+    await calling.start()
+    await calling.until_status(call_id, "answered")
+
+    await calling.stop()
+    await calling.start()
+
+    assert (await calling.until_status(call_id, "completed")).outcome == "confirmed"
+
+
+async def test_a_call_that_the_carrier_fell_silent_about_is_asked_for_and_its_channel_freed(calling: Any) -> None:
+    calling.roads["live", "twilio"] = replace(calling.roads["live", "twilio"], channels=1)
+    calling.far_end.parts.faults.set({"mute": True})
+    first, second = await calling.queue("0400", "0400")
+    runner = await calling.start()
+    runner._watch.quiet_ms = 500
+
+    await calling.until_status(first, "busy")
+    await calling.until_status(second, "busy")

@@ -1,0 +1,155 @@
+"""People ring a sender: the same plan answers on a trunk and by webhook."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from gateway.carriers.voice_base import TrunkRoad
+from gateway.clock import new_id, now_ms
+from gateway.model.message import Message
+from gateway.practice.scripts import CallScript, Press
+from gateway.sms.segments import segment
+from gateway.store import opt_outs
+from gateway.store.records import to_row
+
+SENDER = "+18005550199"
+PERSON = "+12125551234"
+REPLAY = """
+name: replay
+language: en-US
+inbound: true
+start: greet
+variables: {last_message: {default: "You have no message."}, from: {default: ""}}
+nodes:
+  greet: {say: "Thank you for calling City Water.", next: ask}
+  ask:
+    menu:
+      prompt: {say: "Press 1 to hear your last message, or 9 to be removed."}
+      choices: {"1": message, "9": remove}
+      timeout: 2s
+      attempts: 2
+      otherwise: bye
+  message: {say: "{{ last_message }}", next: heard}
+  heard: {outcome: replayed, next: bye}
+  remove: {opt_out: tenant, then: hangup}
+  bye: {say: "Goodbye.", then: hangup}
+"""
+KEYS = {"1": "replayed", "9": "opted_out"}
+
+
+@pytest.fixture(autouse=True)
+async def answering(calling: Any) -> None:
+    await calling.publish(REPLAY, "replay")
+    await calling.sender(inbound_dialplan="replay")
+    body = "Your water is off until six."
+    counted = segment(body)
+    sent = Message(
+        new_id("msg"), "acme", "live", SENDER, PERSON, body, counted.encoding, counted.segments, sent_ms=now_ms()
+    )
+    await calling.database.write(lambda tx: tx.run("messages_insert", **to_row(sent)))
+    await calling.start()
+
+
+def ring(calling: Any, via: str, *keys: str, called: str = SENDER, hangs_up_s: float | None = None) -> str:
+    """Have the far end call; returns its name for the call."""
+    script = CallScript("as told", presses=tuple(map(Press, keys)), hangs_up_s=hangs_up_s)
+    parts = calling.far_end.parts
+    if via == "sip":
+        return str(parts.phone.place(PERSON, called, script))
+    return str(
+        parts.calls.inbound(
+            PERSON, called, script, parts.options.voice_url, f"{calling.url}/carriers/twilio/voice-status"
+        )
+    )
+
+
+async def the_call(calling: Any, *statuses: str) -> Any:
+    async def check(tx: Any) -> Any:
+        return await tx.row("calls_with_status", status=statuses[0], limit=1)
+
+    return await calling.call((await calling.until(check))["id"])
+
+
+@pytest.mark.parametrize("via", ["sip", "twilio"])
+async def test_who_rings_back_hears_the_last_message(calling: Any, via: str) -> None:
+    ring(calling, via, "1")
+
+    call = await the_call(calling, "completed")
+
+    assert (call.direction, call.sender, call.recipient, call.outcome) == ("in", SENDER, PERSON, "replayed")
+    assert [prompt["text"] for prompt in call.prompts] == [
+        "Thank you for calling City Water.",
+        "Press 1 to hear your last message, or 9 to be removed.",
+        "Your water is off until six.",
+        "Goodbye.",
+    ]
+    assert await calling.events(call.id) == ["call.received", "call.answered", "call.completed"]
+
+
+@pytest.mark.parametrize("via", ["sip", "twilio"])
+async def test_who_rings_back_can_be_removed(calling: Any, via: str) -> None:
+    ring(calling, via, "9")
+
+    call = await the_call(calling, "completed")
+
+    assert call.outcome == "opted_out"
+    said = await calling.database.read(lambda tx: opt_outs.of_person(tx, "acme", PERSON))
+    assert [each["evidence"] for each in said] == ["pressed 9 in replay version 1"]
+
+
+async def test_a_caller_who_hangs_up_ends_the_call_in_mid_prompt(calling: Any) -> None:
+    ring(calling, "sip", hangs_up_s=1.0)
+
+    call = await the_call(calling, "completed")
+
+    assert call.outcome == ""
+    assert 0.7 < call.prompts[0]["seconds"] < 1.3
+
+
+@pytest.mark.parametrize(
+    ("called", "dialplan", "status"),
+    [("+12125550100", "replay", 404), (SENDER, "", 480), (SENDER, "absent", 480)],
+    ids=["a number that is no sender's", "no plan", "a plan that is not published"],
+)
+async def test_a_call_that_nobody_answers_is_refused_and_leaves_no_row(
+    calling: Any, called: str, dialplan: str, status: int
+) -> None:
+    await calling.sender(inbound_dialplan=dialplan)
+
+    ring(calling, "sip", called=called)
+    await calling.until_true(lambda: calling.heard()[0]["status"] != 0)
+
+    assert calling.heard()[0]["status"] == status
+    assert await calling.database.read(lambda tx: tx.rows("calls_with_status", status="ringing", limit=9)) == []
+
+
+async def test_a_number_without_a_plan_is_rejected_by_webhook(calling: Any) -> None:
+    await calling.sender(inbound_dialplan="")
+
+    sid = ring(calling, "twilio")
+    leg = calling.far_end.parts.calls.legs[sid]
+    await calling.until_true(lambda: {"reject": True} in leg.transcript)
+
+
+async def test_calls_that_come_in_take_channels_too(calling: Any) -> None:
+    await calling.stop()
+    calling.roads["live", "main"] = TrunkRoad(calling.trunk, 20.0, 1, 5)
+    await calling.trunk.stop()
+    await calling.start()
+    ring(calling, "sip", "1")
+    await calling.until_true(lambda: calling.heard()[0]["state"] == "answered")
+
+    ring(calling, "sip", "1")
+    await calling.until_true(lambda: calling.heard()[1]["status"] != 0)
+
+    assert calling.heard()[1]["status"] == 503
+
+
+async def test_a_stop_answers_no_more_and_ends_what_goes_on(calling: Any) -> None:
+    ring(calling, "sip")
+    call = await the_call(calling, "answered")
+
+    await asyncio.gather(calling.stop())
+
+    ended = await calling.call(call.id)
+    assert (ended.status, ended.reason) == ("failed", "gateway_stopped")
