@@ -35,10 +35,14 @@ class _Token:
 
 
 class Authenticator:
-    """Knows callers by their `Authorization` header. Tokens live in this process and end with it."""
+    """Knows callers by their `Authorization` header. Tokens live in this process and end with it.
 
-    def __init__(self, database: Database) -> None:
+    takes_test_keys: whether there is a far end to practise on; without one a test key reaches nothing.
+    """
+
+    def __init__(self, database: Database, *, takes_test_keys: bool) -> None:
         self._database = database
+        self._takes_test_keys = takes_test_keys
         self._remembered: dict[str, tuple[ApiKey | None, float]] = {}
         self._tokens: dict[str, _Token] = {}
 
@@ -50,19 +54,22 @@ class Authenticator:
         key = await self._known(secret.strip())
         if key is None:
             raise Unauthorized("this API key is unknown, revoked or expired")
+        if key.mode == "test" and not self._takes_test_keys:
+            raise Unauthorized("test keys reach only the practice far end, and none is set (practice.url)")
         if not key.allows(scope):
             raise MissingScope(scope)
         return key
 
     async def exchange(self, form: Mapping[str, str], header: str) -> tuple[str, frozenset[str]] | None:
-        """A token and its scopes for a key's id and secret; None when they do not fit, or the scopes are not its."""
+        """A token and its scopes for a key's id and secret; None when they do not fit. Raises MissingScope."""
         client, secret = _credentials(form, header)
         key = await self._key(secret) if secret else None
         if key is None or not secrets.compare_digest(key.id.encode(), client.encode()):
             return None
         wanted = frozenset(form.get("scope", "").split()) or key.scopes
-        if not all(key.allows(scope) for scope in wanted):
-            return None
+        for scope in sorted(wanted):
+            if not key.allows(scope):
+                raise MissingScope(scope)
         self._forget_ended()
         token = _TOKEN_PREFIX + secrets.token_urlsafe(32)
         self._tokens[tenants.fingerprint(token)] = _Token(secret, wanted, monotonic() + TOKEN_S)

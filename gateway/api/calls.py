@@ -11,6 +11,7 @@ from gateway.api.inputs import (
     Metadata,
     Name,
     Number,
+    NumberFilter,
     Page,
     Priority,
     Reference,
@@ -94,7 +95,7 @@ class CallsQuery(Page):
     """Which calls to list."""
 
     status: str = ""
-    to: str = ""
+    to: NumberFilter = ""
     job_id: str = ""
     reference: str = ""
 

@@ -7,12 +7,12 @@ import orjson
 from aiohttp import web
 from pydantic import Field
 
-from gateway.api.inputs import MAX_PAGE, Page, Query
+from gateway.api.inputs import MAX_PAGE, NumberFilter, Page, Query
 from gateway.api.messages import EventView
-from gateway.api.middleware import REQUEST_ID, set_headers
+from gateway.api.middleware import set_headers
 from gateway.api.operation import Answer, Call, View, operation
 from gateway.api.views import Listed, when
-from gateway.clock import monotonic, new_id
+from gateway.clock import monotonic
 from gateway.errors import FieldProblem, InvalidRequest
 from gateway.store import events
 
@@ -85,7 +85,7 @@ async def _after(call: Call, query: EventsQuery, seq: int, limit: int) -> list[E
 async def _stream(call: Call, query: EventsQuery) -> web.StreamResponse:
     seq = _resumed(call) or await _from(call, query)
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-    set_headers(response, call.request.headers.get(REQUEST_ID, new_id("req")))
+    set_headers(call.request, response)
     await response.prepare(call.request)
     closing = call.request.app[CLOSING]
     written = monotonic()
@@ -142,7 +142,7 @@ class InboundView(View):
 class InboundQuery(Page):
     """Whose texts to list."""
 
-    from_: str = Field("", alias="from")
+    from_: NumberFilter = Field("", alias="from")
 
 
 @operation(

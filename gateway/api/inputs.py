@@ -14,6 +14,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from gateway.api.memory import collector_paused
 from gateway.campaign.recipients import LONGEST_REFERENCE, variables_of
 from gateway.errors import BadJson, BadVariable, FieldProblem, InvalidNumber, InvalidRequest
 from gateway.phone import parse, parse_sender
@@ -124,6 +125,13 @@ Priority = Annotated[int, Field(ge=0, le=9)]
 CallbackUrl = Annotated[str, Field(max_length=MAX_URL), AfterValidator(_http_url)]
 
 
+def _filter(text: str) -> str:
+    return f"+{text[1:]}" if text.startswith(" ") else text  # a plus that was not written %2B arrives as a space
+
+
+NumberFilter = Annotated[str, AfterValidator(_filter)]
+
+
 class Page(Query):
     """A page of a list, newest first."""
 
@@ -136,7 +144,8 @@ def read_json(data: bytes) -> Any:
     if not data:
         raise BadJson("the body is empty; send a JSON object")
     try:
-        return orjson.loads(data)
+        with collector_paused():
+            return orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise BadJson(f"not JSON: {error.msg}, at line {error.lineno}, column {error.colno}") from None
 

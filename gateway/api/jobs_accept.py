@@ -11,7 +11,7 @@ from gateway.api.dry_run import Draft, DryRun, dry_run
 from gateway.api.inputs import CallbackUrl, Input, Metadata, Priority, Query, Reference, SenderNumber, Time, Variables
 from gateway.api.job_answers import JobAccepted
 from gateway.api.job_spec import JobCall, JobMessage
-from gateway.api.memory import give_back
+from gateway.api.memory import collector_paused, give_back
 from gateway.api.operation import Answer, Call, operation
 from gateway.api.people import People
 from gateway.api.roads import check_callback, check_times, for_calls, for_texts, start_of
@@ -100,8 +100,9 @@ async def create(call: Call, body: NewJob, query: JobsQuery) -> Answer:
 
 def sort_out(people: People, intake: Intake, items: list[object]) -> None:
     """Check everybody of a list, which is empty afterwards: each entry's memory is free once it was looked at."""
-    for chunk in intake.take_all(_consumed(items)):
-        people.take(chunk)
+    with collector_paused():
+        for chunk in intake.take_all(_consumed(items)):
+            people.take(chunk)
 
 
 def _consumed(items: list[object]) -> Iterator[object]:

@@ -11,6 +11,7 @@ from gateway.api.inputs import (
     Metadata,
     Name,
     Number,
+    NumberFilter,
     Page,
     Priority,
     Reference,
@@ -104,7 +105,7 @@ class MessagesQuery(Page):
     """Which texts to list."""
 
     status: str = ""
-    to: str = ""
+    to: NumberFilter = ""
     job_id: str = ""
     reference: str = ""
 

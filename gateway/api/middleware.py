@@ -19,6 +19,7 @@ from gateway.clock import new_id
 from gateway.errors import GatewayError
 
 REQUEST_ID: Final = "X-Request-Id"
+REQUEST: Final = web.RequestKey("request_id", str)
 UNTIMED: Final = web.AppKey("untimed", frozenset[str])  # routes that answer for as long as somebody listens
 
 # Nothing the API answers may be run by a browser; /docs sets its own.
@@ -37,6 +38,7 @@ async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Serve one request."""
     given = request.headers.get(REQUEST_ID, "")
     request_id = given if _GIVEN_ID.fullmatch(given) else new_id("req")
+    request[REQUEST] = request_id
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "unknown"
     began = time.monotonic()
@@ -48,13 +50,13 @@ async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
         metrics.request_seconds.labels(route).observe(seconds)
         _log.info("request", method=request.method, route=route, status=response.status, took_ms=round(seconds * 1000))
     if not response.prepared:
-        set_headers(response, request_id)
+        set_headers(request, response)
     return response
 
 
-def set_headers(response: web.StreamResponse, request_id: str) -> None:
+def set_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Give an answer the headers that every answer has; those it set itself stay."""
-    response.headers[REQUEST_ID] = request_id
+    response.headers[REQUEST_ID] = request[REQUEST]
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
 

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from gateway.api.auth import TOKEN_S
 from gateway.api.operation import AUTHENTICATOR, Answer, Call, View, operation
-from gateway.errors import BadMediaType
+from gateway.errors import BadMediaType, MissingScope
 
 _FORM: Final = "application/x-www-form-urlencoded"
 
@@ -36,7 +36,10 @@ async def token(call: Call) -> Answer | web.Response:
     if form.get("grant_type") != "client_credentials":
         return web.json_response({"error": "unsupported_grant_type"}, status=400)
     header = call.request.headers.get("Authorization", "")
-    made = await call.request.app[AUTHENTICATOR].exchange(form, header)
+    try:
+        made = await call.request.app[AUTHENTICATOR].exchange(form, header)
+    except MissingScope:
+        return web.json_response({"error": "invalid_scope"}, status=400)
     if made is None:
         challenge = {"WWW-Authenticate": "Basic"} if header else {}
         return web.json_response({"error": "invalid_client"}, status=401, headers=challenge)

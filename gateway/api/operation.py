@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
-import orjson
 from aiohttp import web
 from pydantic import BaseModel
 
@@ -199,8 +198,3 @@ def operation(
         return handler
 
     return declare
-
-
-def plain(value: object) -> bytes:
-    """JSON of something that has no model: an event, a transcript."""
-    return orjson.dumps(value)

@@ -32,7 +32,7 @@ def build(doors: Doors) -> web.Application:
     """Make the application that serves the API, its documentation and the carriers' webhooks."""
     app = web.Application(middlewares=[around], client_max_size=doors.settings.http.max_body_bytes)
     app[DOORS] = doors
-    app[AUTHENTICATOR] = Authenticator(doors.database)
+    app[AUTHENTICATOR] = Authenticator(doors.database, takes_test_keys=bool(doors.settings.practice.url))
     app[UNTIMED] = frozenset(each.path for each in OPERATIONS if each.streams)
     for each in OPERATIONS:
         app.router.add_route(each.method, each.path, each.serve)

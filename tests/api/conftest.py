@@ -65,7 +65,7 @@ class Api:
         self.doors = doors
         self.client = client
         self.secret = ""
-        self.description: dict[str, Any] = {}
+        self.description: dict[str, Any] = {"paths": {}}
 
     async def key(self, *scopes: str, tenant: str = "acme", mode: str = "live") -> str:
         """Make a key and return its secret."""
@@ -122,7 +122,7 @@ class Api:
             fits = len(parts) == len(wanted) and all(
                 mine.startswith("{") or mine == theirs for mine, theirs in zip(wanted, parts, strict=True)
             )
-            if fits and method.lower() in operations and not (parts[:2] == ["oauth", "token"]):
+            if fits and method.lower() in operations and parts[:2] != ["oauth", "token"]:
                 return operations[method.lower()]
         return None
 
@@ -141,8 +141,10 @@ def settings(tmp_path: Path) -> Settings:
         {
             "data_dir": str(tmp_path / "data"),
             "trunks.main.host": "127.0.0.1",
-            "callbacks.allow_private": False,
-            "http.max_body_bytes": 20_000_000,
+            "practice.url": "http://127.0.0.1:9",
+            "practice.account_sid": "AC" + "0" * 32,
+            "practice.auth_token": "practice-token",
+            "http.max_body_bytes": 2_000_000,
         },
     )
 

@@ -4,7 +4,7 @@ window.addEventListener("load", () => {
     dom_id: "#docs",
     deepLinking: true,
     defaultModelsExpandDepth: 0,
-    docExpansion: "none",
+    docExpansion: "list",
     validatorUrl: null,
   });
 });

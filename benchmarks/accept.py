@@ -1,0 +1,167 @@
+"""How fast a job of 100,000 people is accepted, and what it leaves in memory.
+
+A gateway runs as a process of its own and is asked over HTTP; beside it, in the same run, a bare `executemany` writes
+the same rows into a database with the same schema and the same durability. One JSON line:
+
+    recipients_per_s       100,000 over the time from the first byte of the request to its 202
+    bare_per_s             the same rows over the time of one executemany and its commit
+    rss_idle_mb            before the request
+    rss_waiting_above_mb   while the 100,000 wait, above idle
+    rss_peak_above_mb      the highest while it was accepted, above idle
+    loop_stalled_ms        the longest that /healthz took meanwhile
+"""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+from gateway.clock import now_ms
+from gateway.model.tenant import SCOPES, ApiKey, Tenant
+from gateway.store import tenants
+from gateway.store.database import Database, Tx
+
+PEOPLE = 100_000
+SENDER = "+18005550199"
+ROOT = Path(__file__).parents[1]
+
+
+def job() -> dict[str, Any]:
+    """A bill to 100,000 people, each with a reference and two variables."""
+    people = [
+        {
+            "to": f"+1212{200 + n // 10_000 % 800:03}{n % 10_000:04}",
+            "reference": f"account-{n}",
+            "variables": {"name": f"Customer {n}", "amount": f"{n % 300}.{n % 100:02}"},
+        }
+        for n in range(PEOPLE)
+    ]
+    body = "Hello {{ name }}, your bill of ${{ amount }} is due on Friday. City Water. Reply STOP to opt out."
+    return {"channel": "sms", "from": SENDER, "message": {"body": body}, "recipients": people}
+
+
+async def key(data: Path) -> str:
+    """A tenant and a key, made in the database before the gateway starts."""
+    secret = f"gwk_{secrets.token_urlsafe(32)}"
+    fresh = ApiKey("key_bench", "bench", tenants.fingerprint(secret), SCOPES, "live", "bench", now_ms())
+
+    async def add(tx: Tx) -> None:
+        await tenants.add_tenant(tx, Tenant("bench", "bench", now_ms()))
+        await tenants.add_key(tx, fresh)
+
+    async with Database.open(data / "gateway.db", migrate=True) as database:
+        await database.write(add)
+    return secret
+
+
+SERVER = """
+import asyncio, sys
+from gateway.app import serve
+from gateway.settings import load
+data, config = sys.argv[1:]
+settings = load(None, {}, {"data_dir": data, "http.port": 0, "logs.level": "error",
+    "folders.limits": config + "/limits.toml", "folders.keywords": config + "/keywords.toml"})
+asyncio.run(serve(settings, ready=lambda gateway: print(gateway.url, flush=True)))
+"""
+
+
+def rss_mb(pid: int, field: str = "VmRSS") -> float:
+    """Resident memory of one process."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    line = next(line for line in status.splitlines() if line.startswith(field))
+    return int(line.split()[1]) / 1024
+
+
+async def stalls(session: aiohttp.ClientSession, url: str, longest: list[float]) -> None:
+    """Ask again and again whether the loop answers."""
+    while True:
+        began = time.perf_counter()
+        async with session.get(f"{url}/healthz") as response:
+            await response.read()
+        longest[0] = max(longest[0], time.perf_counter() - began)
+        await asyncio.sleep(0.005)
+
+
+async def measure(url: str, pid: int, secret: str) -> dict[str, float]:
+    """Submit the job and look at the process."""
+    body = orjson.dumps(job())
+    headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+        # no carrier is set up, so nothing leaves while it is measured
+        async with session.put(f"{url}/v1/senders/{SENDER}", json={}) as response:
+            assert response.status == 200, await response.text()
+        async with session.post(f"{url}/v1/jobs", json={**job(), "recipients": job()["recipients"][:10]}) as response:
+            assert response.status == 202, await response.text()
+        await asyncio.sleep(1)
+        idle = rss_mb(pid)
+        longest = [0.0]
+        watch = asyncio.create_task(stalls(session, url, longest))
+        began = time.perf_counter()
+        async with session.post(f"{url}/v1/jobs", data=body) as response:
+            told = await response.json()
+            assert response.status == 202, told
+        seconds = time.perf_counter() - began
+        watch.cancel()
+        assert told["accepted"] == PEOPLE
+        await asyncio.sleep(1)
+        return {
+            "recipients_per_s": round(PEOPLE / seconds),
+            "request_mb": round(len(body) / 1e6, 1),
+            "rss_idle_mb": round(idle, 1),
+            "rss_waiting_above_mb": round(rss_mb(pid) - idle, 1),
+            "rss_peak_above_mb": round(rss_mb(pid, "VmHWM") - idle, 1),
+            "loop_stalled_ms": round(longest[0] * 1000, 1),
+        }
+
+
+async def bare(data: Path, folder: Path) -> float:
+    """The same rows by one executemany, in the same schema, as durable: rows a second."""
+    path = folder / "bare.db"
+    async with Database.open(path, migrate=True):
+        pass
+    with sqlite3.connect(data / "gateway.db") as accepted:
+        rows = accepted.execute("SELECT * FROM messages").fetchall()
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    places = ", ".join("?" * len(rows[0]))
+    began = time.perf_counter()
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany(f"INSERT INTO messages VALUES ({places})", rows)  # noqa: S608 - question marks
+    connection.execute("COMMIT")
+    seconds = time.perf_counter() - began
+    connection.close()
+    return len(rows) / seconds
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        data = Path(name) / "data"
+        data.mkdir()
+        secret = asyncio.run(key(data))
+        server = subprocess.Popen(
+            [sys.executable, "-c", SERVER, str(data), str(ROOT / "config")], stdout=subprocess.PIPE, text=True, cwd=name
+        )
+        try:
+            assert server.stdout is not None
+            url = server.stdout.readline().strip()
+            figures = asyncio.run(measure(url, server.pid, secret))
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(30)
+        figures["bare_per_s"] = round(asyncio.run(bare(data, Path(name))))
+    print(json.dumps({"benchmark": "accept", "recipients": PEOPLE, **figures, "cpus": os.cpu_count()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,418 @@
+"""Broadcasts: accepted whole or not at all, told in full, paused, resumed, cancelled."""
+
+from typing import Any
+
+import pytest
+from gateway.clock import now_ms
+from gateway.store import jobs, lives
+from tests.api.conftest import PERSON, TOLL_FREE, Api, Said
+
+PLAN = """
+name: reminder
+language: en-US
+start: ask
+variables: {name: {required: true}, amount: {default: "your balance"}}
+nodes:
+  ask:
+    menu:
+      prompt: {say: "Hello {{ name }}. This is City Water about {{ amount }}. Press 1, or 9 to be removed."}
+      choices: {"1": yes, "9": remove}
+      otherwise: bye
+  yes: {outcome: confirmed, next: bye}
+  remove: {opt_out: tenant, then: hangup}
+  bye: {say: "Goodbye.", then: hangup}
+"""
+
+
+def number(n: int) -> str:
+    return f"+1212555{1000 + n}"
+
+
+def sms(*people: Any, **more: Any) -> dict[str, Any]:
+    message = {"body": 'Hello {{ name|default:"customer" }}.'}
+    return {"channel": "sms", "from": TOLL_FREE, "message": message, "recipients": list(people), **more}
+
+
+async def job_of(api: Api, count: int, **more: Any) -> str:
+    said = await api.post("/v1/jobs", sms(*({"to": number(n)} for n in range(count)), **more))
+    assert said.status == 202, said.body
+    return str(said.body["id"])
+
+
+async def states(api: Api, job_id: str) -> dict[str, int]:
+    counts: dict[str, int] = (await api.get(f"/v1/jobs/{job_id}")).body["counts"]["by_state"]
+    return counts
+
+
+async def texts(api: Api, job_id: str) -> dict[str, dict[str, Any]]:
+    page = await api.get("/v1/messages", params={"job_id": job_id, "limit": 200})
+    return {each["to"]: each for each in page.body["items"]}
+
+
+async def test_a_job_and_all_its_texts_are_on_disk_when_it_is_accepted(api: Api) -> None:
+    await api.sender()
+    people = [{"to": number(0), "variables": {"name": "Ann"}, "reference": "a"}, {"to": number(1)}]
+
+    said = await api.post("/v1/jobs", sms(*people, reference="June", priority=3, metadata={"wave": 1}))
+
+    assert said.status == 202
+    assert (said.body["accepted"], said.body["segments"], said.body["skipped"]["count"]) == (2, 2, 0)
+    kept = await texts(api, said.body["id"])
+    assert kept[number(0)]["body"] == "Hello Ann."
+    assert (kept[number(0)]["reference"], kept[number(0)]["priority"]) == ("a", 3)
+    assert kept[number(1)]["body"] == "Hello customer."
+    told = (await api.get(f"/v1/jobs/{said.body['id']}")).body
+    assert told["counts"] == {
+        "total": 2, "by_state": {"queued": 2}, "held": {}, "segments": 2, "outcomes": [],
+    }  # fmt: skip
+    assert (told["reference"], told["metadata"], told["status"]) == ("June", {"wave": 1}, "running")
+
+
+async def test_one_person_who_cannot_be_reached_refuses_the_whole_job(api: Api) -> None:
+    await api.sender()
+
+    said = await api.post(
+        "/v1/jobs", sms({"to": number(0)}, {"to": "+12120000000"}, {"to": number(2)}, {"to": number(0)})
+    )
+
+    assert (said.status, said.slug) == (422, "invalid_recipients")
+    assert [(each["line"], each["field"], each["slug"]) for each in said.body["errors"]] == [
+        (2, "to", "invalid_number"),
+        (4, "to", "duplicate"),
+    ]
+    assert (await api.get("/v1/jobs")).body["items"] == []
+    assert (await api.get("/v1/messages")).body["items"] == []
+
+
+async def test_skip_leaves_them_out_and_tells_each(api: Api) -> None:
+    await api.sender()
+    bad = [{"to": "x"}, "no object", {"to": number(3), "colour": "red"}, {"to": number(4), "variables": {"a": []}}]
+
+    said = await api.post("/v1/jobs", sms({"to": number(0)}, *bad, on_invalid="skip"))
+
+    assert (said.status, said.body["accepted"]) == (202, 1)
+    told = said.body["skipped"]
+    assert told["count"] == 4
+    assert [(each["line"], each["slug"]) for each in told["entries"]] == [
+        (2, "invalid_number"), (3, "not_an_object"), (4, "unknown_field"), (5, "bad_variable"),
+    ]  # fmt: skip
+
+
+async def test_of_very_many_who_are_wrong_a_thousand_are_told_and_all_are_counted(api: Api) -> None:
+    await api.sender()
+
+    said = await api.post("/v1/jobs", sms(*({"to": "x"} for _ in range(1500)), on_invalid="skip"))
+
+    assert (said.body["skipped"]["count"], len(said.body["skipped"]["entries"])) == (1500, 1000)
+
+
+async def test_a_person_whose_text_cannot_be_filled_in_is_told_by_variable(api: Api) -> None:
+    await api.sender()
+
+    said = await api.post("/v1/jobs", sms({"to": number(0)}, message={"body": "Hello {{ name }}."}))
+
+    assert [(each["field"], each["slug"]) for each in said.body["errors"]] == [("variables.name", "missing_variable")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"channel": "fax"}, {"channel": "not_one_of"}),
+        ({"from": "+18005550198"}, {"from": "unknown_sender"}),
+        ({"message": None}, {"message": "missing_field"}),
+        ({"call": {"dialplan": "reminder"}}, {"call": "unknown_field"}),
+        ({"message": {}}, {"message.body": "missing_field"}),
+        ({"message": {"body": "Hello {{ na me }}"}}, {"message.body": "bad_template"}),
+        ({"message": {"body": "x", "colour": 1}}, {"message.colour": "unknown_field"}),
+        ({"message": {"template": "none"}}, {"message.template": "unknown_template"}),
+        ({"recipients": {"to": PERSON}}, {"recipients": "wrong_type"}),
+        ({"start_at": "tomorrow"}, {"start_at": "bad_time"}),
+        ({"expires_at": "2020-01-01T00:00:00Z"}, {"expires_at": "in_the_past"}),
+        ({"on_invalid": "ignore"}, {"on_invalid": "not_one_of"}),
+        ({"channel": "voice", "message": None, "call": {"dialplan": "none"}}, {"call.dialplan": "unknown_dialplan"}),
+    ],
+    ids=str,
+)
+async def test_what_is_wrong_with_a_job_is_told_by_field(api: Api, changes: dict[str, Any], wrong: Any) -> None:
+    await api.sender()
+
+    said = await api.post("/v1/jobs", sms({"to": PERSON}) | changes)
+
+    assert (said.status, said.wrong) == (422, wrong)
+
+
+async def test_a_job_for_later_is_held_as_scheduled(api: Api) -> None:
+    await api.sender()
+
+    job = await job_of(api, 2, start_at="2038-01-01T00:00:00Z")
+
+    assert (await api.get(f"/v1/jobs/{job}")).body["counts"]["held"] == {"scheduled": 2}
+    why = (await api.get(f"/v1/jobs/{job}/why")).body
+    assert (why["waiting_for"], why["opens_at"]) == ("scheduled", "2038-01-01T00:00:00.000Z")
+    assert why["held"] == [{"reason": "scheduled", "count": 2, "opens_at": "2038-01-01T00:00:00.000Z"}]
+
+
+async def test_pause_resume_and_cancel_move_what_waits(api: Api) -> None:
+    await api.sender()
+    job = await job_of(api, 3)
+
+    assert (await api.post(f"/v1/jobs/{job}/pause")).body["status"] == "paused"
+    assert await states(api, job) == {"held": 3}
+    why = (await api.get(f"/v1/jobs/{job}/why")).body
+    assert (why["waiting_for"], why["opens_at"]) == ("paused", None)
+    assert (await api.post(f"/v1/jobs/{job}/pause")).status == 200
+
+    assert (await api.post(f"/v1/jobs/{job}/resume")).body["status"] == "running"
+    assert await states(api, job) == {"queued": 3}
+
+    assert (await api.post(f"/v1/jobs/{job}/cancel")).body["status"] == "cancelled"
+    assert await states(api, job) == {"cancelled": 3}
+    said = await api.post(f"/v1/jobs/{job}/resume")
+    assert (said.status, said.slug) == (409, "job_not_open")
+
+
+async def test_a_job_of_somebody_else_is_not_there(api: Api) -> None:
+    await api.sender()
+    job = await job_of(api, 1)
+    other = await api.key(tenant="gas")
+
+    for method, path in (("GET", ""), ("GET", "/why"), ("POST", "/pause"), ("POST", "/cancel")):
+        assert (await api.ask(method, f"/v1/jobs/{job}{path}", secret=other)).status == 404
+    said = await api.ask(
+        "POST", f"/v1/jobs/{job}/recipients", data=b"to\n", headers={"Content-Type": "text/csv"}, secret=other
+    )
+    assert said.status == 404
+    assert await states(api, job) == {"queued": 1}
+
+
+async def test_jobs_are_listed_newest_first_by_pages(api: Api) -> None:
+    await api.sender()
+    made = [await job_of(api, 1, reference=f"r{n}") for n in range(3)]
+
+    first = (await api.get("/v1/jobs", params={"limit": 2})).body
+    second = (await api.get("/v1/jobs", params={"limit": 2, "cursor": first["next_cursor"]})).body
+
+    assert [each["id"] for each in first["items"] + second["items"]] == made[::-1]
+    only = (await api.get("/v1/jobs", params={"reference": "r1"})).body["items"]
+    assert [each["id"] for each in only] == [made[1]]
+
+
+async def upload(api: Api, job: str, kind: str, data: bytes, **query: Any) -> Said:
+    return await api.ask("POST", f"/v1/jobs/{job}/recipients", data=data, params=query, headers={"Content-Type": kind})
+
+
+NDJSON = "application/x-ndjson"
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        (NDJSON, b'{"to": "+12125551234", "variables": {"name": "Ann"}}\n{"to": "+12125551235"}'),
+        ("text/csv", b"to,name\n+12125551234,Ann\n+12125551235,\n"),
+        ("application/json", b'[{"to": "+12125551234", "variables": {"name": "Ann"}}, {"to": "+12125551235"}]'),
+    ],
+    ids=["ndjson", "csv", "json"],
+)
+async def test_people_can_be_streamed_in(api: Api, kind: str, data: bytes) -> None:
+    await api.sender()
+    job = await job_of(api, 0)
+
+    said = await upload(api, job, kind, data)
+
+    assert (said.status, said.body["accepted"]) == (202, 2)
+    assert {to: each["body"] for to, each in (await texts(api, job)).items()} == {
+        "+12125551234": "Hello Ann.",
+        "+12125551235": "Hello customer.",
+    }
+
+
+async def test_nobody_is_in_a_job_twice(api: Api) -> None:
+    await api.sender()
+    job = await job_of(api, 2)
+    data = b"to\n" + number(1).encode() + b"\n" + number(2).encode() + b"\n"
+
+    refused = await upload(api, job, "text/csv", data)
+    assert [(each["line"], each["slug"]) for each in refused.body["errors"]] == [(2, "duplicate")]
+    assert await states(api, job) == {"queued": 2}
+
+    skipped = await upload(api, job, "text/csv", data, on_invalid="skip")
+    assert (skipped.body["accepted"], skipped.body["skipped"]["count"]) == (1, 1)
+    assert await states(api, job) == {"queued": 3}
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "status", "slug"),
+    [
+        ("text/csv", b"number\n+12125551234\n", 422, "bad_recipients"),
+        ("text/csv", b"to\n\xff\xfe\n", 422, "bad_recipients"),
+        ("application/json", b"{", 422, "bad_recipients"),
+        ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", b"PK", 422, "bad_recipients"),
+        ("application/pdf", b"%PDF", 415, "bad_media_type"),
+        (NDJSON, b'{"to": "+12125551234"}\n{oops', 422, "invalid_recipients"),
+    ],
+)
+async def test_of_an_upload_that_cannot_be_read_nothing_is_kept(
+    api: Api, kind: str, data: bytes, status: int, slug: str
+) -> None:
+    await api.sender()
+    job = await job_of(api, 0)
+
+    said = await upload(api, job, kind, data)
+
+    assert (said.status, said.slug) == (status, slug)
+    assert await states(api, job) == {}
+
+
+async def test_an_upload_larger_than_the_server_takes_is_refused(api: Api) -> None:
+    await api.sender()
+    job = await job_of(api, 0)
+    most = api.doors.settings.http.max_body_bytes
+
+    async def endless() -> Any:
+        for _ in range(most // 65536 + 2):
+            yield b"\n" * 65536
+
+    said = await api.ask("POST", f"/v1/jobs/{job}/recipients", data=endless(), headers={"Content-Type": NDJSON})
+
+    assert (said.status, said.slug) == (413, "body_too_large")
+
+
+async def test_people_added_to_a_paused_job_wait_for_its_resumption(api: Api) -> None:
+    await api.sender()
+    job = await job_of(api, 1)
+    await api.post(f"/v1/jobs/{job}/pause")
+
+    await upload(api, job, NDJSON, b'{"to": "+12125559876"}')
+
+    assert (await api.get(f"/v1/jobs/{job}")).body["counts"]["held"] == {"paused": 2}
+    await api.post(f"/v1/jobs/{job}/resume")
+    assert await states(api, job) == {"queued": 2}
+
+
+async def test_a_completed_job_runs_again_and_a_cancelled_one_takes_nobody(api: Api) -> None:
+    await api.sender()
+    job = await job_of(api, 0)
+    await api.doors.database.write(lambda tx: jobs.complete_finished(tx, now_ms()))
+    assert (await api.get(f"/v1/jobs/{job}")).body["status"] == "completed"
+
+    assert (await upload(api, job, NDJSON, b'{"to": "+12125551234"}')).status == 202
+    assert (await api.get(f"/v1/jobs/{job}")).body["status"] == "running"
+
+    await api.post(f"/v1/jobs/{job}/cancel")
+    said = await upload(api, job, NDJSON, b'{"to": "+12125551235"}')
+    assert (said.status, said.slug) == (409, "job_not_open")
+
+
+async def test_words_of_a_job_stay_as_they_were_when_its_template_is_edited(api: Api) -> None:
+    await api.sender()
+    await api.put("/v1/templates/notice", {"body": "First."})
+    job = await job_of(api, 1, message={"template": "notice"})
+    await api.put("/v1/templates/notice", {"body": "Second."})
+
+    await upload(api, job, NDJSON, b'{"to": "+12125559876"}')
+
+    assert {each["body"] for each in (await texts(api, job)).values()} == {"First."}
+
+
+async def test_a_dry_run_tells_the_plan_and_stores_nothing(api: Api) -> None:
+    await api.sender(limits={"rate": "2/s"})
+    await api.put(f"/v1/opt-outs/{number(1)}", {})
+    people = [{"to": number(n)} for n in range(5)]
+
+    said = await api.post("/v1/jobs", sms(*people, {"to": "x"}), params={"dry_run": "true"})
+
+    assert said.status == 200
+    assert (said.body["total"], said.body["accepted"], said.body["opted_out"]) == (6, 5, 1)
+    assert (said.body["segments"], said.body["invalid"]["count"]) == (4, 1)
+    assert said.body["encodings"] == {"GSM-7": 5}
+    assert said.body["limited_by"] == "rate"
+    assert (await api.get("/v1/jobs")).body["items"] == []
+    assert (await api.get("/v1/messages")).body["items"] == []
+
+
+async def test_a_dry_run_counts_what_waits_already_and_the_caps(api: Api) -> None:
+    await api.sender(limits={"rate": "10/s", "daily": 4, "zones": ["Etc/UTC"]})
+    await job_of(api, 3)
+
+    said = await api.post("/v1/jobs", sms({"to": number(7)}, {"to": number(8)}), params={"dry_run": "true"})
+
+    assert (said.body["ahead"], said.body["limited_by"]) == (3, "cap_day")
+    usage = (await api.get(f"/v1/senders/{TOLL_FREE}/usage")).body
+    assert said.body["finish_at"] > usage["windows"][0]["resets_at"]
+
+
+async def publish(api: Api, source: str = PLAN, name: str = "reminder") -> Said:
+    return await api.ask("PUT", f"/v1/dialplans/{name}", data=source, headers={"Content-Type": "application/yaml"})
+
+
+async def test_a_voice_job_pins_its_dialplan_and_checks_every_persons_variables(api: Api) -> None:
+    await api.sender()
+    assert (await publish(api)).body["version"] == 1
+    call = {"channel": "voice", "from": TOLL_FREE, "call": {"dialplan": "reminder", "variables": {"amount": "$5"}}}
+
+    refused = await api.post("/v1/jobs", {**call, "recipients": [{"to": PERSON}]})
+    assert [(each["field"], each["slug"]) for each in refused.body["errors"]] == [("variables.name", "bad_variables")]
+
+    said = await api.post("/v1/jobs", {**call, "recipients": [{"to": PERSON, "variables": {"name": "Ann"}}]})
+    assert (said.status, said.body["accepted"], said.body["spec"]["version"]) == (202, 1, 1)
+    await publish(api, PLAN.replace("Goodbye", "Good day"))
+    await upload(api, said.body["id"], NDJSON, b'{"to": "+12125559876", "variables": {"name": "Bo"}}')
+    kept = (await api.get("/v1/calls", params={"job_id": said.body["id"]})).body["items"]
+    assert [each["dialplan_version"] for each in kept] == [1, 1]
+    assert kept[1]["variables"] == {"name": "Ann", "amount": "$5"}
+    counts = (await api.get(f"/v1/jobs/{said.body['id']}")).body["counts"]
+    assert (counts["by_state"], counts["outcomes"]) == (
+        {"queued": 2},
+        [{"outcome": "", "count": 2, "keys_pressed": 0}],
+    )
+
+
+async def test_a_plan_without_an_opt_out_key_is_no_broadcast(api: Api) -> None:
+    await api.sender()
+    await publish(
+        api, PLAN.replace('"9": remove', '"9": bye').replace("  remove: {opt_out: tenant, then: hangup}\n", "")
+    )
+    call = {"channel": "voice", "from": TOLL_FREE, "call": {"dialplan": "reminder"}}
+
+    said = await api.post("/v1/jobs", {**call, "recipients": [{"to": PERSON, "variables": {"name": "Ann"}}]})
+
+    assert (said.status, said.slug) == (422, "bad_dialplan")
+    assert "opt-out key" in said.body["errors"][0]["detail"]
+
+
+async def test_a_voice_job_needs_a_sender_with_a_voice_road(api: Api) -> None:
+    await api.sender(voice="")
+    await publish(api)
+    call = {"channel": "voice", "from": TOLL_FREE, "call": {"dialplan": "reminder"}, "recipients": []}
+
+    assert (await api.post("/v1/jobs", call)).wrong == {"from": "no_road"}
+
+
+async def test_why_names_the_place_in_the_queue_the_cap_and_the_end(api: Api) -> None:
+    await api.sender(limits={"rate": "2/s"})
+    job = await job_of(api, 5)
+    last, first = [(await api.get("/v1/messages", params={"job_id": job})).body["items"][at]["id"] for at in (0, -1)]
+
+    why = (await api.get(f"/v1/messages/{last}/why")).body
+    assert (why["waiting_for"], why["explanation"]) == (
+        "rate", "4 others of this sender leave before it, at 2 segments a second.",
+    )  # fmt: skip
+    assert (await api.get(f"/v1/messages/{first}/why")).body["explanation"].startswith("It is the next")
+
+    api.doors.signals.note_gate("messages", TOLL_FREE, "live", "redis_away", None)
+    assert (await api.get(f"/v1/messages/{last}/why")).body["waiting_for"] == "redis_away"
+    assert (await api.get(f"/v1/jobs/{job}/why")).body["waiting_for"] == "redis_away"
+
+    until = now_ms() + 60_000
+    await api.doors.database.write(
+        lambda tx: lives.move(tx, "messages", [last], "held", now_ms(), reason="cap_day", until_ms=until)
+    )
+    why = (await api.get(f"/v1/messages/{last}/why")).body
+    assert (why["waiting_for"], why["opens_at"] is not None) == ("cap_day", True)
+    await api.post(f"/v1/jobs/{job}/pause")
+    assert (await api.get(f"/v1/messages/{last}/why")).body["waiting_for"] == "paused"
+
+    await api.post(f"/v1/jobs/{job}/cancel")
+    why = (await api.get(f"/v1/messages/{last}/why")).body
+    assert (why["waiting_for"], why["status"]) == (None, "cancelled")
+    assert "job_cancelled" in why["explanation"]
