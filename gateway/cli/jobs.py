@@ -109,16 +109,19 @@ def watch(
     key: Key = "",
 ) -> None:
     """Show how a job goes on until it has ended; Ctrl-C stops the looking, not the job."""
+    console = Console(highlight=False)
 
     async def follow(client: Client) -> None:
-        with Live(console=Console(highlight=False), auto_refresh=False) as live:
+        with Live(console=console, auto_refresh=False) as live:
             while True:
                 job = await client.get(f"/v1/jobs/{job_id}")
                 why = await client.get(f"/v1/jobs/{job_id}/why")
                 live.update(Text(_progress(job, why)), refresh=True)
                 if job["status"] in _ENDED:
-                    return
+                    break
                 await asyncio.sleep(_EVERY_S)
+        if not console.is_terminal:  # there Live shows the last state alone, without a line's end
+            typer.echo()
 
     ask(url, key, follow)
 

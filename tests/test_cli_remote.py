@@ -1,0 +1,185 @@
+"""Commands that ask a running gateway, against a real one and the practice far end, all of them processes."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HOME = Path(__file__).parents[1]
+SENDER = "+18005550199"
+COMMAND = [sys.executable, "-m", "gateway.cli"]
+
+
+def environ(**more: str) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")} | more
+
+
+@contextmanager
+def process(*words: str, **settings: str) -> Iterator[dict[str, Any]]:
+    """Run a command that goes on; gives the object of its first line."""
+    env = environ(**settings)
+    with subprocess.Popen(
+        [*COMMAND, *words], cwd=HOME, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as child:
+        assert child.stdout is not None
+        try:
+            yield json.loads(child.stdout.readline())
+        finally:
+            child.terminate()
+            assert child.wait(timeout=15) == 0
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A gateway that runs, and how commands reach it."""
+
+    url: str
+    key: str
+    folder: Path
+
+    def run(self, *words: str, key: str = "") -> subprocess.CompletedProcess[str]:
+        env = environ(GATEWAY_URL=self.url, GATEWAY_KEY=key or self.key)
+        return subprocess.run(
+            [*COMMAND, *words], cwd=HOME, env=env, capture_output=True, text=True, check=False, timeout=20
+        )
+
+    def must(self, *words: str) -> str:
+        ran = self.run(*words)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp("gateway")
+    with process("simulate") as far_end:
+        settings = {
+            "GATEWAY_TWILIO__ACCOUNT_SID": far_end["account_sid"],
+            "GATEWAY_TWILIO__AUTH_TOKEN": "practice",
+            "GATEWAY_TWILIO__BASE_URL": far_end["url"],
+        }
+        with process("serve", "--port", "0", "--data-dir", str(folder), **settings) as ready:
+            made = [*COMMAND, "key", "create", "--tenant", "city-water", "--data-dir", str(folder)]
+            key = subprocess.run(
+                made, cwd=HOME, env=environ(), capture_output=True, text=True, check=True
+            ).stdout.strip()
+            running = Gateway(ready["url"], key, folder)
+            running.must("sender", "set", SENDER, "--rate", "20/s", "--daily", "500", "--zone", "America/Los_Angeles")
+            yield running
+
+
+def test_a_sender_keeps_what_a_change_does_not_name(gateway: Gateway) -> None:
+    gateway.must("sender", "set", SENDER, "--keyword-replies", "gateway")
+    gateway.must("sender", "set", SENDER, "--weekly", "2000")
+
+    shown = json.loads(gateway.must("sender", "show", SENDER, "--json"))
+
+    assert shown["keyword_replies"] == "gateway"
+    assert (shown["limits"]["rate"], shown["limits"]["daily"], shown["limits"]["weekly"]) == ("20/s", 500, 2000)
+    assert [window["limit"] for window in shown["usage"]["windows"]] == [500, 2000]
+
+
+def test_a_sender_that_cannot_be_is_refused_with_the_field(gateway: Gateway) -> None:
+    refused = gateway.run("sender", "set", "+18005550188", "--voice", "nowhere")
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("gateway: voice: no such road")
+    assert gateway.run("sender", "show", "+18005550188").stderr == "gateway: no such sender\n"
+
+
+def test_a_dialplan_is_published_and_a_broken_one_is_told_before_it_is_sent(gateway: Gateway, tmp_path: Path) -> None:
+    plan = HOME / "dialplans" / "payment-reminder.yaml"
+    broken = tmp_path / "payment-reminder.yaml"
+    broken.write_text(plan.read_text().replace("next: ask", "next: aks"), encoding="utf-8")
+
+    assert gateway.must("dialplan", "publish", str(plan)) == "payment-reminder: version 1\n"
+    assert f"{broken}:7: error: node greet: leads to 'aks'" in gateway.run("dialplan", "publish", str(broken)).stderr
+
+
+def test_a_job_is_planned_submitted_watched_and_explained(gateway: Gateway, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("to,name\n+12125551234,Ana\n12,Bob\n+12125551235,Zoë\n", encoding="utf-8")
+    submit = ["job", "submit", str(file), "--from", SENDER, "--body", "Hello {{ name }}", "--skip-invalid"]
+
+    planned = json.loads(gateway.must(*submit, "--dry-run"))
+    job_id = gateway.must(*submit).strip()
+    watched = gateway.must("job", "watch", job_id)
+    why = gateway.must("why", job_id)
+
+    assert (planned["accepted"], planned["segments"]) == (2, 2)
+    assert "is completed: 2 recipients (delivered 2)" in watched
+    assert "The job is completed." in why
+
+
+def test_a_job_of_an_unknown_sender_is_refused_whole(gateway: Gateway, tmp_path: Path) -> None:
+    file = tmp_path / "people.ndjson"
+    file.write_text('{"to": "+12125551234"}\n', encoding="utf-8")
+
+    refused = gateway.run("job", "submit", str(file), "--from", "+18005550177", "--body", "Hello")
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("gateway: from: no such sender")
+
+
+def test_events_are_listed_from_the_beginning_and_filtered_by_type(gateway: Gateway, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("to\n+12125550020\n", encoding="utf-8")
+    job_id = gateway.must("job", "submit", str(file), "--from", SENDER, "--body", "Hi").strip()
+    gateway.must("job", "watch", job_id)
+
+    lines = gateway.must("events", "tail", "--after", "0", "--no-follow", "--job", job_id).splitlines()
+    sent = gateway.must("events", "tail", "--after", "0", "--no-follow", "--job", job_id, "--type", "message.sent")
+
+    assert "message.sent" in "".join(lines)
+    assert "to=+12125550020" in sent
+    assert len(sent.splitlines()) == 1
+
+
+def test_events_that_happen_are_followed(gateway: Gateway, tmp_path: Path) -> None:
+    env = environ(GATEWAY_URL=gateway.url, GATEWAY_KEY=gateway.key)
+    words = [*COMMAND, "events", "tail", "--after", "0", "--type", "job.completed"]
+    seen = gateway.must("events", "tail", "--after", "0", "--no-follow", "--type", "job.completed").splitlines()
+    file = tmp_path / "people.csv"
+    file.write_text("to\n+12125551299\n", encoding="utf-8")
+    with subprocess.Popen(words, cwd=HOME, env=env, stdout=subprocess.PIPE, text=True) as tail:
+        assert tail.stdout is not None
+        deadline = threading.Timer(15, tail.kill)  # a line that never comes ends the waiting, and the test
+        deadline.start()
+        job_id = gateway.must("job", "submit", str(file), "--from", SENDER, "--body", "Hi").strip()
+        lines = [tail.stdout.readline() for _ in range(len(seen) + 1)]
+        deadline.cancel()
+        tail.terminate()
+    assert job_id in lines[-1]
+
+
+def test_a_revoked_key_is_refused_by_the_running_gateway(gateway: Gateway) -> None:
+    folder = ("--data-dir", str(gateway.folder))
+    made = json.loads(gateway.must("key", "create", "--tenant", "city-water", "--json", *folder))
+    assert gateway.run("sender", "show", SENDER, key=made["key"]).returncode == 0
+
+    gateway.must("key", "revoke", made["id"], *folder)
+
+    for _ in range(15):  # it looks again within seconds
+        refused = gateway.run("sender", "show", SENDER, key=made["key"])
+        if refused.returncode:
+            break
+    assert refused.stderr.startswith("gateway: this API key is unknown, revoked or expired")
+
+
+def test_a_second_gateway_on_the_same_folder_or_port_says_so(gateway: Gateway, tmp_path: Path) -> None:
+    port = gateway.url.rpartition(":")[2]
+
+    same_folder = gateway.run("serve", "--port", "0", "--data-dir", str(gateway.folder))
+    same_port = gateway.run("serve", "--port", port, "--data-dir", str(tmp_path))
+
+    assert "another gateway is running on" in same_folder.stderr
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in same_port.stderr
+    assert "Traceback" not in same_folder.stderr + same_port.stderr
