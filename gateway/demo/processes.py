@@ -56,6 +56,8 @@ async def _ready(process: asyncio.subprocess.Process, name: str, log: Path) -> A
     try:
         return json.loads(line)
     except ValueError:
+        with contextlib.suppress(TimeoutError):  # it is ending, if it has not said anything
+            await asyncio.wait_for(process.wait(), 1)
         raise DemoFailed(f"`gateway {name}` did not come up; {log} says why:\n{_last_lines(log)}") from None
 
 
