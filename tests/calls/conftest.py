@@ -113,11 +113,11 @@ class Calling:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         self.tasks.clear()
 
-    async def queue(self, *endings: str, **more: Any) -> list[str]:
+    async def queue(self, *endings: str, area: str = "+1212555", **more: Any) -> list[str]:
         """Queue one call to each number that ends so; returns the ids."""
         fixed = {"tenant_id": "acme", "mode": "live", "sender": SENDER, "dialplan": "bill", "dialplan_version": 1}
         fixed |= {"variables": {"name": "Ana"}, "created_ms": now_ms()}
-        calls = [Call(id=new_id("call"), recipient=f"+1212555{ending}", **{**fixed, **more}) for ending in endings]
+        calls = [Call(id=new_id("call"), recipient=area + ending, **{**fixed, **more}) for ending in endings]
         await self.database.write(lambda tx: tx.many("calls_insert", [to_row(call) for call in calls]))
         self.signals.wake("calls")
         return [call.id for call in calls]
@@ -171,6 +171,9 @@ class Calling:
 
     def trunk_to(self, port: int, **more: Any) -> settings.Trunk:
         return trunk_to(port, **more)
+
+    def free_port(self) -> int:
+        return free_port()
 
     def heard(self) -> list[dict[str, Any]]:
         """What the far end's phone knows of its calls, oldest first."""

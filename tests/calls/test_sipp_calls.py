@@ -1,0 +1,108 @@
+"""Whole calls against SIPp, a far end that is not ours: it answers, echoes what it hears, presses a key, hangs up."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway.carriers.base import Ready
+from gateway.carriers.sip_trunk import SipLeg, SipTrunk
+from gateway.carriers.voice_base import TrunkRoad
+from gateway.model.call import Call
+from gateway.model.outcome import NotSent
+from gateway.net.rtp_stream import RtpStream
+
+SIPP = shutil.which("sipp")
+SCENARIOS = Path(__file__).parent / "sipp"
+
+pytestmark = [pytest.mark.peer, pytest.mark.skipif(SIPP is None, reason="SIPp (Debian: sip-tester) is not installed")]
+
+
+class Listening(SipTrunk):
+    """A trunk that also records what comes back."""
+
+    stream: RtpStream
+
+    async def dial(self, call: Call, ready: Ready) -> SipLeg | NotSent:
+        leg = await super().dial(call, ready)
+        assert isinstance(leg, SipLeg)
+        self.stream = leg._stream
+        self.stream.listen(30)
+        return leg
+
+
+@asynccontextmanager
+async def sipp(scenario: str, port: int, media_port: int, folder: Path) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """SIPp as a callee of one call; what it yields waits for its end, and fails with what SIPp has to say."""
+    command = [
+        SIPP or "", "-sf", str(SCENARIOS / f"{scenario}.xml"), "-i", "127.0.0.1", "-p", str(port), "-m", "1",
+        "-mp", str(media_port), "-rtp_echo", "-nostdin", "-timeout", "18s", "-timeout_error", "-trace_err",
+        "-error_file", str(folder / "errors.log"),
+    ]  # fmt: skip
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+
+    async def ended() -> None:
+        output, _ = await asyncio.wait_for(process.communicate(), 19)
+        errors = folder / "errors.log"
+        assert process.returncode == 0, errors.read_text() if errors.exists() else output.decode()[-2000:]
+
+    try:
+        yield ended
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@pytest.fixture
+async def trunk(calling: Any) -> AsyncIterator[Listening]:
+    """The sender's calls go to where SIPp will be."""
+    port = calling.free_port()
+    trunk = Listening("sipp", calling.trunk_to(port), calling.rtp)
+    trunk.far_port = port  # type: ignore[attr-defined]
+    calling.roads["live", "sipp"] = TrunkRoad(trunk, 20.0, 2, 10)
+    await calling.sender(voice="sipp")
+    yield trunk
+    await trunk.stop()
+
+
+async def test_sipp_hears_the_prompt_and_its_key_interrupts_the_question(
+    calling: Any, trunk: Any, likeness: Any, tmp_path: Path
+) -> None:
+    async with sipp("uas_presses_1", trunk.far_port, calling.free_port(), tmp_path) as ended:
+        (call_id,) = await calling.queue("1234")
+        await calling.start()
+        greeting = await calling.prompts.say("Hello Ana, this is City Water.", "en-US")
+        await calling.until_status(call_id, "answered")
+
+        async def like() -> float:
+            return float(likeness(await trunk.stream.recording(), greeting.pcm)[1])
+
+        async with asyncio.timeout(5):
+            while await like() < 0.95:
+                await asyncio.sleep(0.1)
+        call = await calling.until_status(call_id, "completed")
+        await ended()
+
+    assert (call.outcome, call.keys) == ("confirmed", "1")
+    assert [visit["node"] for visit in call.path] == ["greet", "ask", "confirm", "bye"]
+    key_ms = call.path[2]["at_ms"]
+    assert 3_900 < key_ms < 4_800
+    assert [prompt["text"] for prompt in call.prompts][-1] == "Goodbye."
+    assert abs(sum(prompt["seconds"] for prompt in call.prompts[:2]) - key_ms / 1000) < 0.3
+
+
+async def test_sipp_hangs_up_into_the_prompt(calling: Any, trunk: Any, tmp_path: Path) -> None:
+    async with sipp("uas_hangs_up_into_prompt", trunk.far_port, calling.free_port(), tmp_path) as ended:
+        (call_id,) = await calling.queue("1234")
+        await calling.start()
+        call = await calling.until_status(call_id, "completed")
+        await ended()
+
+    assert (call.outcome, call.keys) == ("", "")
+    assert 1.7 < sum(prompt["seconds"] for prompt in call.prompts) < 2.4
