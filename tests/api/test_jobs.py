@@ -1,11 +1,14 @@
 """Broadcasts: accepted whole or not at all, told in full, paused, resumed, cancelled."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from gateway.clock import now_ms
 from gateway.store import jobs, lives
 from tests.api.conftest import PERSON, TOLL_FREE, Api, Said
+from tests.campaign.test_readers import text as cell
+from tests.campaign.test_readers import workbook
 
 PLAN = """
 name: reminder
@@ -202,6 +205,8 @@ async def upload(api: Api, job: str, kind: str, data: bytes, **query: Any) -> Sa
 
 
 NDJSON = "application/x-ndjson"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+PEOPLE_CELLS = {2: [cell("A2", "+12125551234"), cell("B2", "Ann")], 3: [cell("A3", "+12125551235")]}
 
 
 @pytest.mark.parametrize(
@@ -210,8 +215,9 @@ NDJSON = "application/x-ndjson"
         (NDJSON, b'{"to": "+12125551234", "variables": {"name": "Ann"}}\n{"to": "+12125551235"}'),
         ("text/csv", b"to,name\n+12125551234,Ann\n+12125551235,\n"),
         ("application/json", b'[{"to": "+12125551234", "variables": {"name": "Ann"}}, {"to": "+12125551235"}]'),
+        (XLSX, workbook({1: [cell("A1", "to"), cell("B1", "name")], **PEOPLE_CELLS})),
     ],
-    ids=["ndjson", "csv", "json"],
+    ids=["ndjson", "csv", "json", "xlsx"],
 )
 async def test_people_can_be_streamed_in(api: Api, kind: str, data: bytes) -> None:
     await api.sender()
@@ -416,3 +422,36 @@ async def test_why_names_the_place_in_the_queue_the_cap_and_the_end(api: Api) ->
     why = (await api.get(f"/v1/messages/{last}/why")).body
     assert (why["waiting_for"], why["status"]) == (None, "cancelled")
     assert "job_cancelled" in why["explanation"]
+
+
+async def test_of_two_uploads_at_once_only_one_adds_a_person(api: Api) -> None:
+    await api.sender()
+    job = await job_of(api, 0)
+    data = b"".join(b'{"to": "%s"}\n' % number(n).encode() for n in range(300))
+
+    said = await asyncio.gather(*(upload(api, job, NDJSON, data, on_invalid="skip") for _ in range(4)))
+
+    assert sorted(each.body["accepted"] for each in said) == [0, 0, 0, 300]
+    assert sorted(each.body["skipped"]["count"] for each in said) == [0, 300, 300, 300]
+    assert await states(api, job) == {"queued": 300}
+
+
+async def test_a_dry_run_of_an_upload_stores_nothing(api: Api) -> None:
+    await api.sender()
+    job = await job_of(api, 0)
+
+    said = await upload(api, job, NDJSON, b'{"to": "+12125551234"}\n{"to": "x"}', dry_run="true")
+
+    assert (said.status, said.body["accepted"], said.body["invalid"]["count"]) == (200, 1, 1)
+    assert await states(api, job) == {}
+
+
+async def test_a_full_disk_is_told_and_nothing_of_the_job_is_kept(api: Api) -> None:
+    await api.sender()
+    await api.doors.database._opened[0].execute("PRAGMA max_page_count = 1")  # no page beyond those there are
+
+    said = await api.post("/v1/jobs", sms(*({"to": f"+1212{n:07}"} for n in range(2_000_000, 2_002_000))))
+
+    assert (said.status, said.slug) == (503, "store_unavailable")
+    assert (await api.get("/v1/jobs")).body["items"] == []
+    assert (await api.get("/v1/messages")).body["items"] == []

@@ -128,6 +128,15 @@ async def test_usage_tells_when_a_window_runs_out(api: Api) -> None:
     assert week["runs_out_at"] is None
 
 
+async def test_a_window_that_is_used_up_has_run_out_now(api: Api) -> None:
+    await api.sender(limits=CAPS | {"daily": 0})
+
+    day, week = (await api.get(f"/v1/senders/{TOLL_FREE}/usage")).body["windows"]
+
+    assert abs(datetime.fromisoformat(day["runs_out_at"]).timestamp() * 1000 - now_ms()) < 5_000
+    assert week["runs_out_at"] is None
+
+
 async def test_test_keys_have_counters_of_their_own(api: Api) -> None:
     await api.sender(limits=CAPS)
     await take(api, [2])
