@@ -117,7 +117,12 @@ class CallLoop:
             return
         self.desk.plan.redis_clock.observe(answer.now_us, _now_us())
         self.reach = min(max(_FEWEST_ROWS, 2 * len(answer.slots)), _MOST_ROWS)
-        await self._commit_and_dial(ready, answer, limits, road, backoff)
+        committing = asyncio.create_task(self._commit_and_dial(ready, answer, limits, road, backoff))
+        try:
+            await asyncio.shield(committing)
+        except asyncio.CancelledError:
+            await committing  # what is on its way to the disk gets there: the stop takes it back from the plan
+            raise
         self._note("rate" if answer.then is not None and answer.then.reason == "rate" else "")
         await _sleep_until(self.desk.plan.redis_clock.local(answer.slots[-1].at_us) - _AHEAD_US // 2)
 
@@ -229,8 +234,7 @@ class CallLoop:
             dialing = await lives.move(tx, "calls", ids, "dialing", now_ms())
             taken = [{"id": each, "carrier": road.carrier.name, "carrier_id": None} for each in dialing]
             await tx.many("calls_taken", taken)
-            if isinstance(road, WebhookRoad):
-                await self._keep_states(tx, [each for each, _ in pairs if each[0].thing.id in dialing])
+            await self._keep_states(tx, [each for each, _ in pairs if each[0].thing.id in dialing], road)
             return set(dialing)
 
         try:
@@ -251,12 +255,13 @@ class CallLoop:
             else:
                 await self.desk.channels.release(planned.thing.id)
 
-    async def _keep_states(self, tx: Tx, ready: Sequence[tuple[Planned[Call], Prepared]]) -> None:
+    async def _keep_states(self, tx: Tx, ready: Sequence[tuple[Planned[Call], Prepared]], road: Road) -> None:
         """A call that asks by webhook lives in the database: its first webhook may come before our POST is answered."""
         for planned, prepared in ready:
-            state = prepared.state
-            waiting = Between(TwilioCall(state)).to_json()
-            await calls.progress(tx, planned.thing.id, state, (), now_ms(), engine_state=waiting)
+            call = planned.thing
+            waiting = Between(TwilioCall(prepared.state)).to_json() if isinstance(road, WebhookRoad) else ""
+            if waiting or call.engine_state:  # of an earlier try, over another road
+                await calls.progress(tx, call.id, prepared.state, (), now_ms(), engine_state=waiting)
 
     # --- one call
 

@@ -1,7 +1,6 @@
 """Finds the senders that have calls queued and runs one loop for each; lets calls finish when the gateway stops."""
 
 import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -77,20 +76,23 @@ class CallRunner:
 
     async def run(self) -> None:
         """Dial until cancelled; then dial no more, let calls finish for a while, and end those that are left."""
-        renewing = asyncio.create_task(self.desk.channels.run(), name="call-channels")
+        self.desk.is_closing = False
+        beside = [
+            asyncio.create_task(self.desk.channels.run(), name="call-channels"),
+            asyncio.create_task(self._watch.run(), name="call-watch"),
+        ]
         try:
             while True:
                 await self._look()
                 await self.desk.signals.wait("calls", _LOOK_EVERY_S)
         finally:
             await self._drain()
-            renewing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await renewing
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
     async def _look(self) -> None:
         try:
-            await self._watch.look()
             pairs = await self.desk.database.read(lambda tx: tx.rows("calls_senders"))
         except StoreUnavailable as error:
             _log.error("cannot_look_for_calls", error=str(error))

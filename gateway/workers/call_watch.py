@@ -9,11 +9,13 @@ import structlog
 from gateway.carriers.voice_base import WebhookRoad
 from gateway.carriers.voice_turns import VoiceTurns
 from gateway.clock import now_ms
+from gateway.errors import StoreUnavailable
 from gateway.model.call import Call
 from gateway.store import calls
 from gateway.store.database import Tx
 from gateway.workers.call_desk import Desk
 
+_LOOK_EVERY_S: Final = 1.0
 _QUIET_MS: Final = 120_000  # without news for so long, the carrier is asked
 _ASK_TIMEOUT_S: Final = 10.0
 _log = structlog.get_logger(__name__)
@@ -39,6 +41,15 @@ class CallWatch:
         for (mode, _), road in self.desk.roads.items():
             if isinstance(road, WebhookRoad) and (mode, road.carrier.name) == (call.mode, call.carrier):
                 self.desk.channels.hold(call.id, self.desk.limits_of(road, mode))
+
+    async def run(self) -> None:
+        """Look until cancelled: whenever a call has ended, and every second."""
+        while True:
+            try:
+                await self.look()
+            except StoreUnavailable as error:
+                _log.error("cannot_watch_calls", error=str(error))
+            await self.desk.signals.wait("calls", _LOOK_EVERY_S)
 
     async def look(self) -> None:
         """Free what has ended, and ask for what has been quiet for long."""

@@ -1,5 +1,6 @@
 """Calls over a SIP trunk to the practice phone: real signalling, real RTP, its own ears and fingers."""
 
+import asyncio
 import socket
 from collections import Counter
 from itertools import pairwise
@@ -235,3 +236,25 @@ async def test_what_is_heard_is_what_was_rendered(calling: Any, likeness: Any) -
     assert like > 0.95
     assert offset < 0.5
     assert heard["rtp"]["gaps"] <= heard["rtp"]["received"] * 0.05
+
+
+async def test_a_stop_during_the_commit_dials_nobody_and_queues_the_call_again(calling: Any) -> None:
+    """The disk is slow: the stop comes while `dialing` is on its way to it."""
+    gate = asyncio.Event()
+
+    async def slow(_tx: Any) -> None:
+        await gate.wait()
+
+    runner = await calling.start()
+    (call_id,) = await calling.queue("0101")
+    writing = asyncio.create_task(calling.database.write(slow))
+    await calling.until_true(lambda: call_id in runner.desk.channels._held)
+
+    stopping = asyncio.create_task(calling.stop())
+    await asyncio.sleep(0.1)  # the loops are cancelled
+    gate.set()
+    await asyncio.gather(writing, stopping)
+
+    assert (await calling.call(call_id)).status == "queued"
+    assert await calling.events(call_id) == ["call.dialing", "call.queued"]
+    assert calling.heard() == []
