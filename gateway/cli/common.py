@@ -17,6 +17,11 @@ from gateway.client import Client
 from gateway.errors import FileUnreadable
 from gateway.settings import Settings
 
+try:
+    import uvloop
+except ImportError:  # it is not made for every machine
+    uvloop = None  # type: ignore[assignment]
+
 T = TypeVar("T")
 
 CONFIG_FILE: Final = Path("config/gateway.toml")
@@ -65,7 +70,7 @@ def environ() -> dict[str, str]:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end; Ctrl-C cancels it."""
-    return asyncio.run(work)
+    return uvloop.run(work) if uvloop is not None else asyncio.run(work)
 
 
 def ask(url: str, key: str, work: Callable[[Client], Awaitable[T]]) -> T:
