@@ -9,7 +9,7 @@ from gateway.store.database import Tx
 async def apply(tx: Tx, carrier: str, mode: str, report: Report, now_ms: int) -> bool:
     """Apply a report to the message it names; our id in its URL first, the carrier's id otherwise.
 
-    A report that moves nothing (late, repeated in other words, for a finished message) is kept as an event.
+    A report that comes too late to move anything is kept as an event; one that says what is known already is not.
     Returns: whether it named a message of ours.
     """
     row = await tx.row("messages_one", id=report.message_id) if report.message_id else None
@@ -22,7 +22,7 @@ async def apply(tx: Tx, carrier: str, mode: str, report: Report, now_ms: int) ->
     moved = report.status and await lives.move(
         tx, "messages", [row["id"]], report.status, now_ms, reason=report.reason, error_code=report.error_code
     )
-    if not moved:
+    if not moved and report.status not in {"", row["status"]}:
         data = {"status": row["status"], "reported": report.status, "error_code": report.error_code}
         kept = Event("message.report", row["tenant_id"], mode, row["id"], now_ms, data, job_id=row["job_id"])
         await events.add(tx, kept)

@@ -2,8 +2,10 @@
 
 import asyncio
 import itertools
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 import structlog
 
@@ -20,6 +22,7 @@ _COUNT_EVERY: Final = 20  # sweeps
 _CHUNK: Final = 2_000  # rows a transaction, so that nobody waits long for the writer
 _WEBHOOKS_KEPT_MS: Final = 7 * 86_400_000  # carriers repeat a webhook within minutes
 _HOUR_MS: Final = 3_600_000
+T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 
@@ -36,42 +39,39 @@ class Housekeeper:
         """Sweep until cancelled."""
         for number in itertools.count():
             try:
-                await self.sweep(now_ms())
+                await self.sweep()
                 if number % _COUNT_EVERY == 0:
                     await self._count()
             except StoreUnavailable as error:
                 _log.error("sweep_failed", error=str(error))
             await asyncio.sleep(_EVERY_S)
 
-    async def sweep(self, now: int) -> None:
-        """Do all that is due at `now`."""
+    async def sweep(self) -> None:
+        """Do all that is due. Each step reads the clock when the writer comes to it, not when it was asked for."""
         things: Things
         for things in ("messages", "calls"):
-            await self._release(things, now)
-            await self._expire(things, now)
-        silent_ms = now - int(self.settings.sms.no_report_after_h * _HOUR_MS)
-        while await self.database.write(lambda tx: self._give_up_on_reports(tx, silent_ms, now)) == _CHUNK:
+            if await self._write(partial(lives.release_due, things=things, limit=_CHUNK)):
+                self.signals.wake(things)
+            while await self._write(partial(lives.expire_due, things=things, limit=_CHUNK)) == _CHUNK:
+                pass
+        while await self._write(self._give_up_on_reports) == _CHUNK:
             pass
-        if await self.database.write(lambda tx: jobs.complete_finished(tx, now)):
+        if await self._write(jobs.complete_finished):
             self.signals.wake("events")
-        await self.database.write(lambda tx: self._forget(tx, now))
+        await self._write(self._forget)
 
-    async def _release(self, things: Things, now: int) -> None:
-        if await self.database.write(lambda tx: lives.release_due(tx, things, now, _CHUNK)):
-            self.signals.wake(things)
+    async def _write(self, step: Callable[..., Awaitable[T]]) -> T:
+        return await self.database.write(lambda tx: step(tx, now_ms=now_ms()))
 
-    async def _expire(self, things: Things, now: int) -> None:
-        while await self.database.write(lambda tx: lives.expire_due(tx, things, now, _CHUNK)) == _CHUNK:
-            pass
-
-    async def _give_up_on_reports(self, tx: Tx, before_ms: int, now: int) -> int:
+    async def _give_up_on_reports(self, tx: Tx, now_ms: int) -> int:
+        before_ms = now_ms - int(self.settings.sms.no_report_after_h * _HOUR_MS)
         rows = await tx.rows("messages_silent", before_ms=before_ms, limit=_CHUNK)
-        await lives.move(tx, "messages", [row["id"] for row in rows], "no_report", now, reason="no_report")
+        await lives.move(tx, "messages", [row["id"] for row in rows], "no_report", now_ms, reason="no_report")
         return len(rows)
 
-    async def _forget(self, tx: Tx, now: int) -> None:
-        await tx.run("webhooks_forget", before_ms=now - _WEBHOOKS_KEPT_MS)
-        await tx.run("idempotency_forget", before_ms=now - int(self.settings.retention.idempotency_h * _HOUR_MS))
+    async def _forget(self, tx: Tx, now_ms: int) -> None:
+        await tx.run("webhooks_forget", before_ms=now_ms - _WEBHOOKS_KEPT_MS)
+        await tx.run("idempotency_forget", before_ms=now_ms - int(self.settings.retention.idempotency_h * _HOUR_MS))
 
     async def _count(self) -> None:
         for row in await self.database.read(lambda tx: tx.rows("waiting_counts")):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from gateway.api.carrier_webhooks import Signed, SmsWebhooks
+from gateway.api.server import Doors, build
 from gateway.carriers.inbound import InboundTexts
 from gateway.carriers.twilio import TwilioAccount, TwilioSms
 from gateway.clock import new_id, now_ms
@@ -24,8 +25,9 @@ from gateway.model.tenant import Tenant
 from gateway.net.http_client import HttpClient
 from gateway.practice.options import Options
 from gateway.practice.server import Running, running
-from gateway.settings import Sms
+from gateway.settings import Settings, Sms
 from gateway.sms import keywords
+from gateway.speech.prompts import Prompts
 from gateway.store import tenants
 from gateway.store.database import Database, Tx
 from gateway.store.records import to_record, to_row
@@ -123,7 +125,8 @@ async def sending(tmp_path: Path, valkey_url: str) -> AsyncIterator[Sending]:
         http = await stack.enter_async_context(HttpClient())
         signals = Signals()
         gate = Gate(redis)
-        counters = Counters(gate, database, Profiles.load(ROOT / "config/limits.toml"))
+        profiles = Profiles.load(ROOT / "config/limits.toml")
+        counters = Counters(gate, database, profiles)
         await database.write(lambda tx: tenants.add_tenant(tx, Tenant("acme", "Acme Water", now_ms())))
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -139,9 +142,11 @@ async def sending(tmp_path: Path, valkey_url: str) -> AsyncIterator[Sending]:
         webhooks = SmsWebhooks(
             carrier, "live", Signed(options.auth_token, url), InboundTexts(database, signals, words), database, signals
         )
-        app = web.Application()
-        app.add_routes(webhooks.routes())
-        runner = web.AppRunner(app, access_log=None)
+        prompts = Prompts(tmp_path, tmp_path / "audio")
+        doors = Doors(
+            Settings(), database, signals, gate, prompts, Metrics(), profiles, webhooks=tuple(webhooks.routes())
+        )
+        runner = web.AppRunner(build(doors), access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listening).start()
