@@ -13,7 +13,7 @@ from gateway.client import Client
 from gateway.clock import monotonic
 from gateway.errors import DemoFailed
 
-EVERY_S: Final = 0.5
+EVERY_S: Final = 1.0
 QUIET_S: Final = 4.0  # longer than reports and replies of the practice far end take
 STALLED_S: Final = 60.0
 
