@@ -19,14 +19,14 @@ SENDER = "+18005550199"
 
 
 async def test_a_call_speaks_hears_a_key_and_ends_with_its_outcome(calling: Any) -> None:
-    """0111 stays silent at first, and presses 1 when it is asked again."""
-    (call_id,) = await calling.queue("0111")
+    """0101 presses 1 when it was asked."""
+    (call_id,) = await calling.queue("0101")
     await calling.start()
 
     call = await calling.until_status(call_id, "completed")
 
     assert (call.outcome, call.keys, call.answered_by) == ("confirmed", "1", "unknown")
-    assert [visit["node"] for visit in call.path] == ["greet", "ask", "ask", "confirm", "bye"]
+    assert [visit["node"] for visit in call.path] == ["greet", "ask", "confirm", "bye"]
     assert call.prompts[0]["text"] == "Hello Ana, this is City Water."
     assert all(prompt["seconds"] > 0.3 for prompt in call.prompts)
     assert await calling.events(call_id) == ["call.dialing", "call.ringing", "call.answered", "call.completed"]
