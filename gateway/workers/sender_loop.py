@@ -107,7 +107,12 @@ class SenderLoop:
         self.plan.redis_clock.observe(answer.now_us, _now_us())
         self.metrics.grants.labels("segment").inc(sum(slot.units for slot in answer.slots))
         self.reach = min(max(_FEWEST_ROWS, 2 * len(answer.slots)), _MOST_ROWS)
-        await self._commit_and_dispatch(sends, answer, limits, carrier)
+        committing = asyncio.create_task(self._commit_and_dispatch(sends, answer, limits, carrier))
+        try:
+            await asyncio.shield(committing)
+        except asyncio.CancelledError:
+            await committing  # what is on its way to the disk gets there: the stop takes it back from the plan
+            raise
         self._note("rate" if answer.then is not None and answer.then.reason == "rate" else "")
         lead_us = ahead_us // 2
         await self._sleep_until(self.plan.redis_clock.local(answer.slots[-1].at_us) - lead_us)

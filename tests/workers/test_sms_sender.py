@@ -1,5 +1,6 @@
 """The sender loop over real sockets: the practice far end speaks Twilio's wire and keeps its own ledger."""
 
+import asyncio
 from collections import Counter
 from typing import Any
 
@@ -171,4 +172,29 @@ async def test_redis_away_sends_nothing_and_loses_nothing(sending: Any) -> None:
 
     assert await sending.until(noted) == ("redis_away", None)
     assert (await sending.message(message_id)).status == "queued"
+    assert sending.arrived() == []
+
+
+async def test_a_stop_during_the_commit_writes_nothing_and_queues_the_text_again(sending: Any) -> None:
+    """The disk is slow: the stop comes while `sending` is on its way to it."""
+    gate = asyncio.Event()
+
+    async def slow(_tx: Any) -> None:
+        await gate.wait()
+
+    await sending.counters.begin()
+    (row_id,) = await sending.queue("1234")
+    worker = sending.start()
+    writing = asyncio.create_task(sending.database.write(slow))
+
+    async def granted(_tx: Any) -> Any:
+        return row_id in worker._plan.unwritten and sending.database._works.qsize()
+
+    await sending.until(granted)
+    stopping = asyncio.create_task(sending.stop())
+    await asyncio.sleep(0.1)  # the loops are cancelled
+    gate.set()
+    await asyncio.gather(writing, stopping)
+
+    assert (await sending.message(row_id)).status == "queued"
     assert sending.arrived() == []
