@@ -12,16 +12,9 @@ from gateway.model.sender import Sender
 from gateway.store import usage
 
 
-def scope_of(mode: str, what: str) -> str:
-    """The name of a scope's counters, as the sending loops have it (a test compares the two)."""
-    return what if mode == "live" else f"test:{what}"
-
-
 def of_sender(doors: Doors, sender: Sender, mode: str) -> tuple[Limit, ...]:
     """What this sender's texts are limited by today. Raises UnknownProfile, BadLimits."""
-    scope = scope_of(mode, f"sender:{sender.number}")
-    today = datetime.now(UTC).date()
-    return doors.profiles.limits_for(scope, sender.kind, sender.status, on=today, overrides=sender.limits)
+    return doors.profiles.of_sender(sender, mode, datetime.now(UTC).date())
 
 
 def rate_of(limits: Sequence[Limit]) -> float | None:

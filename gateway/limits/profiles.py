@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from gateway.errors import BadLimits, BadRate, UnknownProfile
 from gateway.model.limit import Blocked, Cap, Concurrency, Counts, Limit, Throughput, Unit, WindowKind, parse_rate
+from gateway.model.sender import Sender
 
 WINDOWS: tuple[tuple[WindowKind, str], ...] = (("day", "daily"), ("week", "weekly"), ("month", "monthly"))
 WEEK_STARTS = {"sunday": 6, "monday": 0}
@@ -117,6 +118,15 @@ class Profiles:
                 return max(rows, key=lambda row: row.effective_from)
         raise UnknownProfile(kind, status)
 
+    def of_sender(self, sender: Sender, mode: str, on: date) -> tuple[Limit, ...]:
+        """What a sender's texts are limited by. Raises UnknownProfile, BadLimits."""
+        scope = scope_of(mode, f"sender:{sender.number}")
+        return self.limits_for(scope, sender.kind, sender.status, on=on, overrides=sender.limits)
+
+    def of_trunk(self, name: str, mode: str, overrides: Mapping[str, object], on: date) -> tuple[Limit, ...]:
+        """What a trunk's calls are limited by: calls per second, and calls at once. Raises UnknownProfile, BadLimits."""
+        return self.limits_for(scope_of(mode, f"trunk:{name}"), "trunk", "*", on=on, overrides=overrides)
+
     def limits_for(
         self, scope: str, kind: str, status: str, *, on: date, overrides: Mapping[str, object] | None = None
     ) -> tuple[Limit, ...]:
@@ -135,6 +145,11 @@ class Profiles:
             raise BadLimits("zones: a cap needs the zones whose calendars it is kept in")
         source = profile.source if not own else f"{profile.source}; set for this scope: {', '.join(sorted(own))}"
         return (*_rates(scope, row, source), *_caps(scope, row, source), *_channels(scope, row, source))
+
+
+def scope_of(mode: str, what: str) -> str:
+    """The name of a scope's counters. Test keys have counters of their own, so that practice costs no real cap."""
+    return what if mode == "live" else f"test:{what}"
 
 
 def _own(overrides: Mapping[str, object]) -> dict[str, object]:

@@ -20,11 +20,6 @@ from gateway.store.database import Database
 _log = structlog.get_logger(__name__)
 
 
-def scope_of(mode: str, what: str) -> str:
-    """The name of a scope's counters. Test keys have counters of their own, so that practice costs no real cap."""
-    return what if mode == "live" else f"test:{what}"
-
-
 class Counters:
     """Limits as the loops take them. One for all of them: a rebuild is made once."""
 
@@ -37,14 +32,11 @@ class Counters:
 
     def of_sender(self, sender: Sender, mode: str) -> tuple[Limit, ...]:
         """What a sender's texts are limited by today."""
-        scope = scope_of(mode, f"sender:{sender.number}")
-        today = datetime.now(UTC).date()
-        return self._profiles.limits_for(scope, sender.kind, sender.status, on=today, overrides=sender.limits)
+        return self._profiles.of_sender(sender, mode, datetime.now(UTC).date())
 
     def of_trunk(self, name: str, mode: str, overrides: Mapping[str, object]) -> tuple[Limit, ...]:
         """What a trunk's calls are limited by today: calls per second, and calls at once."""
-        scope = scope_of(mode, f"trunk:{name}")
-        return self._profiles.limits_for(scope, "trunk", "*", on=datetime.now(UTC).date(), overrides=overrides)
+        return self._profiles.of_trunk(name, mode, overrides, datetime.now(UTC).date())
 
     async def take(
         self, limits: Sequence[Limit], segments: Sequence[int], *, ahead_us: int, holders: Sequence[str] = ()
