@@ -124,7 +124,7 @@ class Profiles:
         return self.limits_for(scope, sender.kind, sender.status, on=on, overrides=sender.limits)
 
     def of_trunk(self, name: str, mode: str, overrides: Mapping[str, object], on: date) -> tuple[Limit, ...]:
-        """What a trunk's calls are limited by: calls per second, and calls at once. Raises UnknownProfile, BadLimits."""
+        """What a trunk's calls are limited by: calls per second, calls at once. Raises UnknownProfile, BadLimits."""
         return self.limits_for(scope_of(mode, f"trunk:{name}"), "trunk", "*", on=on, overrides=overrides)
 
     def limits_for(
