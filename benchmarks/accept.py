@@ -47,7 +47,8 @@ def job() -> dict[str, Any]:
         for n in range(PEOPLE)
     ]
     body = "Hello {{ name }}, your bill of ${{ amount }} is due on Friday. City Water. Reply STOP to opt out."
-    return {"channel": "sms", "from": SENDER, "message": {"body": body}, "recipients": people}
+    start = "2038-01-01T00:00:00Z"  # they wait, and nothing leaves while it is measured
+    return {"channel": "sms", "from": SENDER, "message": {"body": body}, "start_at": start, "recipients": people}
 
 
 async def key(data: Path) -> str:
@@ -97,7 +98,6 @@ async def measure(url: str, pid: int, secret: str) -> dict[str, float]:
     body = orjson.dumps(job())
     headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
     async with aiohttp.ClientSession(headers=headers) as session:
-        # no carrier is set up, so nothing leaves while it is measured
         async with session.put(f"{url}/v1/senders/{SENDER}", json={}) as response:
             assert response.status == 200, await response.text()
         async with session.post(f"{url}/v1/jobs", json={**job(), "recipients": job()["recipients"][:10]}) as response:

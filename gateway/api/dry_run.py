@@ -1,6 +1,5 @@
 """What a job would do, with nothing stored: who can be reached, what it costs, when it would end."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import Field
@@ -9,14 +8,12 @@ from gateway.api import limits_of
 from gateway.api.estimate import Estimate, finish
 from gateway.api.job_answers import Entries, entries
 from gateway.api.operation import Call, View
-from gateway.api.people import Kept, People, TextPeople
+from gateway.api.people import People, TextPeople
 from gateway.api.views import when
 from gateway.errors import BadLimits, UnknownProfile
 from gateway.model.sender import Sender
 from gateway.store import opt_outs
 from gateway.store.database import Tx
-
-_CHUNK = 5_000
 
 
 class DryRun(View):
@@ -46,15 +43,15 @@ class Draft:
 
 async def dry_run(call: Call, draft: Draft, people: People) -> DryRun:
     """Work out what would happen to these people."""
-    said = await call.doors.database.read(lambda tx: _opted_out(call, tx, draft.sender, people.kept))
-    units = sum(people.units_of(each) for each in people.kept if each[0] not in said)
+    opted_out, theirs = await call.doors.database.read(lambda tx: _opted_out(call, tx, draft.sender, people))
+    units = people.units - theirs
     begins_ms = max(draft.start_ms or 0, call.now_ms)
     ahead, estimate = await _estimate(call, draft, units, begins_ms)
     finish_ms = estimate.finish_us // 1000 if estimate is not None and estimate.finish_us is not None else None
     return DryRun(
-        total=len(people.kept) + people.left.count,
-        accepted=len(people.kept),
-        opted_out=len(said),
+        total=people.count + people.left.count,
+        accepted=people.count,
+        opted_out=opted_out,
         invalid=entries(people.left),
         segments=units,
         encodings=people.encodings if isinstance(people, TextPeople) else {},
@@ -65,12 +62,14 @@ async def dry_run(call: Call, draft: Draft, people: People) -> DryRun:
     )
 
 
-async def _opted_out(call: Call, tx: Tx, sender: Sender, kept: Sequence[Kept]) -> set[str]:
-    said: set[str] = set()
-    for at in range(0, len(kept), _CHUNK):
-        numbers = [each[0] for each in kept[at : at + _CHUNK]]
-        said |= await opt_outs.among(tx, call.key.tenant_id, sender.number, numbers)
-    return said
+async def _opted_out(call: Call, tx: Tx, sender: Sender, people: People) -> tuple[int, int]:
+    """How many of them have said stop, and what theirs would have cost."""
+    count = units = 0
+    for chunk in people.chunks():
+        said = await opt_outs.among(tx, call.key.tenant_id, sender.number, [each[0] for each in chunk])
+        count += len(said)
+        units += sum(each[3] for each in chunk if each[0] in said)
+    return count, units
 
 
 async def _estimate(call: Call, draft: Draft, units: int, begins_ms: int) -> tuple[int, Estimate | None]:

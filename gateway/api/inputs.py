@@ -14,7 +14,6 @@ import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from gateway.api.memory import collector_paused
 from gateway.campaign.recipients import LONGEST_REFERENCE, variables_of
 from gateway.errors import BadJson, BadVariable, FieldProblem, InvalidNumber, InvalidRequest
 from gateway.phone import parse, parse_sender
@@ -144,8 +143,7 @@ def read_json(data: bytes) -> Any:
     if not data:
         raise BadJson("the body is empty; send a JSON object")
     try:
-        with collector_paused():
-            return orjson.loads(data)
+        return orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise BadJson(f"not JSON: {error.msg}, at line {error.lineno}, column {error.colno}") from None
 

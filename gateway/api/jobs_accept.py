@@ -1,7 +1,7 @@
 """`POST /v1/jobs`: a broadcast, accepted whole. 100,000 people are checked in a worker thread, in one pass."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, SkipValidation
@@ -11,7 +11,8 @@ from gateway.api.dry_run import Draft, DryRun, dry_run
 from gateway.api.inputs import CallbackUrl, Input, Metadata, Priority, Query, Reference, SenderNumber, Time, Variables
 from gateway.api.job_answers import JobAccepted
 from gateway.api.job_spec import JobCall, JobMessage
-from gateway.api.memory import collector_paused, give_back
+from gateway.api.long_list import LongList
+from gateway.api.memory import give_back
 from gateway.api.operation import Answer, Call, operation
 from gateway.api.people import People
 from gateway.api.roads import check_callback, check_times, for_calls, for_texts, start_of
@@ -68,6 +69,7 @@ class JobsQuery(Query):
     query=JobsQuery,
     answers={202: JobAccepted, 200: DryRun},
     idempotent=True,
+    long="recipients",
 )
 async def create(call: Call, body: NewJob, query: JobsQuery) -> Answer:
     """All of it is on disk when this is answered, or nothing is.
@@ -81,34 +83,25 @@ async def create(call: Call, body: NewJob, query: JobsQuery) -> Answer:
     spec = await _spec(call, body)
     people = await job_spec.people_of(call, body.channel, spec)
     recipients: Any = body.recipients
-    if not isinstance(recipients, list):
+    if not isinstance(recipients, list | LongList):
         raise InvalidRequest(FieldProblem("recipients", "wrong_type", "must be a list"))
-    await asyncio.to_thread(sort_out, people, Intake(country=call.doors.settings.sms.default_country), recipients)
+    await asyncio.to_thread(_sort_out, people, Intake(country=call.doors.settings.sms.default_country), recipients)
     if query.dry_run:
         draft = Draft(sender, body.channel == "voice", body.start_at)
         return Answer(200, await dry_run(call, draft, people))
     if people.left.count and body.on_invalid == "reject":
         raise InvalidRecipients(people.left.count, people.left.entries)
     answer = await _accept(call, _job(call, body, spec), people)
-    accepted = len(people.kept)
-    people.kept.clear()
-    await asyncio.to_thread(give_back, accepted)
+    people.forget()
+    await asyncio.to_thread(give_back, people.count)
     call.doors.signals.wake("messages" if body.channel == "sms" else "calls")
     call.doors.signals.wake("events")
     return answer
 
 
-def sort_out(people: People, intake: Intake, items: list[object]) -> None:
-    """Check everybody of a list, which is empty afterwards: each entry's memory is free once it was looked at."""
-    with collector_paused():
-        for chunk in intake.take_all(_consumed(items)):
-            people.take(chunk)
-
-
-def _consumed(items: list[object]) -> Iterator[object]:
-    items.reverse()
-    while items:
-        yield items.pop()
+def _sort_out(people: People, intake: Intake, items: Iterable[object]) -> None:
+    for chunk in intake.take_all(items):
+        people.take(chunk)
 
 
 async def _sender(call: Call, body: NewJob) -> Sender:
@@ -150,11 +143,11 @@ async def _accept(call: Call, job: Job, people: People) -> Answer:
     base = job_spec.base_row(job, start_of(call.now_ms, job.start_ms), call.now_ms)
 
     async def work(tx: Tx) -> Answer:
-        await jobs.accept(tx, job, people.rows(base, people.kept))
+        await jobs.accept(tx, job, people.rows(base, people.chunks()))
         accepted = JobAccepted(
             **job_answers.fields(job),
-            accepted=len(people.kept),
-            segments=sum(map(people.units_of, people.kept)),
+            accepted=people.count,
+            segments=people.units,
             skipped=job_answers.entries(people.left),
         )
         return Answer(202, accepted)

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
 
 from aiohttp import web
 from pydantic import Field
@@ -22,8 +21,6 @@ from gateway.errors import BadMediaType, InvalidRecipients, JobNotOpen, NotFound
 from gateway.model.job import Job
 from gateway.store import jobs
 from gateway.store.database import Tx
-
-_CHUNK = 5_000  # numbers looked up at a time
 
 _ABOUT = {
     "application/x-ndjson": "One JSON object `{to, variables?, reference?}` a line.",
@@ -63,9 +60,8 @@ async def add(call: Call, query: RecipientsQuery) -> Answer:
     refuses = query.on_invalid == "reject"
     _refuse_invalid(people, refuses)
     answer = await call.create(lambda tx: _add(call, tx, job, people, refuses=refuses))
-    added = len(people.kept)
-    people.kept.clear()
-    await asyncio.to_thread(give_back, added)
+    people.forget()
+    await asyncio.to_thread(give_back, people.count)
     call.doors.signals.wake("messages" if job.channel == "sms" else "calls")
     call.doors.signals.wake("events")
     return answer
@@ -119,35 +115,29 @@ def _refuse_invalid(people: People, refuses: bool) -> None:
 async def _add(call: Call, tx: Tx, job: Job, people: People, *, refuses: bool) -> Answer:
     """Add them, as the job is now: it may have been paused or cancelled while they were read."""
     job = await _look(call, tx, job.id)
-    fresh = await _fresh(tx, job, people)
-    _refuse_invalid(people, refuses)
     if job.status == "completed":
         job = await jobs.change(tx, job, "running", call.now_ms) or job
     start = start_of(call.now_ms, job.start_ms)
     if job.status == "paused" and start[0] == "queued":
         start = ("held", "paused", None)
-    rows = people.rows(job_spec.base_row(job, start, call.now_ms), fresh)
-    await tx.many(f"{jobs.things_of(job)}_insert", rows)
-    accepted = RecipientsAccepted(
-        job_id=job.id,
-        accepted=len(fresh),
-        segments=sum(map(people.units_of, fresh)),
-        skipped=job_answers.entries(people.left),
-    )
-    return Answer(202, accepted)
+    base = job_spec.base_row(job, start, call.now_ms)
+    added = segments = 0
+    for chunk in people.chunks():
+        fresh = await _fresh(tx, job, people, chunk)
+        await tx.many(f"{jobs.things_of(job)}_insert", people.rows(base, [fresh]))
+        added += len(fresh)
+        segments += sum(each[3] for each in fresh)
+    _refuse_invalid(people, refuses)  # those who are in the job already count, and undo what was added
+    skipped = job_answers.entries(people.left)
+    return Answer(202, RecipientsAccepted(job_id=job.id, accepted=added, segments=segments, skipped=skipped))
 
 
-async def _fresh(tx: Tx, job: Job, people: People) -> Sequence[Kept]:
-    """Those that the job does not have yet; the others are told as left out."""
-    fresh: list[Kept] = []
-    for at in range(0, len(people.kept), _CHUNK):
-        chunk = people.kept[at : at + _CHUNK]
-        numbers = [each[0] for each in chunk]
-        rows = await tx.rows(f"{jobs.things_of(job)}_in_job_among", recipients=numbers, job_id=job.id)
-        here = {row["recipient"] for row in rows}
-        for each in chunk:
-            if each[0] in here:
-                people.left.add(each[2], "to", "duplicate", "this number is in the job already")
-            else:
-                fresh.append(each)
-    return fresh
+async def _fresh(tx: Tx, job: Job, people: People, chunk: list[Kept]) -> list[Kept]:
+    """Those of a chunk that the job does not have yet; the others are told as left out."""
+    numbers = [each[0] for each in chunk]
+    rows = await tx.rows(f"{jobs.things_of(job)}_in_job_among", recipients=numbers, job_id=job.id)
+    here = {row["recipient"] for row in rows}
+    for each in chunk:
+        if each[0] in here:
+            people.left.add(each[2], "to", "duplicate", "this number is in the job already")
+    return [each for each in chunk if each[0] not in here]

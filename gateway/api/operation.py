@@ -4,6 +4,7 @@
 async def create(call: Call, body: NewThing) -> Answer: ...
 """
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,6 +14,7 @@ from typing import Any, Final, TypeVar
 from aiohttp import web
 from pydantic import BaseModel
 
+from gateway.api import long_list
 from gateway.api.auth import Authenticator
 from gateway.api.doors import Doors
 from gateway.api.inputs import Input, Query, read_json, validated
@@ -117,6 +119,7 @@ class Operation:
     takes:      media types of a body that the handler reads by itself, and what each is.
     answers:    status to model; None where the answer is not JSON (`gives` names its media type).
     idempotent: it takes an Idempotency-Key.
+    long:       the field of the body that may be a very long list: the handler gets a LongList there.
     streams:    it may answer for as long as the caller listens.
     """
 
@@ -131,6 +134,7 @@ class Operation:
     answers: Mapping[int, type[View] | None]
     gives: str
     idempotent: bool
+    long: str
     streams: bool
 
     @property
@@ -149,14 +153,27 @@ class Operation:
         if self.body is not None:
             if request.content_type != JSON:
                 raise BadMediaType([JSON])
-            data = await request.read()
+            data = await _body(request, doors.settings.http.max_body_bytes)
             if self.idempotent:
                 call = call.keyed(hashlib.sha256(data))
                 if before := await call.answered_before():
                     return before.response()
-            given["body"] = validated(self.body, read_json(data))
+            value = await asyncio.to_thread(long_list.read, data, self.long) if self.long else read_json(data)
+            given["body"] = validated(self.body, value)
+            del data, value  # ten megabytes of a large job, which would be kept until its answer
         answer = await self.handler(call, **given)
         return answer.response() if isinstance(answer, Answer) else answer
+
+
+async def _body(request: web.Request, most: int) -> bytes:
+    """The whole body. `request.read()` would keep it for as long as the request lives."""
+    blocks, size = [], 0
+    async for block in request.content.iter_any():
+        blocks.append(block)
+        size += len(block)
+        if size > most:
+            raise web.HTTPRequestEntityTooLarge(max_size=most, actual_size=size)
+    return b"".join(blocks)
 
 
 OPERATIONS: Final[list[Operation]] = []
@@ -174,6 +191,7 @@ def operation(
     takes: Mapping[str, str] | None = None,
     gives: str = JSON,
     idempotent: bool = False,
+    long: str = "",
     streams: bool = False,
 ) -> Callable[[F], F]:
     """Declare an operation. Its handler is given the Call, and `body` and `query` where it declares them."""
@@ -192,6 +210,7 @@ def operation(
                 answers=answers,
                 gives=gives,
                 idempotent=idempotent,
+                long=long,
                 streams=streams,
             )
         )

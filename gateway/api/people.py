@@ -1,11 +1,13 @@
 """The people of a job, made into rows of its table. Runs in worker threads, in chunks; touches no database.
 
-What is kept of a person until the commit is one small tuple. Whole rows exist one at a time, as they are written.
+Until the commit a chunk of people is kept as one block of bytes: a hundred thousand small objects would leave the
+memory they took in pieces. Whole rows exist one at a time, as they are written.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import orjson
 
@@ -20,7 +22,7 @@ from gateway.voice.dialplan import Plan
 MOST_TOLD: Final = 1000  # entries of what is wrong; the rest is counted
 
 Entry: TypeAlias = dict[str, object]
-Kept: TypeAlias = tuple[Any, ...]  # number, reference, line, and what the channel adds
+Kept: TypeAlias = list[Any]  # number, reference, line, units, and what the channel adds
 
 
 @dataclass(slots=True)
@@ -37,94 +39,105 @@ class Left:
             self.entries.append({"line": line, "field": name, "slug": slug, "detail": detail})
 
 
-class People(Protocol):
+class People(ABC):
     """Takes rows as they were read, and gives back rows as they are written."""
 
-    kept: list[Kept]
-    left: Left
+    kind: str  # of their identifiers
+
+    def __init__(self) -> None:
+        self.left = Left()
+        self.count = 0
+        self.units = 0  # segments, or calls
+        self._blocks: list[bytes] = []
 
     def take(self, rows: Iterable[Given]) -> None:
         """Check and keep a chunk."""
+        kept: list[Kept] = []
+        for row in rows:
+            if isinstance(row, Invalid):
+                self.left.add(row.line, row.field, row.slug, row.reason)
+            elif (person := self._person(row)) is not None:
+                self.units += person[3]
+                kept.append(person)
+        if kept:
+            self.count += len(kept)
+            self._blocks.append(orjson.dumps(kept))
 
-    def units_of(self, kept: Kept, /) -> int:
-        """What one of them costs: segments, or one call."""
+    def chunks(self) -> Iterator[list[Kept]]:
+        """What was kept, a chunk at a time."""
+        return (orjson.loads(block) for block in self._blocks)
 
-    def rows(self, base: Mapping[str, Any], kept: Iterable[Kept]) -> Iterator[Mapping[str, Any]]:
-        """Parameters of the insert for what was kept; `base` has what is the same for all."""
+    def forget(self) -> None:
+        """Let go of what was kept, once it is written."""
+        self._blocks.clear()
+
+    def rows(self, base: Mapping[str, Any], chunks: Iterable[list[Kept]]) -> Iterator[Mapping[str, Any]]:
+        """Parameters of the insert. `base` has what is the same for all.
+
+        One mapping, filled anew for each person: it is bound before the next is asked for.
+        """
+        row = dict(base)
+        for chunk in chunks:
+            for person in chunk:
+                row["id"] = new_id(self.kind)
+                row["recipient"], row["reference"] = person[0], person[1]
+                self._fill(row, person)
+                yield row
+
+    @abstractmethod
+    def _person(self, row: Recipient) -> Kept | None:
+        """What is kept of one person; None where they were left out."""
+
+    @abstractmethod
+    def _fill(self, row: dict[str, Any], person: Kept) -> None:
+        """Set what the channel adds."""
 
 
-class TextPeople:
+class TextPeople(People):
     """People who are written to."""
 
+    kind = "msg"
+
     def __init__(self, wording: Wording) -> None:
-        self.kept: list[Kept] = []
-        self.left = Left()
+        super().__init__()
         self.encodings: dict[str, int] = {}
         self._wording = wording
 
-    def take(self, rows: Iterable[Given]) -> None:
-        """Fill in each person's text."""
-        for row in rows:
-            if isinstance(row, Invalid):
-                self.left.add(row.line, row.field, row.slug, row.reason)
-                continue
-            try:
-                text, counted = self._wording.of(row.variables)
-            except MissingVariable as error:
-                self.left.add(row.line, f"variables.{error.name}", error.slug, str(error))
-            except BadText as error:
-                self.left.add(row.line, "", error.slug, str(error))
-            else:
-                self.encodings[counted.encoding] = self.encodings.get(counted.encoding, 0) + 1
-                self.kept.append((row.to, row.reference, row.line, text, counted.encoding, counted.segments))
+    def _person(self, row: Recipient) -> Kept | None:
+        try:
+            text, counted = self._wording.of(row.variables)
+        except MissingVariable as error:
+            self.left.add(row.line, f"variables.{error.name}", error.slug, str(error))
+            return None
+        except BadText as error:
+            self.left.add(row.line, "", error.slug, str(error))
+            return None
+        self.encodings[counted.encoding] = self.encodings.get(counted.encoding, 0) + 1
+        return [row.to, row.reference, row.line, counted.segments, text, counted.encoding]
 
-    def units_of(self, kept: Kept) -> int:
-        """Segments."""
-        segments: int = kept[5]
-        return segments
-
-    def rows(self, base: Mapping[str, Any], kept: Iterable[Kept]) -> Iterator[Mapping[str, Any]]:
-        """One mapping, filled anew for each person: it is bound before the next is asked for."""
-        row = dict(base)
-        for row["recipient"], row["reference"], _, row["body"], row["encoding"], row["segments"] in kept:
-            row["id"] = new_id("msg")
-            yield row
+    def _fill(self, row: dict[str, Any], person: Kept) -> None:
+        row["segments"], row["body"], row["encoding"] = person[3], person[4], person[5]
 
 
-class CallPeople:
+class CallPeople(People):
     """People who are called. `variables` are the job's own; each person's go before them."""
 
+    kind = "call"
+
     def __init__(self, plan: Plan, variables: Mapping[str, str]) -> None:
-        self.kept: list[Kept] = []
-        self.left = Left()
+        super().__init__()
         self._plan = plan
         self._variables = variables
 
-    def take(self, rows: Iterable[Given]) -> None:
-        """Check that each person's variables fit the dialplan."""
-        for row in rows:
-            if isinstance(row, Invalid):
-                self.left.add(row.line, row.field, row.slug, row.reason)
-            else:
-                self._take(row)
-
-    def _take(self, row: Recipient) -> None:
+    def _person(self, row: Recipient) -> Kept | None:
         variables = {**self._variables, **row.variables}
         try:
             engine.start(self._plan, variables)
         except BadVariables as error:
-            for name, why in error.problems.items():
-                self.left.add(row.line, f"variables.{name}", error.slug, f"the variable {name!r} {why}")
-                return
-        self.kept.append((row.to, row.reference, row.line, orjson.dumps(variables).decode()))
+            name, why = next(iter(error.problems.items()))
+            self.left.add(row.line, f"variables.{name}", error.slug, f"the variable {name!r} {why}")
+            return None
+        return [row.to, row.reference, row.line, 1, orjson.dumps(variables).decode()]
 
-    def units_of(self, _kept: Kept) -> int:
-        """One call."""
-        return 1
-
-    def rows(self, base: Mapping[str, Any], kept: Iterable[Kept]) -> Iterator[Mapping[str, Any]]:
-        """One mapping, filled anew for each person: it is bound before the next is asked for."""
-        row = dict(base)
-        for row["recipient"], row["reference"], _, row["variables"] in kept:
-            row["id"] = new_id("call")
-            yield row
+    def _fill(self, row: dict[str, Any], person: Kept) -> None:
+        row["variables"] = person[4]
