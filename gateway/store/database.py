@@ -118,6 +118,7 @@ class Database:
 
     async def _start(self, *, migrate: bool) -> None:
         try:
+            await asyncio.to_thread(self._try)
             writer = await self._connect()
             await _bring_up_to_date(writer, apply=migrate)
             for _ in range(_READERS):
@@ -127,6 +128,10 @@ class Database:
         except sqlite3.Error as error:
             raise StoreUnavailable(str(error)) from error
         self._loop_task = asyncio.create_task(self._write_loop(writer), name="store-writer")
+
+    def _try(self) -> None:
+        """Open the file once, plainly: aiosqlite leaves a thread behind that outlives the loop where it cannot."""
+        sqlite3.connect(self._path).close()
 
     async def _connect(self) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(self._path, isolation_level=None)
