@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O, U: read aloud without mistakes
+_PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]  # ten bits at a time: a large job makes many
 _RANDOM_BITS = 80
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -51,7 +52,7 @@ class IdMaker:
             same_or_back = fresh >> _RANDOM_BITS <= self._last >> _RANDOM_BITS
             self._last = self._last + 1 if same_or_back else fresh
             value = self._last
-        return "".join(_CROCKFORD[value >> shift & 31] for shift in range(125, -1, -5))
+        return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 _ids = IdMaker()

@@ -436,7 +436,7 @@ class ValkeyInUse(GatewayError):
     slug, status = "valkey_in_use", 503
 
     def __init__(self, directory: str) -> None:
-        super().__init__(f"another Valkey serves {directory}: stop that gateway, or give this one its own data directory")
+        super().__init__(f"another Valkey serves {directory}: stop that gateway, or give this one its own data_dir")
 
 
 class ValkeyDown(GatewayError):

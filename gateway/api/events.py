@@ -83,6 +83,7 @@ async def _after(call: Call, query: EventsQuery, seq: int, limit: int) -> list[E
 
 
 async def _stream(call: Call, query: EventsQuery) -> web.StreamResponse:
+    woken = call.doors.signals.listen("events")
     seq = _resumed(call) or await _from(call, query)
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     set_headers(call.request, response)
@@ -98,7 +99,7 @@ async def _stream(call: Call, query: EventsQuery) -> web.StreamResponse:
             await response.write(b": still here\n\n")
             written = monotonic()
         if len(found) < MAX_PAGE:
-            await call.doors.signals.wait("events", _LOOK_EVERY_S)
+            await woken.wait(_LOOK_EVERY_S)
     return response
 
 

@@ -88,12 +88,12 @@ async def _change_waiting(tx: Tx, job: Job, status: str, now_ms: int) -> None:
 
 
 async def complete_finished(tx: Tx, now_ms: int) -> int:
-    """Complete each running job in which nothing waits or is under way any more. Returns how many."""
+    """Complete each running job that has people, none of whom waits or is under way any more. Returns how many."""
     done = 0
     for row in await tx.rows("jobs_running"):
         job = to_record(Job, row)
         things = things_of(job)
-        if await tx.row(f"{things}_open_in_job", job_id=job.id, statuses=_OPEN[things]) is None:
+        if await tx.row(f"{things}_done_in_job", job_id=job.id, statuses=_OPEN[things]) is not None:
             done += await change(tx, job, "completed", now_ms) is not None
     return done
 

@@ -8,6 +8,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Literal
+from weakref import WeakSet
 
 from gateway.model.call import Call
 from gateway.model.message import Message
@@ -18,25 +19,38 @@ Leaving = Message | Call  # what leaves through a loop: a recall takes back eith
 Recall = Callable[[Callable[[Leaving], bool]], list[str]]
 
 
+class Listener:
+    """One loop's ear for a topic: what one loop has heard, another still has to."""
+
+    def __init__(self) -> None:
+        self.woken = asyncio.Event()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return when the topic was woken since the last wait, or after `timeout_s`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):  # wait_for of Python 3.11 loses a cancel that meets the wake-up
+                await self.woken.wait()
+        self.woken.clear()
+
+
 class Signals:
     """Wake-ups by topic, and recalls to whoever holds committed but unwritten messages and calls."""
 
     def __init__(self) -> None:
-        self._events: defaultdict[Topic, asyncio.Event] = defaultdict(asyncio.Event)
+        self._listeners: defaultdict[Topic, WeakSet[Listener]] = defaultdict(WeakSet)
         self._recalls: list[Recall] = []
         self.gates: dict[tuple[Things, str, str], tuple[str, int | None]] = {}
 
     def wake(self, topic: Topic) -> None:
         """Say that `topic` has work."""
-        self._events[topic].set()
+        for listener in self._listeners[topic]:
+            listener.woken.set()
 
-    async def wait(self, topic: Topic, timeout_s: float) -> None:
-        """Return when `topic` was woken since the last wait, or after `timeout_s`."""
-        event = self._events[topic]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):  # wait_for of Python 3.11 loses a cancel that meets the wake-up
-                await event.wait()
-        event.clear()
+    def listen(self, topic: Topic) -> Listener:
+        """An ear for `topic`, for as long as it is kept. Listen first, then look: what comes meanwhile is heard."""
+        listener = Listener()
+        self._listeners[topic].add(listener)
+        return listener
 
     def on_recall(self, recall: Recall) -> None:
         """Have `recall(matches)` called at once for each recall; it must not wait."""

@@ -81,10 +81,11 @@ class CallRunner:
             asyncio.create_task(self.desk.channels.run(), name="call-channels"),
             asyncio.create_task(self._watch.run(), name="call-watch"),
         ]
+        woken = self.desk.signals.listen("calls")
         try:
             while True:
                 await self._look()
-                await self.desk.signals.wait("calls", _LOOK_EVERY_S)
+                await woken.wait(_LOOK_EVERY_S)
         finally:
             await self._drain()
             for task in beside:

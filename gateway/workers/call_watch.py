@@ -44,12 +44,13 @@ class CallWatch:
 
     async def run(self) -> None:
         """Look until cancelled: whenever a call has ended, and every second."""
+        woken = self.desk.signals.listen("calls")
         while True:
             try:
                 await self.look()
             except StoreUnavailable as error:
                 _log.error("cannot_watch_calls", error=str(error))
-            await self.desk.signals.wait("calls", _LOOK_EVERY_S)
+            await woken.wait(_LOOK_EVERY_S)
 
     async def look(self) -> None:
         """Free what has ended, and ask for what has been quiet for long."""

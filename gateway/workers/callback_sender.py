@@ -48,10 +48,11 @@ class CallbackSender:
 
     async def run(self) -> None:
         """Deliver until cancelled."""
+        woken = self.signals.listen("events")
         while True:
             rows = await self.database.read(lambda tx: tx.rows("events_due", now_ms=now_ms(), limit=_BATCH))
             if not rows:
-                await self.signals.wait("events", _IDLE_S)
+                await woken.wait(_IDLE_S)
                 continue
             results = await asyncio.gather(*(self._deliver(row) for row in rows))
             await self.database.write(partial(self._note, done=tuple(zip(rows, results, strict=True))))

@@ -69,11 +69,12 @@ class SmsSender:
 
     async def run(self) -> None:
         """Send until cancelled, then put back what was not written and wait for the answers of what was."""
+        woken = self._signals.listen("messages")
         settling = asyncio.create_task(self._settlement.run(), name="sms-settlement")
         try:
             while True:
                 await self._look()
-                await self._signals.wait("messages", _LOOK_EVERY_S)
+                await woken.wait(_LOOK_EVERY_S)
         finally:
             await self._drain()
             await self._settlement.finish()

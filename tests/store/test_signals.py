@@ -9,9 +9,11 @@ async def test_a_wait_that_is_cancelled_just_as_it_is_woken_ends() -> None:
     """A loop that lost the cancel would go on for ever, and a stop would wait for it."""
     signals = Signals()
 
+    woken = signals.listen("calls")
+
     async def loop() -> None:
         while True:
-            await signals.wait("calls", 5.0)
+            await woken.wait(5.0)
 
     task = asyncio.create_task(loop())
     await asyncio.sleep(0)
@@ -25,7 +27,18 @@ async def test_a_wait_that_is_cancelled_just_as_it_is_woken_ends() -> None:
 
 async def test_what_was_woken_before_is_not_waited_for() -> None:
     signals = Signals()
+    woken = signals.listen("events")
     signals.wake("events")
 
     async with asyncio.timeout(1.0):
-        await signals.wait("events", 60.0)
+        await woken.wait(60.0)
+
+
+async def test_what_one_loop_has_heard_another_still_has_to() -> None:
+    signals = Signals()
+    loops = [signals.listen("events"), signals.listen("events")]
+    signals.wake("events")
+
+    async with asyncio.timeout(1.0):
+        for woken in loops:
+            await woken.wait(60.0)

@@ -39,6 +39,12 @@ async def swept(database: Database) -> Any:
     return await database.read(lambda tx: tx.row("messages_one", id="msg_1"))
 
 
+async def swept_empty(database: Database) -> None:
+    """A job without people is not complete: they are still to be streamed in."""
+    await Housekeeper(database, Signals(), Settings(), Metrics()).sweep()
+    assert (await database.read(lambda tx: jobs.get(tx, "acme", "live", "job_1"))).status == "running"
+
+
 async def test_a_hold_ends_when_its_time_has_come_and_not_before(database: Database) -> None:
     await keep(database, status="held", reason="cap_day", hold_until_ms=now_ms() + HOUR)
     assert (await swept(database))["status"] == "held"
@@ -71,6 +77,7 @@ async def test_silence_for_less_is_not(database: Database) -> None:
 async def test_a_job_is_completed_once_nothing_in_it_can_be_sent(database: Database) -> None:
     job = Job("job_1", "acme", "live", "sms", SENDER, {}, created_ms=1)
     await database.write(lambda tx: jobs.accept(tx, job, []))
+    await swept_empty(database)
     await keep(database, job_id="job_1")
     await swept(database)
     assert (await database.read(lambda tx: jobs.get(tx, "acme", "live", "job_1"))).status == "running"

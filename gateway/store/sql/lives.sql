@@ -66,8 +66,10 @@ SELECT id FROM {things} WHERE job_id = :job_id AND status = 'held' AND reason = 
 -- name: {things}_counts
 SELECT status, reason, COUNT(*) AS n FROM {things} WHERE job_id = :job_id GROUP BY status, reason;
 
--- name: {things}_open_in_job
-SELECT 1 FROM {things} WHERE job_id = :job_id AND status IN :statuses LIMIT 1;
+-- name: {things}_done_in_job
+-- A row when the job has people, and none of them is in one of these states.
+SELECT 1 WHERE EXISTS (SELECT 1 FROM {things} WHERE job_id = :job_id)
+    AND NOT EXISTS (SELECT 1 FROM {things} WHERE job_id = :job_id AND status IN :statuses);
 
 -- name: {things}_with_status
 SELECT * FROM {things} WHERE status = :status ORDER BY id LIMIT :limit;
