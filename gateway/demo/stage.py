@@ -63,7 +63,7 @@ async def run(wishes: Wishes) -> None:
     """Show the whole product on this machine. Raises DemoFailed, RequestRefused; FileUnreadable for a used folder."""
     console = Console(highlight=False, soft_wrap=True)
     started = monotonic()
-    _let_sigterm_unwind()
+    _unwind_on_signals()
     with _folder(wishes.directory) as folder:
         (folder / "data").mkdir(mode=0o700)
         console.print(f"The demo works in {folder}: gateway.log and far-end.log tell what each process does.")
@@ -74,14 +74,16 @@ async def run(wishes: Wishes) -> None:
             if wishes.report:
                 wishes.report.write_text(json.dumps(told, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
             if wishes.stays:
-                await _stay(stage)
+                with contextlib.suppress(asyncio.CancelledError):  # that is how it is meant to end
+                    await _stay(stage)
 
 
-def _let_sigterm_unwind() -> None:
-    """So that the children are ended in order, and the temporary folder goes."""
+def _unwind_on_signals() -> None:
+    """So that the children are ended in order, and the temporary folder goes, whenever the demo is told to stop."""
     task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        if task is not None:
+            asyncio.get_running_loop().add_signal_handler(signum, task.cancel)
 
 
 @contextlib.contextmanager
@@ -190,6 +192,7 @@ async def _broadcast(stage: Stage, wishes: Wishes) -> list[Json]:
         recipients = people.call_recipients(wishes.calls)
         call_job = {"channel": "voice", "from": SENDER, "call": {"dialplan": PLAN}, "recipients": recipients}
         jobs.append(("Calls", str((await stage.client.post("/v1/jobs", call_job))["id"])))
+    stage.console.print(f"{wishes.messages} texts and {wishes.calls} calls are handed over to {stage.url}.")
     return await watch.until_settled(stage.client, jobs, stage.console)
 
 
@@ -243,7 +246,4 @@ It is still up. Have a look:
 
 Ctrl-C stops everything."""
     )
-    stop = asyncio.Event()
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    await stop.wait()
+    await asyncio.Event().wait()

@@ -47,7 +47,10 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
         with urllib.request.urlopen(f"{found[1]}/practice/ledger", timeout=5) as answer:  # noqa: S310
             ledger = json.load(answer)
         demo.send_signal(signal.SIGINT)
-        code = demo.wait(timeout=30)
+        try:
+            code = demo.wait(timeout=30)
+        finally:
+            demo.kill()  # only where it did not end by itself
     return Shown(json.loads((folder / "report.json").read_text()), ledger["arrivals"], printed, code)
 
 
@@ -101,6 +104,27 @@ def test_ctrl_c_ends_the_demo_and_its_processes(shown: Shown) -> None:
     for url in urls:
         with pytest.raises(OSError, match="refused"):
             urllib.request.urlopen(url, timeout=2)  # noqa: S310
+
+
+@pytest.mark.journey
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_that_is_stopped_half_way_ends_its_processes_and_leaves_no_folder(
+    signum: signal.Signals, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-u", "-m", "gateway.cli", "demo", "--messages", "500", "--calls", "0"]
+    env = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as demo:
+        assert demo.stdout is not None
+        assert any("are handed over" in line for line in demo.stdout)
+        children = psutil.Process(demo.pid).children(recursive=True)
+        demo.send_signal(signum)
+        try:
+            code = demo.wait(timeout=30)
+        finally:
+            demo.kill()
+    assert code == 130
+    assert [child for child in children if child.is_running()] == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.journey
