@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import os
 import secrets
 import signal
 import socket
@@ -104,7 +105,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
-        raise PortTaken(host, port, error.strerror or str(error)) from None
+        raise PortTaken(host, port, os.strerror(error.errno) if error.errno else str(error)) from None
 
 
 async def _open(settings: Settings, stack: contextlib.AsyncExitStack, own_url: str) -> Parts:

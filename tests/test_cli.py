@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -214,6 +215,18 @@ def test_the_far_end_refuses_to_be_reached_from_elsewhere_and_ports_that_are_non
     assert "loopback only" in complaint("simulate", "--host", "0.0.0.0")  # noqa: S104
     assert "--port" in complaint("simulate", "--port", "70000")
     assert "| 0020 | delivered; a while later the person replies" in run("simulate", "--table").stdout
+
+
+def test_a_taken_port_is_named_with_the_reason() -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        socket.create_server(("127.0.0.1", 0)) as tcp,
+    ):
+        udp.bind(("127.0.0.1", 0))
+        sip, http = udp.getsockname()[1], tcp.getsockname()[1]
+
+        assert complaint("simulate", "--sip-port", str(sip)) == f"gateway: UDP 127.0.0.1:{sip} is already taken\n"
+        assert complaint("simulate", "--port", str(http)) == f"gateway: TCP 127.0.0.1:{http} is already taken\n"
 
 
 def test_the_far_end_prints_its_ports_and_ends_on_sigterm() -> None:

@@ -115,5 +115,6 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` has seen enough
         sys.exit(0)
     except OSError as error:
-        print(f"gateway: {error.strerror}: {error.filename}", file=sys.stderr)  # noqa: T201
+        where = f": {error.filename}" if error.filename else ""
+        print(f"gateway: {error.strerror or error}{where}", file=sys.stderr)  # noqa: T201
     sys.exit(1)

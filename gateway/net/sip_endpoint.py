@@ -314,12 +314,14 @@ class SipEndpoint(asyncio.DatagramProtocol):
         return [str(address[0]) for *_, address in found]
 
     async def _listen(self) -> asyncio.DatagramTransport:
-        loop = asyncio.get_running_loop()
+        udp = socket.socket(socket.AF_INET6 if ":" in self._bind[0] else socket.AF_INET, socket.SOCK_DGRAM)
         try:
-            transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=self._bind)
+            udp.bind(self._bind)  # not left to the event loop: some do not tell why
         except OSError as error:
+            udp.close()
             raise SipAddressTaken(*self._bind, error.strerror or str(error)) from error
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, sock=udp)
         return transport
 
     def _options(self, addresses: tuple[str, ...]) -> Options:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import secrets
+import socket
 import time
 from collections import deque
 from typing import Any, Self
@@ -44,12 +45,15 @@ class Phone(asyncio.DatagramProtocol):
     async def __aenter__(self) -> Self:
         """Bind. Raises PracticePortTaken."""
         host, port = self._options.host, self._options.sip_port
+        udp = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
         try:
-            await self._loop.create_datagram_endpoint(lambda: self, local_addr=(host, port))
+            udp.bind((host, port))  # not left to the event loop: some tell no errno
         except OSError as error:
+            udp.close()
             if error.errno != errno.EADDRINUSE:
                 raise
             raise PracticePortTaken("UDP", host, port) from None
+        await self._loop.create_datagram_endpoint(lambda: self, sock=udp)
         return self
 
     async def __aexit__(self, *_: object) -> None:

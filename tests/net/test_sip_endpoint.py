@@ -109,7 +109,7 @@ async def test_a_handler_without_a_common_codec_is_told_so() -> None:
 async def test_a_taken_address_is_named() -> None:
     async with endpoint(9) as first:
         second = SipEndpoint(first.address, Trunk(HERE, 9))
-        with pytest.raises(SipAddressTaken, match=f"{HERE}:{first.address[1]}"):
+        with pytest.raises(SipAddressTaken, match=f"{HERE}:{first.address[1]}: Address already in use"):
             await second.start()
 
 
