@@ -9,6 +9,7 @@ from gateway.model.outcome import Outcome
 
 # Awaited with the connection in hand, just before the first byte; False takes the message back.
 Ready = Callable[[], Awaitable[bool]]
+Written = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,13 @@ class SmsCarrier(Protocol):
     name: str
     secrets: frozenset[str]  # masked wherever this carrier's traffic is logged
 
-    async def send(self, message: Message, ready: Ready, *, timeout_s: float, validity_s: int | None) -> Outcome:
+    async def send(
+        self, message: Message, ready: Ready, on_written: Written, *, timeout_s: float, validity_s: int | None
+    ) -> Outcome:
         """Offer one message, once.
 
-        ready: see `Ready`; it is where the caller's pacing waits, so that a slow handshake never bends the rate.
+        ready:      see `Ready`; it is where the caller's pacing waits, so that a slow handshake never bends the rate.
+        on_written: called as the bytes are handed to the socket: what the next ones keep their distance from.
         What the carrier did is returned, never raised. Bytes out but no answer is Unknown, not NotSent.
         """
         ...

@@ -16,7 +16,7 @@ from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from gateway.carriers.base import Incoming, Ready, Report
+from gateway.carriers.base import Incoming, Ready, Report, Written
 from gateway.carriers.twilio_codes import ACCOUNT, THROTTLES, refusal
 from gateway.errors import BadReport
 from gateway.model.message import Message
@@ -101,9 +101,11 @@ class TwilioSms:
         self._account = account
         self._client = account.client(http)
 
-    async def send(self, message: Message, ready: Ready, *, timeout_s: float, validity_s: int | None) -> Outcome:
+    async def send(
+        self, message: Message, ready: Ready, on_written: Written, *, timeout_s: float, validity_s: int | None
+    ) -> Outcome:
         """Offer one message, once. See `SmsCarrier.send`."""
-        attempt = Attempt(ready)
+        attempt = Attempt(ready, on_written)
         current_attempt.set((attempt, timeout_s))
         fields: dict[str, Any] = {"to": message.recipient, "from_": message.sender, "body": message.body}
         fields["smart_encoded"] = False  # Twilio's own substitutions would change the count we took limits for

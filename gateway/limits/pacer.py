@@ -28,6 +28,7 @@ class WriteClock:
         self._left: deque[int] = deque(maxlen=throughput.n)
         self._run_us: int | None = None  # when this run began
         self._units = 0  # that left in it
+        self._total = 0  # that ever left
 
     def due(self, slot_us: int, segments: int = 1) -> int:
         """Give the earliest instant at which a message may be written: its slot, or later after late writes."""
@@ -37,13 +38,22 @@ class WriteClock:
         line = [] if self._run_us is None else [self._run_us + self._after(self._units)]
         return max([slot_us, *line, *waits])
 
-    def wrote(self, at_us: int, segments: int = 1) -> None:
-        """Note that a message's write began at `at_us`."""
+    def wrote(self, at_us: int, segments: int = 1) -> int:
+        """Note that a message's write begins at `at_us`. Returns what `moved` knows it by."""
         units = segments if self._by_segment else 1
         if self._run_us is None or at_us > self._run_us + self._after(self._units) + self._period_us:
             self._run_us, self._units = at_us, 0
         self._units += units
         self._left.extend(at_us + self._after(j) for j in range(units))
+        self._total += units
+        return self._total - units
+
+    def moved(self, write: int, at_us: int, segments: int = 1) -> None:
+        """Correct a write: the socket took its bytes only at `at_us`. Whoever comes a period later waits for that."""
+        units = segments if self._by_segment else 1
+        first = write - (self._total - len(self._left))
+        for unit in range(max(0, -first), units):
+            self._left[first + unit] = at_us + self._after(unit)
 
     def _after(self, unit: int) -> int:
         return -(-unit * self._period_us // self._n)

@@ -26,9 +26,15 @@ class PrivateAddressError(Exception):
 
 @dataclass(slots=True)
 class Attempt:
-    """One request. `ready` is awaited with the connection in hand; `written` says whether a byte may have left."""
+    """One request.
+
+    ready:      awaited with the connection in hand.
+    on_written: called as the body is handed to the socket, a turn or more of the loop later.
+    written:    whether a byte may have left.
+    """
 
     ready: Callable[[], Awaitable[bool]] | None = None
+    on_written: Callable[[], None] | None = None
     written: bool = field(default=False, init=False)
 
 
@@ -57,6 +63,7 @@ class HttpClient:
         trace = aiohttp.TraceConfig()
         trace.on_connection_create_end.append(_connected)
         trace.on_connection_reuseconn.append(_connected)
+        trace.on_request_chunk_sent.append(_wrote)
         resolver = _PublicResolver() if self._public_only else aiohttp.ThreadedResolver()
         connector = aiohttp.TCPConnector(limit=self._limit, keepalive_timeout=_KEEPALIVE_S, resolver=resolver)
         self._session = aiohttp.ClientSession(
@@ -93,6 +100,12 @@ async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, 
     if attempt.ready is not None and not await attempt.ready():
         raise TakenBackError
     attempt.written = True
+
+
+async def _wrote(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
+    attempt: Attempt = context.trace_request_ctx
+    if attempt.on_written is not None:
+        attempt.on_written()
 
 
 class _PublicResolver(aiohttp.ThreadedResolver):

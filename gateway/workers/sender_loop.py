@@ -14,12 +14,11 @@ from typing import Final
 
 import structlog
 
-from gateway.carriers.base import Ready, SmsCarrier
+from gateway.carriers.base import SmsCarrier
 from gateway.clock import monotonic, now_ms
 from gateway.errors import RedisAway
-from gateway.limits.pacer import WriteClock
 from gateway.metrics import Metrics
-from gateway.model.limit import Granted, Limit, Refused, Slot, Throughput
+from gateway.model.limit import Granted, Limit, Refused, Throughput
 from gateway.model.message import Message
 from gateway.model.outcome import NotSent, Outcome, Throttled, Unknown
 from gateway.model.sender import Sender
@@ -30,6 +29,7 @@ from gateway.store.database import Database, Tx
 from gateway.store.records import to_record
 from gateway.store.signals import Signals
 from gateway.workers.counters import Counters
+from gateway.workers.offer import Offer, now_us, sleep_until
 from gateway.workers.plan import Plan, Planned
 from gateway.workers.settlement import Result, Settlement
 
@@ -43,10 +43,6 @@ _AWAY_S: Final = 0.5
 _CAPS: Final = {"cap_day", "cap_week", "cap_month"}
 _dice = SystemRandom()
 _log = structlog.get_logger(__name__)
-
-
-def _now_us() -> int:
-    return int(monotonic() * 1_000_000)
 
 
 @dataclass(slots=True)
@@ -104,7 +100,7 @@ class SenderLoop:
         if isinstance(answer, Refused):
             await self._refused(answer)
             return
-        self.plan.redis_clock.observe(answer.now_us, _now_us())
+        self.plan.redis_clock.observe(answer.now_us, now_us())
         self.metrics.grants.labels("segment").inc(sum(slot.units for slot in answer.slots))
         self.reach = min(max(_FEWEST_ROWS, 2 * len(answer.slots)), _MOST_ROWS)
         committing = asyncio.create_task(self._commit_and_dispatch(sends, answer, limits, carrier))
@@ -115,7 +111,7 @@ class SenderLoop:
             raise
         self._note("rate" if answer.then is not None and answer.then.reason == "rate" else "")
         lead_us = ahead_us // 2
-        await self._sleep_until(self.plan.redis_clock.local(answer.slots[-1].at_us) - lead_us)
+        await sleep_until(self.plan.redis_clock.local(answer.slots[-1].at_us) - lead_us)
 
     async def _read(self) -> list[Planned[Message]]:
         rows = await self.database.read(lambda tx: lives.queued(tx, "messages", self.number, self.mode, self.reach))
@@ -194,48 +190,31 @@ class SenderLoop:
         for planned, slot in pairs:
             if planned.thing.id in sending and self.plan.holds(planned):
                 planned.committed = True
-                task = asyncio.create_task(self._offer(planned, slot, granted, clocks, carrier))
+                offer = Offer(planned, slot, self.plan, clocks, self.metrics)
+                task = asyncio.create_task(self._offer(offer, granted, carrier))
                 self.offers.add(task)
                 task.add_done_callback(self.offers.discard)
 
     # --- one offer
 
-    async def _offer(
-        self, planned: Planned[Message], slot: Slot, granted: Granted, clocks: Sequence[WriteClock], carrier: SmsCarrier
-    ) -> None:
-        message = planned.thing
-        written_ms: int | None = None
-
-        async def ready() -> bool:
-            nonlocal written_ms
-            slot_us = self.plan.redis_clock.local(slot.at_us)
-            while True:
-                due_us = max([slot_us, *(clock.due(slot_us, message.segments) for clock in clocks)])
-                if due_us <= _now_us():
-                    break
-                await self._sleep_until(due_us)
-            if not self.plan.take_out(planned):
-                return False
-            written_us = _now_us()
-            for clock in clocks:
-                clock.wrote(written_us, message.segments)
-            self.metrics.slot_lateness_seconds.observe((written_us - slot_us) / 1e6)
-            written_ms = now_ms()
-            return True
-
-        outcome = await self._send(carrier, message, ready)
-        recalled = not self.plan.take_out(planned) and written_ms is None
+    async def _offer(self, offer: Offer, granted: Granted, carrier: SmsCarrier) -> None:
+        outcome = await self._send(offer, carrier)
+        recalled = not self.plan.take_out(offer.planned) and offer.written_ms is None
         self._learn(outcome)
         if not recalled:  # who recalled it has settled it
-            result = Result(message, carrier.name, outcome, written_ms, slot.debits, granted.epoch, granted.seq)
+            message, slot = offer.planned.thing, offer.slot
+            result = Result(message, carrier.name, outcome, offer.written_ms, slot.debits, granted.epoch, granted.seq)
             self.settlement.put(result)
 
-    async def _send(self, carrier: SmsCarrier, message: Message, ready: Ready) -> Outcome:
+    async def _send(self, offer: Offer, carrier: SmsCarrier) -> Outcome:
+        message = offer.planned.thing
         validity_s = self.settings.validity_s
         if message.expires_ms is not None:
             validity_s = min(validity_s, max(1, (message.expires_ms - now_ms()) // 1000))
         try:
-            return await carrier.send(message, ready, timeout_s=self.timeout_s, validity_s=validity_s)
+            return await carrier.send(
+                message, offer.ready, offer.on_written, timeout_s=self.timeout_s, validity_s=validity_s
+            )
         except Exception as error:  # noqa: BLE001 - a carrier's bug must not become a second text
             _log.error("carrier_raised", carrier=carrier.name, error=repr(error))
             return Unknown("carrier_error")
@@ -255,12 +234,7 @@ class SenderLoop:
     # --- small things
 
     async def _wait_for_carrier(self) -> None:
-        await self._sleep_until(int(self.not_before * 1_000_000))
-
-    async def _sleep_until(self, at_us: int) -> None:
-        wait_us = at_us - _now_us()
-        if wait_us > 0:
-            await asyncio.sleep(wait_us / 1_000_000)
+        await sleep_until(int(self.not_before * 1_000_000))
 
     def _note(self, reason: str, opens_ms: int | None = None) -> None:
         self.signals.note_gate("messages", self.number, self.mode, reason, opens_ms)

@@ -64,7 +64,7 @@ async def ready() -> bool:
 async def offer(twilio: Twilio | None, **more: Any) -> Any:
     options = {"timeout_s": 1.0, "validity_s": 600, **more}
     async with carrier(twilio) as road:
-        return await road.send(TEXT, options.pop("ready", ready), **options)
+        return await road.send(TEXT, options.pop("ready", ready), lambda: None, **options)
 
 
 async def test_a_text_is_posted_with_our_id_in_its_status_url() -> None:

@@ -62,6 +62,20 @@ def test_a_late_first_write_does_not_push_the_next_ones_together() -> None:
     assert clock.due(669_344) == 250_000 + 666_667
 
 
+def test_a_write_that_the_socket_took_later_moves_whoever_comes_a_period_later() -> None:
+    clock = WriteClock(THREE)
+    first = clock.wrote(0, segments=2)
+    clock.wrote(669_344)
+    clock.moved(first, 9_000, segments=2)
+
+    assert clock.due(900_000) == 1_011_500
+    for k in range(4):
+        clock.wrote(2_000_000 + k)
+    clock.moved(first, 5_000_000)  # long gone
+
+    assert clock.due(2_900_000) < 4_000_000
+
+
 def test_a_new_run_begins_after_a_period_of_silence() -> None:
     clock = WriteClock(THREE)
     clock.wrote(0)
