@@ -123,7 +123,10 @@ class SipLeg:
         """Act on what the SIP side tells; returns the leg's last event when this is it."""
         match event:
             case sip.Failed():
-                return unanswered(event, was_heard=self._was_heard or not event.local)
+                last = unanswered(event, was_heard=self._was_heard or not event.local)
+                if self._trouble and last.outcome == "no_answer":  # it was we who gave up
+                    return Unanswered("failed", self._trouble, last.code)
+                return last
             case sip.Ended(by=by):
                 if self._trouble:
                     return Ended("carrier", self._trouble)

@@ -1,6 +1,8 @@
 """Calls over a SIP trunk to the practice phone: real signalling, real RTP, its own ears and fingers."""
 
 import asyncio
+import os
+import signal
 import socket
 from collections import Counter
 from itertools import pairwise
@@ -70,6 +72,23 @@ async def test_a_key_interrupts_the_prompt_and_is_its_answer(calling: Any) -> No
     assert call.path[1]["at_ms"] == call.path[2]["at_ms"]  # the question was entered, and no longer heard
     assert [prompt["text"] for prompt in call.prompts] == ["Hello Ana, this is City Water.", "Goodbye."]
     assert 0.8 < call.prompts[0]["seconds"] < 1.3
+
+
+@pytest.mark.parametrize(("ending", "status"), [("1234", "answered"), ("0401", "ringing")])
+async def test_a_killed_media_process_ends_its_calls_by_name_and_the_next_ones_work(
+    calling: Any, ending: str, status: str
+) -> None:
+    (call_id,) = await calling.queue(ending)
+    await calling.start()
+    await calling.until_status(call_id, status)
+
+    os.kill(calling.rtp.pid, signal.SIGKILL)
+    call = await calling.until_status(call_id, "failed")
+    (next_id,) = await calling.queue("0101")
+
+    assert call.reason == "media_down"
+    assert (await calling.until_status(next_id, "completed")).outcome == "confirmed"
+    assert calling.heard()[0]["state"] in {"ended", "failed"}  # by BYE or CANCEL
 
 
 async def test_an_opt_out_key_ends_the_call_and_stops_what_waits_for_that_person(calling: Any) -> None:
