@@ -46,6 +46,8 @@ class Counters:
         holders: where a limit is a Concurrency, who holds each channel; kept alive by `renew`, freed by `release`.
         Raises:  RedisAway, StoreUnavailable.
         """
+        if not self._gate.epoch:  # none was begun yet: a Redis that forgot all would look like one that is in step
+            await self.rebuild()
         answer = await self._gate.take(limits, segments, ahead_us=ahead_us, holders=holders)
         if isinstance(answer, Refused) and answer.reason == "rebuild":
             await self.rebuild()

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from gateway.limits.gate import connect
+from gateway.limits.gate import Gate, connect
+from gateway.store import usage
 
 
 async def flush(valkey_url: str) -> None:
@@ -45,3 +46,28 @@ async def test_a_redis_that_outlived_its_database_is_overtaken(sending: Any) -> 
 
     await sending.until_status(message_id, "delivered")
     assert len(sending.arrived()) == 1
+
+
+async def test_a_redis_replaced_between_two_lives_of_the_first_gateway_is_noticed(
+    sending: Any, valkey_url: str
+) -> None:
+    """Nothing was ever wrong before, so nothing was ever rebuilt: the caps hold all the same."""
+    await sending.sender(limits={"rate": "100/s", "daily": 8, "zones": ["America/Los_Angeles"]})
+    await sending.counters.begin()
+    await sending.queue(*(f"{number:04}" for number in range(1000, 1005)))
+    sending.start()
+    await delivered(sending, 5)
+    await sending.stop()
+
+    await flush(valkey_url)
+    epoch = await sending.database.read(usage.epoch)
+    sending.counters._gate = Gate.connect(valkey_url, epoch=epoch)
+    await sending.counters.begin()
+    await sending.queue(*(f"{number:04}" for number in range(1005, 1015)))
+    sending.start()
+    await delivered(sending, 8)
+    await sending.until(lambda tx: tx.rows("messages_with_status", status="held", limit=99))
+    await sending.stop()
+    await sending.counters._gate.aclose()
+
+    assert len(sending.arrived()) == 8
