@@ -142,8 +142,10 @@ async def _redis_url(settings: Settings, stack: contextlib.AsyncExitStack) -> st
     if settings.redis.url:
         return _with_credentials(settings.redis)
     valkey = EmbeddedValkey(settings.data_dir / "valkey")
-    url = await valkey.start()
     stack.push_async_callback(valkey.stop)
+    url = await valkey.start()
+    kept = asyncio.create_task(valkey.keep_running(), name="valkey")
+    stack.push_async_callback(partial(_ended, kept))
     return url
 
 

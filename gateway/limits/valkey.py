@@ -19,15 +19,20 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
+import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from gateway.errors import ValkeyDown, ValkeyInUse
+from gateway.errors import GatewayError, ValkeyDown, ValkeyInUse
 
 SOCKET_PATH_MAX = 103  # bytes: sun_path holds 108 on Linux and 104 on macOS, the closing zero included
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 START_S = 10.0
 STOP_S = 10.0
+LOOK_EVERY_S = 0.2
+AGAIN_S = 1.0
+
+_log = structlog.get_logger(__name__)
 
 
 class EmbeddedValkey:
@@ -63,12 +68,35 @@ class EmbeddedValkey:
             self._process = _spawn(self._binary or _shipped_binary(), self.directory, path, lock)
         finally:
             os.close(lock)  # the server's own copy holds the lock from here on
-        await self._answers(path)
+        try:
+            await self._answers(path)
+        except ValkeyDown:
+            await self._end()
+            raise
         self.url = f"unix://{path}"
         return self.url
 
+    async def keep_running(self) -> None:
+        """Begin it again, at the same URL, whenever it ended by itself; until cancelled, and before `stop`."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            if self._process is not None and self._process.poll() is None:
+                continue
+            _log.error("valkey_ended", code=self._process.returncode if self._process else None)
+            try:
+                await self.start()
+            except (GatewayError, OSError) as error:
+                _log.error("valkey_not_started", error=str(error))
+                await asyncio.sleep(AGAIN_S)
+
     async def stop(self) -> None:
         """End the server cleanly, its file written; harmless when it is not running."""
+        await self._end()
+        if self._socket_dir is not None:
+            shutil.rmtree(self._socket_dir, ignore_errors=True)
+            self._socket_dir = None
+
+    async def _end(self) -> None:
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
             process.send_signal(signal.SIGTERM)
@@ -77,15 +105,12 @@ class EmbeddedValkey:
             except subprocess.TimeoutExpired:
                 process.kill()
                 await asyncio.to_thread(process.wait)
-        if self._socket_dir is not None:
-            shutil.rmtree(self._socket_dir, ignore_errors=True)
-            self._socket_dir = None
 
     def _socket_path(self) -> Path:
         path = self.directory / "valkey.sock"
         if len(os.fsencode(path)) <= SOCKET_PATH_MAX:
             return path
-        self._socket_dir = Path(tempfile.mkdtemp(prefix="valkey-"))
+        self._socket_dir = self._socket_dir or Path(tempfile.mkdtemp(prefix="valkey-"))
         return self._socket_dir / "valkey.sock"
 
     async def _answers(self, path: Path) -> None:
@@ -95,14 +120,12 @@ class EmbeddedValkey:
                 while not await self._ping(client):  # noqa: ASYNC110  another process, it sends no event
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            await self.stop()
             raise ValkeyDown(f"it did not answer within {START_S:g} s; see {self.directory / 'valkey.log'}") from None
         finally:
             await client.aclose()
 
     async def _ping(self, client: Redis) -> bool:
         if self._process is not None and (code := self._process.poll()) is not None:
-            await self.stop()
             raise ValkeyDown(f"it ended at once with {code}; see {self.directory / 'valkey.log'}")
         try:
             return bool(await client.ping())

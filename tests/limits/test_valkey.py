@@ -1,6 +1,7 @@
 """The embedded Valkey: one a directory, dies with its parent, forgets nothing."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,6 +13,8 @@ import pytest
 from gateway.errors import ValkeyDown, ValkeyInUse
 from gateway.limits.gate import connect
 from gateway.limits.valkey import SOCKET_PATH_MAX, EmbeddedValkey
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 PARENT = """
 import asyncio, pathlib, sys
@@ -69,6 +72,31 @@ async def test_a_killed_server_loses_nothing_it_answered(tmp_path: Path) -> None
     assert await client.get("n") == b"200"
     await client.aclose()
     await server.stop()
+
+
+async def test_one_that_is_kept_running_comes_back_at_the_same_place(tmp_path: Path) -> None:
+    server = EmbeddedValkey(tmp_path / ("x" * SOCKET_PATH_MAX))
+    client = connect(await server.start())
+    await client.set("kept", 1)
+    kept = asyncio.create_task(server.keep_running())
+    for _ in range(2):
+        pid = server.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            while server.pid in {pid, None} or not await answers(client):
+                await asyncio.sleep(0.02)
+
+    assert await client.get("kept") == b"1"
+    kept.cancel()
+    await client.aclose()
+    await server.stop()
+
+
+async def answers(client: Redis) -> bool:
+    with contextlib.suppress(RedisError, OSError):
+        return bool(await client.ping())
+    return False
 
 
 async def test_a_second_server_on_one_directory_is_refused(tmp_path: Path) -> None:
