@@ -35,7 +35,7 @@ class InboundTexts:
 
         A text to a number that is nobody's sender is dropped: there is no tenant to tell.
         """
-        sender = await self.database.read(lambda tx: tenants.sender(tx, text.sender))
+        sender = await self.database.read(lambda tx: self._to(tx, carrier, text))
         if sender is None:
             return
         stop = OptOut(sender.tenant_id, text.person, "tenant", "keyword", text.body[:160], now_ms)
@@ -48,6 +48,12 @@ class InboundTexts:
         )
         self.signals.wake("messages")
         self.signals.wake("events")
+
+    async def _to(self, tx: Tx, carrier: str, text: Incoming) -> Sender | None:
+        """Whom it is for; nobody, if it came before: a stop that was taken back since must not recall anything."""
+        if await tx.row("inbound_seen", carrier=carrier, carrier_id=text.carrier_id) is not None:
+            return None
+        return await tenants.sender(tx, text.sender)
 
     def _forbidden_by(self, sender: Sender, said: OptOut) -> Callable[[Leaving], bool]:
         """What a stop forbids; a text that is not one forbids nothing."""

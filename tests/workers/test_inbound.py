@@ -66,6 +66,23 @@ async def test_the_same_webhook_again_has_no_second_effect(sending: Any, http: A
     assert len(await sending.database.read(lambda tx: tx.rows("messages_with_status", status="queued", limit=9))) == 1
 
 
+async def test_an_old_stop_that_comes_again_recalls_nothing_after_a_start(sending: Any, http: Any) -> None:
+    await text_in(sending, http, "STOP", sid="SMstop")
+    await text_in(sending, http, "START")
+    await sending.sender(limits={"rate": "1/s"})
+    first, second = await sending.queue("1234", "1234")
+    worker = sending.start()
+
+    async def planned(_tx: Any) -> bool:
+        return second in worker._plan.unwritten
+
+    await sending.until(planned)
+    assert await text_in(sending, http, "STOP", sid="SMstop") == 200
+
+    for message_id in (first, second):
+        await sending.until_status(message_id, "delivered")
+
+
 async def test_free_text_reaches_the_engine_and_names_what_it_answers(sending: Any, http: Any) -> None:
     (sent,) = await sending.queue("1234")
     sending.start()

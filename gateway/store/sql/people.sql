@@ -26,6 +26,9 @@ INSERT INTO inbound (id, tenant_id, mode, carrier, carrier_id, sender, person, b
 VALUES (:id, :tenant_id, :mode, :carrier, :carrier_id, :sender, :person, :body, :keyword, :answers, :at_ms)
 ON CONFLICT (carrier, carrier_id) DO NOTHING;
 
+-- name: inbound_seen
+SELECT 1 FROM inbound WHERE carrier = :carrier AND carrier_id = :carrier_id;
+
 -- name: inbound_page
 SELECT * FROM inbound WHERE tenant_id = :tenant_id AND mode = :mode AND (:before = '' OR id < :before)
   AND (:person = '' OR person = :person)
