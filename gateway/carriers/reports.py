@@ -19,6 +19,8 @@ async def apply(tx: Tx, carrier: str, mode: str, report: Report, now_ms: int) ->
         return False
     if row["carrier_id"] is None:
         await tx.run("messages_taken", id=row["id"], carrier=carrier, carrier_id=report.carrier_id)
+    if row["sent_ms"] is None:
+        await tx.run("messages_reported_on", id=row["id"], now_ms=now_ms)
     moved = report.status and await lives.move(
         tx, "messages", [row["id"]], report.status, now_ms, reason=report.reason, error_code=report.error_code
     )

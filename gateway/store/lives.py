@@ -75,6 +75,24 @@ async def move(
     return moved
 
 
+async def put_back(
+    tx: Tx, things: Things, ids: Sequence[str], now_ms: int, *, reason: str = "", error_code: str = ""
+) -> list[str]:
+    """Queue again what was committed and is known not to have left; see `move`.
+
+    What belongs to a job that was paused or cancelled meanwhile goes where the job's others went.
+    Returns: the ids that are queued or held now.
+    """
+    stopped: dict[str, str] = {}
+    for chunk in _chunks(ids):
+        stopped |= {row["id"]: row["status"] for row in await tx.rows(f"{things}_ids_stopped", ids=chunk)}
+    over = [each for each in ids if stopped.get(each) == "cancelled"]
+    await move(tx, things, over, "cancelled", now_ms, reason="job_cancelled")
+    back = await move(tx, things, ids, "queued", now_ms, reason=reason, error_code=error_code)
+    await move(tx, things, [each for each in back if each in stopped], "held", now_ms, reason="paused")
+    return back
+
+
 async def queued(tx: Tx, things: Things, sender: str, mode: str, limit: int) -> list[Row]:
     """What this sender's loop takes next, most urgent first."""
     return await tx.rows(f"{things}_queued", sender=sender, mode=mode, limit=limit)

@@ -59,9 +59,7 @@ class CallRecord:
         """The call never came up."""
         at = now_ms()
         if status == "queued":
-            self._note(
-                lambda tx: lives.move(tx, "calls", [self._call.id], "queued", at, reason=reason, error_code=code)
-            )
+            self._note(lambda tx: lives.put_back(tx, "calls", [self._call.id], at, reason=reason, error_code=code))
         else:
             self._note(lambda tx: calls.ended(tx, self._call.id, status, at, reason=reason, error_code=code))
 

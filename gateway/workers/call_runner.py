@@ -117,7 +117,7 @@ class CallRunner:
             task.cancel()
         await asyncio.gather(*self._loops.values(), return_exceptions=True)
         left = self.desk.plan.recall(lambda _thing: True)
-        await self.desk.database.write(lambda tx: lives.move(tx, "calls", left, "queued", now_ms()))
+        await self.desk.database.write(lambda tx: lives.put_back(tx, "calls", left, now_ms()))
         await self._settled(self._shutdown_s)
         for session in list(self.desk.sessions.values()):
             session.end("gateway_stopped")

@@ -39,6 +39,7 @@ _MOST_ROWS: Final = 1_000
 _NO_CARRIER_MS: Final = 60_000
 _FIRST_BACKOFF_S: Final = 0.1  # Twilio on 20429: 100 ms x 2^n, ten per cent either way, 30 s at most
 _LONGEST_BACKOFF_S: Final = 30.0
+_MOST_DOUBLINGS: Final = 10  # further ones would change nothing, and in the end be no number any more
 _AWAY_S: Final = 0.5
 _CAPS: Final = {"cap_day", "cap_week", "cap_month"}
 _dice = SystemRandom()
@@ -47,7 +48,10 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class SenderLoop:
-    """Runs while its sender has texts queued, then ends; the next look starts another."""
+    """Runs while its sender has texts queued, then ends; the next look runs it again.
+
+    What it has learned of the carrier outlives a run: a last text that is throttled waits as long as any other.
+    """
 
     number: str
     mode: str
@@ -223,10 +227,12 @@ class SenderLoop:
         if not isinstance(outcome, Throttled | NotSent) or outcome == NotSent("taken_back"):
             self.failures = 0
             return
-        wait_s = min(_FIRST_BACKOFF_S * 2**self.failures, _LONGEST_BACKOFF_S) * _dice.uniform(0.9, 1.1)
+        if monotonic() >= self.not_before:  # what was on its way when the waiting began is the same trouble
+            self.failures += 1
+        doublings = min(max(self.failures - 1, 0), _MOST_DOUBLINGS)
+        wait_s = min(_FIRST_BACKOFF_S * 2**doublings, _LONGEST_BACKOFF_S) * _dice.uniform(0.9, 1.1)
         if isinstance(outcome, Throttled) and outcome.retry_after_s is not None:
             wait_s = max(wait_s, outcome.retry_after_s)
-        self.failures += 1
         self.not_before = max(self.not_before, monotonic() + wait_s)
         reason = "carrier_throttled" if isinstance(outcome, Throttled) else "carrier_unreachable"
         self._note(reason, now_ms() + int(wait_s * 1000))

@@ -117,7 +117,10 @@ class Settlement:
         for result in batch:
             ends[_end_of(result.outcome)].append(result.message.id)
         for (status, reason, code), ids in ends.items():
-            moved = await lives.move(tx, "messages", ids, status, now_ms(), reason=reason, error_code=code)
+            if status == "queued":
+                moved = await lives.put_back(tx, "messages", ids, now_ms(), reason=reason, error_code=code)
+            else:
+                moved = await lives.move(tx, "messages", ids, status, now_ms(), reason=reason, error_code=code)
             self._metrics.messages.labels(status).inc(len(moved))
         for result in _uncounted(batch):
             await usage.add(tx, result.debits, result.seq, sign=-1)

@@ -50,7 +50,8 @@ class SmsSender:
         self._plan = Plan[Message]()
         self._metrics = metrics
         self._settlement = Settlement(database, signals, gate, metrics)
-        self._loops: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._loops: dict[tuple[str, str], SenderLoop] = {}
+        self._runs: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._offers: set[asyncio.Task[None]] = set()
         signals.on_recall(self._plan.recall)
 
@@ -58,6 +59,7 @@ class SmsSender:
         """At start: what a killed process left `sending` may or may not be out there. It is never sent again."""
 
         async def rest(tx: Tx) -> int:
+            await tx.run("messages_left_sending")
             rows = await tx.rows("messages_with_status", status="sending", limit=-1)
             moved = await lives.move(
                 tx, "messages", [row["id"] for row in rows], "unknown", now_ms(), reason="gateway_restarted"
@@ -90,9 +92,10 @@ class SmsSender:
             return
         for row in pairs:
             pair = (row["sender"], row["mode"])
-            if pair not in self._loops:
-                task = asyncio.create_task(self._loop(*pair).run(), name=f"sms-sender-{row['mode']}")
-                self._loops[pair] = task
+            if pair not in self._runs:
+                loop = self._loops.setdefault(pair, self._loop(*pair))
+                task = asyncio.create_task(loop.run(), name=f"sms-sender-{row['mode']}")
+                self._runs[pair] = task
                 task.add_done_callback(lambda _done, pair=pair: self._ended(pair))  # type: ignore[misc]
 
     def _loop(self, number: str, mode: str) -> SenderLoop:
@@ -112,15 +115,15 @@ class SmsSender:
         )
 
     def _ended(self, pair: tuple[str, str]) -> None:
-        task = self._loops.pop(pair)
+        task = self._runs.pop(pair)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("sender_loop_failed", mode=pair[1], error=repr(error))
 
     async def _drain(self) -> None:
-        for task in list(self._loops.values()):
+        for task in list(self._runs.values()):
             task.cancel()
-        await asyncio.gather(*self._loops.values(), return_exceptions=True)
+        await asyncio.gather(*self._runs.values(), return_exceptions=True)
         left = self._plan.recall(lambda _thing: True)
-        await self._database.write(lambda tx: lives.move(tx, "messages", left, "queued", now_ms()))
+        await self._database.write(lambda tx: lives.put_back(tx, "messages", left, now_ms()))
         if self._offers:
             await asyncio.wait(self._offers, timeout=_DRAIN_S)

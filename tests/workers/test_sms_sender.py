@@ -2,9 +2,11 @@
 
 import asyncio
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from gateway.model.job import Job
 from gateway.store import jobs, lives
 
 
@@ -126,8 +128,6 @@ async def test_who_said_stop_is_not_texted_and_what_waits_for_them_is_cancelled(
 
 
 async def test_a_paused_job_stops_at_once_and_goes_on_when_resumed(sending: Any) -> None:
-    from gateway.model.job import Job
-
     await sending.sender(limits={"rate": "20/s"})
     job = Job("job_1", "acme", "live", "sms", "+18005550199", {})
     await sending.database.write(lambda tx: jobs.accept(tx, job, []))
@@ -197,4 +197,76 @@ async def test_a_stop_during_the_commit_writes_nothing_and_queues_the_text_again
     await asyncio.gather(writing, stopping)
 
     assert (await sending.message(row_id)).status == "queued"
+    assert sending.arrived() == []
+
+
+async def test_a_last_text_that_is_throttled_waits_longer_each_time(sending: Any) -> None:
+    """Nothing else is queued, so the loop ends between the offers; what it learned does not."""
+    await sending.queue("0041")
+    sending.start()
+
+    async def five(_tx: Any) -> bool:
+        return len(sending.arrived()) == 5
+
+    await sending.until(five)
+
+    at_s = [arrival.at_s for arrival in sending.far_end.parts.ledger.arrivals]
+    waits_s = [later - earlier for earlier, later in pairwise(at_s)]
+    assert all(wait_s > least_s for wait_s, least_s in zip(waits_s, (0.09, 0.18, 0.36, 0.72), strict=True))
+
+
+async def test_one_burst_of_throttled_texts_is_one_reason_to_wait(sending: Any) -> None:
+    worker = sending.start()
+    sending.far_end.parts.faults.set({"fail_status": 429})
+    ids = await sending.queue(*(f"{number:04}" for number in range(1000, 1010)))
+    await sending.until_status(ids[-1], "sending")
+
+    async def all_came(_tx: Any) -> bool:
+        return len(sending.arrived()) >= 10
+
+    await sending.until(all_came)
+    (loop,) = worker._loops.values()
+    assert loop.failures <= 3
+    loop.failures = 2000  # hours of it
+    sending.far_end.parts.faults.set({"fail_status": 0})
+    await sending.until_status(ids[-1], "delivered", timeout_s=15)
+
+
+@pytest.mark.parametrize(("change", "status"), [("cancelled", "cancelled"), ("paused", "held")])
+async def test_a_text_that_was_throttled_goes_where_its_job_has_gone(sending: Any, change: str, status: str) -> None:
+    """The job ends or is paused while the carrier still thinks; its 429 must not send the text again."""
+    job = Job("job_1", "acme", "live", "sms", "+18005550199", {})
+    await sending.database.write(lambda tx: jobs.accept(tx, job, []))
+    sending.far_end.parts.faults.set({"fail_status": 429, "latency_s": 0.3})
+    (message_id,) = await sending.queue("1234", job_id="job_1")
+    sending.start()
+
+    async def came(_tx: Any) -> list[str]:
+        return sending.arrived()
+
+    await sending.until(came)
+    await jobs.change_with_recall(sending.database, sending.signals, job, change, 1)
+    await sending.until_status(message_id, status)
+
+    sending.far_end.parts.faults.set({"fail_status": 0, "latency_s": 0.0})
+    await sending.stop()
+    assert len(sending.arrived()) == 1
+    if change == "paused":
+        sending.start()
+        await sending.database.write(lambda tx: jobs.change(tx, job, "running", 2))
+        await sending.until_status(message_id, "delivered")
+
+
+async def test_what_a_killed_process_may_have_sent_can_be_answered_and_is_never_sent_again(sending: Any) -> None:
+    (message_id,) = await sending.queue("1234")
+    await sending.database.write(lambda tx: lives.move(tx, "messages", [message_id], "sending", 1_000))
+    worker = sending.start()
+    await worker.recover()
+
+    message = await sending.message(message_id)
+    assert (message.status, message.reason, message.sent_ms) == ("unknown", "gateway_restarted", 1_000)
+    row = await sending.database.read(
+        lambda tx: tx.row("messages_last_to", recipient=message.recipient, sender=message.sender, mode="live")
+    )
+    assert row["id"] == message_id
     assert sending.arrived() == []

@@ -63,6 +63,11 @@ SELECT id FROM {things} WHERE job_id = :job_id AND status IN :statuses;
 -- name: {things}_ids_paused
 SELECT id FROM {things} WHERE job_id = :job_id AND status = 'held' AND reason = 'paused';
 
+-- name: {things}_ids_stopped
+-- Those of a job that was paused or cancelled, with what the job is.
+SELECT {things}.id, jobs.status FROM {things} JOIN jobs ON jobs.id = {things}.job_id
+WHERE {things}.id IN :ids AND jobs.status IN ('paused', 'cancelled');
+
 -- name: {things}_counts
 SELECT status, reason, COUNT(*) AS n FROM {things} WHERE job_id = :job_id GROUP BY status, reason;
 

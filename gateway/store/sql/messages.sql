@@ -10,6 +10,14 @@ VALUES (:id, :tenant_id, :mode, :sender, :recipient, :body, :encoding, :segments
 -- The moment its first byte left, in milliseconds of our clock.
 UPDATE messages SET sent_ms = :sent_ms, attempts = attempts + 1 WHERE id = :id;
 
+-- name: messages_left_sending!
+-- A process was killed: its texts may have left as soon as they were committed.
+UPDATE messages SET sent_ms = updated_ms, attempts = attempts + 1 WHERE status = 'sending';
+
+-- name: messages_reported_on!
+-- The carrier has it, although nobody noted when it left.
+UPDATE messages SET sent_ms = :now_ms WHERE id = :id AND sent_ms IS NULL;
+
 -- name: messages_silent
 -- Sent before `before_ms` and never reported on.
 SELECT id FROM messages WHERE status = 'sent' AND sent_ms <= :before_ms LIMIT :limit;
