@@ -2,20 +2,18 @@
 
 import asyncio
 import contextlib
-import ctypes
 import json
 import os
-import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.errors import DemoFailed
+from gateway.lifeline import before_exec
 
 READY_S: Final = 60.0
 STOP_S: Final = 20.0
-PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
 
 @contextlib.asynccontextmanager
@@ -40,7 +38,7 @@ async def running(words: list[str], *, environ: Mapping[str, str], folder: Path,
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
             start_new_session=True,  # Ctrl-C reaches the demo alone, which then ends its children in order
-            preexec_fn=_end_with_parent() if sys.platform == "linux" else None,
+            preexec_fn=before_exec() if sys.platform == "linux" else None,
         )
     try:
         yield await _ready(process, words[0], log)
@@ -74,14 +72,3 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 def _last_lines(log: Path) -> str:
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
-
-
-def _end_with_parent() -> Callable[[], None]:
-    libc, parent = ctypes.CDLL(None), os.getpid()  # loaded before the fork: after it only the call itself is safe
-
-    def prepare() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # the parent died before the call
-            os._exit(1)
-
-    return prepare

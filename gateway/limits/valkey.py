@@ -6,7 +6,6 @@ write one file and double every cap.
 """
 
 import asyncio
-import ctypes
 import fcntl
 import os
 import shutil
@@ -15,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,9 +22,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gateway.errors import GatewayError, ValkeyDown, ValkeyInUse
+from gateway.lifeline import before_exec
 
 SOCKET_PATH_MAX = 103  # bytes: sun_path holds 108 on Linux and 104 on macOS, the closing zero included
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 START_S = 10.0
 STOP_S = 10.0
 LOOK_EVERY_S = 0.2
@@ -166,21 +164,10 @@ def _spawn(binary: Path, directory: Path, socket: Path, lock: int) -> subprocess
             stderr=subprocess.DEVNULL,
             pass_fds=(lock,),
             start_new_session=True,  # Ctrl-C reaches the gateway, which then stops it in order
-            preexec_fn=_die_with_parent() if sys.platform == "linux" else None,  # noqa: PLW1509  one prctl, libc loaded before
+            preexec_fn=before_exec(),  # noqa: PLW1509  one prctl, libc loaded before
         )
     except OSError as error:
         raise ValkeyDown(f"{binary.name} cannot be run: {error.strerror}") from error
-
-
-def _die_with_parent() -> Callable[[], None]:
-    libc, parent = ctypes.CDLL(None), os.getpid()  # loaded before the fork: after it only the call itself is safe
-
-    def prepare() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # the parent died before the call
-            os._exit(1)
-
-    return prepare
 
 
 def _shipped_binary() -> Path:

@@ -8,7 +8,6 @@ Four phases make the 20 ms of a frame and spread the work over it. Phase k is du
 never adds up.
 """
 
-import ctypes
 import gc
 import os
 import random
@@ -25,6 +24,7 @@ from typing import Final
 import orjson
 
 from gateway.errors import MediaLimit
+from gateway.lifeline import end_with_parent
 from gateway.media.events import Stats
 from gateway.media.session import Session, hear_tones
 from gateway.net.rtp_wire import Message, Unpacker, pack, pack_events
@@ -37,7 +37,6 @@ MOST_DATAGRAM: Final = 2048
 DRAIN_ROUNDS: Final = 8  # datagrams taken from one socket in one phase; a flood cannot hold the clock up
 CONTROL_READ: Final = 1 << 16  # a long prompt arrives over several phases
 EXPEDITED: Final = 46 << 2  # DSCP EF for voice (RFC 4594, section 4.1)
-PR_SET_PDEATHSIG: Final = 1
 URGENT: Final = -19  # the scheduler's most, short of real time
 
 
@@ -295,12 +294,6 @@ class MediaProcess:
         del self.outgoing[:written]
 
 
-def _die_with_parent() -> None:
-    """Where the kernel can (Linux), be killed with the gateway even while the clock is stuck."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def _go_first() -> None:
     """Be scheduled before all else, where we may: on a machine whose cores are all busy this decides who is late."""
     with suppress(OSError):
@@ -309,7 +302,7 @@ def _go_first() -> None:
 
 def main() -> None:
     """Run until the gateway closes its end. SIGINT and SIGTERM are its to handle: calls end first."""
-    _die_with_parent()
+    end_with_parent()  # even while the clock is stuck
     _go_first()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -6,18 +6,15 @@ not there; or by {"failed": why}. The first line, before any request, is {"bytes
 It ends when stdin does, and with its parent.
 """
 
-import ctypes
 import json
 import os
-import signal
 import sys
 from typing import Any, BinaryIO
 
 from gateway.errors import UnknownVoice
+from gateway.lifeline import end_with_parent
 from gateway.speech.engines import ENGINES, Renderer
 from gateway.speech.shaping import resampled, trimmed
-
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main(engine: str) -> None:
@@ -54,8 +51,7 @@ def _answer(out: BinaryIO, header: dict[str, Any], pcm: bytes = b"") -> None:
 
 def _prepare() -> None:
     """Die with the parent, and give way to it: calls that are up matter more than prompts to come."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
     os.nice(5)
 
 
