@@ -494,7 +494,8 @@ class InvalidRecipients(GatewayError):
     slug, status = "invalid_recipients", 422
 
     def __init__(self, count: int, entries: Sequence[Mapping[str, object]]) -> None:
-        super().__init__(f"{count} recipients are invalid; mend them, or send on_invalid=skip to leave them out")
+        who = "1 recipient is" if count == 1 else f"{count} recipients are"
+        super().__init__(f"{who} invalid; correct the list, or send on_invalid=skip to leave out what is wrong")
         self.count = count
         self.entries = entries
 

@@ -289,7 +289,8 @@ def _told(layers: Layers, error: ErrorDetails) -> SettingProblem:
     if error["type"] in {"model_type", "mapping_type"}:
         return layers.problem(key, NOT_A_VALUE)
     if error["type"] != "extra_forbidden":
-        return layers.problem(key, error["msg"].removeprefix("Value error, "))
+        words = "must be set" if error["type"] == "missing" else error["msg"].removeprefix("Value error, ")
+        return layers.problem(key, words)
     section = Trunk if key[0] == "trunks" else Settings.model_fields[key[0]].annotation if len(key) > 1 else Settings
     names = section.model_fields if isinstance(section, type) and issubclass(section, BaseModel) else ()
     near = difflib.get_close_matches(key[-1], names, n=1)
@@ -306,9 +307,9 @@ def check(
         return bad.problems
     folders = settings.folders
     wanted = [("dialplans", Path.is_dir), ("audio", Path.is_dir), ("limits", Path.is_file), ("keywords", Path.is_file)]
-    missing = [name for name, is_there in wanted if not is_there(getattr(folders, name))]
+    missing = [(name, path) for name, is_there in wanted if not is_there(path := getattr(folders, name))]
     layers = Layers(file, environ, overrides or {})
-    return tuple(layers.problem(("folders", name), "is not there") for name in missing)
+    return tuple(layers.problem(("folders", name), f"{path} is not there") for name, path in missing)
 
 
 def _with_trunk_defaults(settings: Settings) -> Settings:

@@ -110,11 +110,13 @@ def test_a_job_is_planned_submitted_watched_and_explained(gateway: Gateway, tmp_
     submit = ["job", "submit", str(file), "--from", SENDER, "--body", "Hello {{ name }}", "--skip-invalid"]
 
     planned = json.loads(gateway.must(*submit, "--dry-run"))
-    job_id = gateway.must(*submit).strip()
+    submitted = gateway.run(*submit)
+    job_id = submitted.stdout.strip()
     watched = gateway.must("job", "watch", job_id)
     why = gateway.must("why", job_id)
 
     assert (planned["accepted"], planned["segments"]) == (2, 2)
+    assert "2 accepted, 1 left out" in submitted.stderr
     assert "is completed: 2 recipients (delivered 2)" in watched
     assert "The job is completed." in why
 

@@ -99,7 +99,7 @@ def test_all_that_is_wrong_is_told_at_once_with_its_source(tmp_path: Path) -> No
 
     assert told["http.prot"] == f"{file}: unknown key; did you mean port?"
     assert told["logs.level"].startswith(str(file))
-    assert told["trunks.a.host"] == f"{file}: Field required"
+    assert told["trunks.a.host"] == f"{file}: must be set"
     assert told["GATEWAY_HTTP__PORT"].startswith("environment: Input should be a valid integer")
     assert told["GATEWAY_NONSENSE"] == "environment: unknown key"
     assert told["sms.validity_s"].startswith("flags: ")
@@ -260,7 +260,7 @@ def test_the_check_also_names_folders_that_are_not_there(tmp_path: Path) -> None
     flags |= {"folders.limits": str(SHIPPED), "folders.keywords": str(tmp_path / "none.toml")}
 
     assert [(p.source, p.key, p.what) for p in check(None, {}, flags)] == [
-        ("flags", "folders.keywords", "is not there")
+        ("flags", "folders.keywords", f"{tmp_path / 'none.toml'} is not there")
     ]
     assert [p.key for p in check(None, {"GATEWAY_HTTP__PORT": "x"})] == ["GATEWAY_HTTP__PORT"]
 

@@ -1,6 +1,6 @@
 """`/v1/calls`: one call to one person, and how it went."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
@@ -18,6 +18,7 @@ from gateway.api.inputs import (
     SenderNumber,
     Time,
     Variables,
+    one_of,
 )
 from gateway.api.messages import EventView
 from gateway.api.operation import Answer, Call, View, operation
@@ -26,6 +27,7 @@ from gateway.api.views import Listed, when
 from gateway.clock import new_id
 from gateway.errors import NotFound
 from gateway.model.call import Call as CallRecord
+from gateway.model.states import CALL_MOVES
 from gateway.store import events
 from gateway.store.database import Row, Tx
 from gateway.store.records import to_record, to_row
@@ -94,7 +96,7 @@ class CallWithEvents(CallView):
 class CallsQuery(Page):
     """Which calls to list."""
 
-    status: str = ""
+    status: Annotated[str, one_of(CALL_MOVES)] = ""
     to: NumberFilter = ""
     job_id: str = ""
     reference: str = ""

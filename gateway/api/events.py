@@ -1,13 +1,13 @@
 """`/v1/events`: the numbered log, as pages or as a stream of server-sent events; `/v1/inbound`: texts that came in."""
 
 import asyncio
-from typing import Final, Literal
+from typing import Final
 
 import orjson
 from aiohttp import web
 from pydantic import Field
 
-from gateway.api.inputs import MAX_PAGE, NumberFilter, Page, Query
+from gateway.api.inputs import MAX_PAGE, AfterSeq, NumberFilter, Page, Query
 from gateway.api.messages import EventView
 from gateway.api.middleware import set_headers
 from gateway.api.operation import Answer, Call, View, operation
@@ -25,7 +25,7 @@ _MOST: Final = 1000
 class EventsQuery(Query):
     """Which events, and from where on."""
 
-    after: int | Literal["newest"] = Field(0, description="The last `seq` you have; `newest`: only what is to come.")
+    after: AfterSeq = Field(0, description="The last `seq` you have; `newest`: only what is to come.")
     limit: int = Field(100, ge=1, le=_MOST)
     type: str = Field("", examples=["message.delivered"])
     job_id: str = ""

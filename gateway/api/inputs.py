@@ -5,9 +5,9 @@ Every model refuses unknown fields and wrong types. Times are RFC 3339 with a zo
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
@@ -24,6 +24,9 @@ MAX_PAGE: Final = 200
 MAX_METADATA_BYTES: Final = 4096
 MAX_URL: Final = 2000
 
+_ID: Final = re.compile(r"[a-z]{2,8}_[0-9A-Z]{26}")
+_ANY_NUMBER: Final = re.compile(r"\+[0-9]{6,15}|[0-9]{5,6}")  # the latter: a short code
+_SEQ: Final = re.compile(r"[0-9]{1,18}")
 _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)")
 
 
@@ -125,16 +128,46 @@ CallbackUrl = Annotated[str, Field(max_length=MAX_URL), AfterValidator(_http_url
 
 
 def _filter(text: str) -> str:
-    return f"+{text[1:]}" if text.startswith(" ") else text  # a plus that was not written %2B arrives as a space
+    number = f"+{text[1:]}" if text.startswith(" ") else text  # a plus that was not written %2B arrives as a space
+    if number and not _ANY_NUMBER.fullmatch(number):
+        raise _refuse("invalid_number", "a number is written in E.164 form, such as %2B12125551234")
+    return number
 
 
 NumberFilter = Annotated[str, AfterValidator(_filter)]
 
 
+def one_of(names: Iterable[str]) -> AfterValidator:
+    """Takes one of these words, or nothing: a misspelt filter must not look like an empty list."""
+    known = sorted(names)
+
+    def check(text: str) -> str:
+        if text and text not in known:
+            raise _refuse("not_one_of", f"must be one of: {', '.join(known)}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _seq(text: object) -> object:
+    if text != "newest" and not (isinstance(text, str) and _SEQ.fullmatch(text)):
+        raise _refuse("bad_seq", "must be a whole number, or newest")
+    return text
+
+
+AfterSeq = Annotated[int | Literal["newest"], BeforeValidator(_seq)]
+
+
+def _cursor(text: str) -> str:
+    if text and not _ID.fullmatch(text):
+        raise _refuse("bad_cursor", "give the `next_cursor` of the page before")
+    return text
+
+
 class Page(Query):
     """A page of a list, newest first."""
 
-    cursor: Annotated[str, Field(max_length=64, description="`next_cursor` of the page before.")] = ""
+    cursor: Annotated[str, Field(description="`next_cursor` of the page before."), AfterValidator(_cursor)] = ""
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 50
 
 
@@ -145,7 +178,17 @@ def read_json(data: bytes) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise BadJson(f"not JSON: {error.msg}, at line {error.lineno}, column {error.colno}") from None
+        where = _not_utf8(data) or f"{error.msg}, at line {error.lineno}, column {error.colno}"
+        raise BadJson(f"not JSON: {where}") from None
+
+
+def _not_utf8(data: bytes) -> str:
+    """Where a body stops being text, since the JSON reader does not tell; empty where it is text."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return f"byte {error.start + 1} is not UTF-8"
+    return ""
 
 
 def validated(model: type[M], value: object) -> M:

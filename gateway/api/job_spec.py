@@ -12,6 +12,7 @@ from gateway.api import plans
 from gateway.api.inputs import Input, Name, Text, Variables
 from gateway.api.operation import Call
 from gateway.api.people import CallPeople, People, TextPeople
+from gateway.api.problems import told_at
 from gateway.api.wording import Wording, wording
 from gateway.model.call import Call as CallRecord
 from gateway.model.job import Job
@@ -47,6 +48,9 @@ async def of_message(call: Call, message: JobMessage) -> dict[str, Any]:
         fills=True,
         at="message.",
     )
+    if words.template is not None and not words.template.names:
+        with told_at("message.body"):
+            words.of({})  # the same for everybody: no recipient is to blame
     return {**message.model_dump(), "text": words.body, "signed": words.signature}
 
 

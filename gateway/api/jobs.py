@@ -1,14 +1,15 @@
 """`/v1/jobs`: how broadcasts stand; pause, resume, cancel. New ones: `jobs_accept`; more people: `jobs_recipients`."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from gateway.api import job_answers, jobs_accept, jobs_recipients, why
-from gateway.api.inputs import Page
+from gateway.api.inputs import Page, one_of
 from gateway.api.job_answers import Counts, JobView, JobWithCounts, Outcome
 from gateway.api.operation import Answer, Call, operation
 from gateway.api.views import Listed
 from gateway.errors import JobNotOpen, NotFound
 from gateway.model.job import Job
+from gateway.model.states import JOB_MOVES
 from gateway.store import jobs, lives
 from gateway.store.database import Tx
 from gateway.store.records import to_record
@@ -19,8 +20,8 @@ __all__ = ["jobs_accept", "jobs_recipients"]  # importing them declares their op
 class JobsPage(Page):
     """Which jobs to list."""
 
-    status: str = ""
-    channel: str = ""
+    status: Annotated[str, one_of(JOB_MOVES)] = ""
+    channel: Annotated[str, one_of(("sms", "voice"))] = ""
     reference: str = ""
 
 

@@ -1,6 +1,6 @@
 """`/v1/messages`: one text to one person, and what became of it."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
@@ -19,6 +19,7 @@ from gateway.api.inputs import (
     Text,
     Time,
     Variables,
+    one_of,
 )
 from gateway.api.operation import Answer, Call, View, operation
 from gateway.api.problems import told_at
@@ -28,6 +29,7 @@ from gateway.api.wording import wording
 from gateway.clock import new_id
 from gateway.errors import NotFound
 from gateway.model.message import Message
+from gateway.model.states import MESSAGE_MOVES
 from gateway.store import events
 from gateway.store.database import Row, Tx
 from gateway.store.records import to_record, to_row
@@ -104,7 +106,7 @@ class MessageWithEvents(MessageView):
 class MessagesQuery(Page):
     """Which texts to list."""
 
-    status: str = ""
+    status: Annotated[str, one_of(MESSAGE_MOVES)] = ""
     to: NumberFilter = ""
     job_id: str = ""
     reference: str = ""

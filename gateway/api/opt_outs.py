@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from gateway.api.inputs import MAX_PAGE, CallbackUrl, Input, Query, SenderNumber, Text
+from gateway.api.inputs import MAX_PAGE, CallbackUrl, Input, NumberFilter, Query, SenderNumber, Text
 from gateway.api.operation import Answer, Call, View, operation
 from gateway.api.roads import check_callback
 from gateway.api.views import when
@@ -54,7 +54,7 @@ class Listing(View):
 class OptOutsQuery(Query):
     """A page of the list."""
 
-    cursor: str = ""
+    cursor: NumberFilter = ""
     limit: int = Field(50, ge=1, le=MAX_PAGE)
 
 

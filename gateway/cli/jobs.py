@@ -63,11 +63,12 @@ def submit(
     if (dialplan is None) == (body is None and template is None):
         raise typer.BadParameter("give either --body or --template, for texts, or --dialplan, for calls")
     said = {"dialplan": dialplan, "variables": pairs(var or [])} if dialplan else {"body": body, "template": template}
+    people, left_out = _recipients(file, skip_invalid=skip_invalid)
     job: Json = {
         "channel": "voice" if dialplan else "sms",
         "from": sender,
         "call" if dialplan else "message": {name: value for name, value in said.items() if value is not None},
-        "recipients": _recipients(file, skip_invalid=skip_invalid),
+        "recipients": people,
         "on_invalid": "skip" if skip_invalid else "reject",
         "start_at": start_at,
         "expires_at": expires_at,
@@ -80,12 +81,15 @@ def submit(
         show(answer)
         return
     typer.echo(answer["id"])
-    skipped = answer["skipped"]["count"]
+    skipped = left_out + answer["skipped"]["count"]
     typer.echo(f"{answer['accepted']} accepted, {skipped} left out; follow it with `gateway job watch`", err=True)
 
 
-def _recipients(file: Path, *, skip_invalid: bool) -> list[Json]:
-    """Read a file of recipients, as the API's upload does; rows that cannot be used are told with their line."""
+def _recipients(file: Path, *, skip_invalid: bool) -> tuple[list[Json], int]:
+    """Read a file of recipients, as the API's upload does; rows that cannot be used are told with their line.
+
+    Returns: the recipients, and how many rows were left out.
+    """
     kind = _KINDS.get(file.suffix.lower())
     if kind is None:
         raise FileUnreadable(str(file), f"the name must end in one of: {', '.join(_KINDS)}")
@@ -97,9 +101,10 @@ def _recipients(file: Path, *, skip_invalid: bool) -> list[Json]:
     for row in wrong:
         typer.echo(f"{file}:{row.line}: {row.field + ': ' if row.field else ''}{row.reason}", err=True)
     if wrong and not skip_invalid:
-        raise FileUnreadable(str(file), f"{len(wrong)} rows cannot be used; mend them, or give --skip-invalid")
+        rows_are = "1 row" if len(wrong) == 1 else f"{len(wrong)} rows"
+        raise FileUnreadable(str(file), f"{rows_are} cannot be used; correct the file, or give --skip-invalid")
     people = [row for row in rows if isinstance(row, Recipient)]
-    return [{"to": each.to, "variables": each.variables, "reference": each.reference} for each in people]
+    return [{"to": each.to, "variables": each.variables, "reference": each.reference} for each in people], len(wrong)
 
 
 @app.command("watch")

@@ -5,7 +5,7 @@ sender's own numbers (`overrides`) take the place of the profile's, key by key; 
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -93,7 +93,7 @@ class Profiles:
         try:
             return cls.parse(path.read_text("utf-8"))
         except OSError as error:
-            raise BadLimits(f"{path.name}: {error.strerror}") from error
+            raise BadLimits(f"{path}: {error.strerror} (folders.limits names it)") from error
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -193,4 +193,11 @@ def _channels(scope: str, row: Profile, source: str) -> tuple[Concurrency, ...]:
 
 
 def _told(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False))
+    """Name each key that is wrong. A list with a wrong entry is told by the entry, not by its length too."""
+    found = [(".".join(map(str, each["loc"])), each) for each in error.errors(include_url=False)]
+    told = [f"{key}: {each['msg'].removeprefix('Value error, ')}" for key, each in found if not _repeats(key, found)]
+    return "; ".join(told)
+
+
+def _repeats(key: str, found: Sequence[tuple[str, object]]) -> bool:
+    return any(other.startswith(f"{key}.") for other, _ in found)

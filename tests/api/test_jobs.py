@@ -126,6 +126,8 @@ async def test_a_person_whose_text_cannot_be_filled_in_is_told_by_variable(api: 
         ({"call": {"dialplan": "reminder"}}, {"call": "unknown_field"}),
         ({"message": {}}, {"message.body": "missing_field"}),
         ({"message": {"body": "Hello {{ na me }}"}}, {"message.body": "bad_template"}),
+        ({"message": {"body": ""}}, {"message.body": "bad_text"}),
+        ({"message": {"body": "x" * 1601}}, {"message.body": "bad_text"}),
         ({"message": {"body": "x", "colour": 1}}, {"message.colour": "unknown_field"}),
         ({"message": {"template": "none"}}, {"message.template": "unknown_template"}),
         ({"recipients": {"to": PERSON}}, {"recipients": "wrong_type"}),
@@ -297,7 +299,8 @@ async def test_people_added_to_a_paused_job_wait_for_its_resumption(api: Api) ->
 
 async def test_a_completed_job_runs_again_and_a_cancelled_one_takes_nobody(api: Api) -> None:
     await api.sender()
-    job = await job_of(api, 0)
+    job = await job_of(api, 1)
+    await api.put(f"/v1/opt-outs/{number(0)}", {})  # nobody is left to write to
     await api.doors.database.write(lambda tx: jobs.complete_finished(tx, now_ms()))
     assert (await api.get(f"/v1/jobs/{job}")).body["status"] == "completed"
 

@@ -197,3 +197,34 @@ async def test_live_and_test_keys_and_tenants_do_not_see_each_other(api: Api) ->
         assert (await api.get("/v1/messages", secret=secret)).body["items"] == []
         assert (await api.get(f"/v1/messages/{made}", secret=secret)).status == 404
         assert (await api.get(f"/v1/messages/{made}/why", secret=secret)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        ("/v1/messages?status=deliverd", {"status": "not_one_of"}),
+        ("/v1/calls?status=delivered", {"status": "not_one_of"}),
+        ("/v1/jobs?status=done&channel=fax", {"status": "not_one_of", "channel": "not_one_of"}),
+        ("/v1/messages?to=Ann", {"to": "invalid_number"}),
+        ("/v1/inbound?from=12125551234", {"from": "invalid_number"}),
+        ("/v1/messages?cursor=7", {"cursor": "bad_cursor"}),
+        ("/v1/jobs?cursor=%00", {"cursor": "bad_cursor"}),
+        ("/v1/opt-outs?cursor=next", {"cursor": "invalid_number"}),
+        ("/v1/events?after=soon", {"after": "bad_seq"}),
+        ("/v1/events?after=-1", {"after": "bad_seq"}),
+    ],
+)
+async def test_a_filter_that_can_match_nothing_is_refused_and_not_answered_with_an_empty_list(
+    api: Api, path: str, wrong: dict[str, str]
+) -> None:
+    said = await api.get(path)
+
+    assert (said.status, said.slug, said.wrong) == (422, "invalid_request", wrong)
+
+
+async def test_a_body_that_is_not_utf8_is_told_with_the_byte(api: Api) -> None:
+    headers = {"Content-Type": "application/json"}
+    said = await api.ask("POST", "/v1/messages", data=b'{"body": "caf\xe9"}', headers=headers)
+
+    assert (said.status, said.slug) == (400, "bad_json")
+    assert said.body["detail"] == "not JSON: byte 14 is not UTF-8"
