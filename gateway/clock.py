@@ -48,9 +48,9 @@ class IdMaker:
     def ulid(self) -> str:
         """Return the next 26 characters; always greater than the ones before."""
         with self._lock:
-            fresh = self._clock() << _RANDOM_BITS | self._dice(_RANDOM_BITS)
-            same_or_back = fresh >> _RANDOM_BITS <= self._last >> _RANDOM_BITS
-            self._last = self._last + 1 if same_or_back else fresh
+            now = self._clock()
+            is_later = now > self._last >> _RANDOM_BITS
+            self._last = now << _RANDOM_BITS | self._dice(_RANDOM_BITS) if is_later else self._last + 1
             value = self._last
         return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
 

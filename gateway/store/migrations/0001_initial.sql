@@ -92,7 +92,9 @@ CREATE INDEX messages_unsettled ON messages (status, sent_ms) WHERE status IN ('
 CREATE INDEX messages_of_job ON messages (job_id, status) WHERE job_id IS NOT NULL;
 CREATE INDEX messages_of_carrier ON messages (carrier_id) WHERE carrier_id IS NOT NULL;
 -- which of ours a person answers
-CREATE INDEX messages_answered ON messages (recipient, sender, sent_ms);
+CREATE INDEX messages_answered ON messages (recipient, sender, sent_ms) WHERE sent_ms IS NOT NULL;
+-- our own answers to keywords, so that two auto-responders do not talk to each other
+CREATE INDEX messages_replies ON messages (recipient, sender) WHERE kind <> 'out';
 
 CREATE TABLE calls (
     id                TEXT PRIMARY KEY,

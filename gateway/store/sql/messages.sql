@@ -37,7 +37,8 @@ SELECT status, COUNT(*) AS n FROM messages GROUP BY status;
 -- name: messages_replies_since
 -- Whether this person had an answer of this kind from this sender since then.
 SELECT 1 FROM messages
-WHERE recipient = :recipient AND sender = :sender AND mode = :mode AND kind = :kind AND created_ms >= :since_ms LIMIT 1;
+WHERE recipient = :recipient AND sender = :sender AND mode = :mode AND kind <> 'out' AND kind = :kind
+  AND created_ms >= :since_ms LIMIT 1;
 
 -- name: messages_ids_of_person
 -- What waits for this person, from the tenant or (scope a number) from that one sender; not what may follow a stop.
