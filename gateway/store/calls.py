@@ -20,7 +20,6 @@ from gateway.voice.state import State
 
 Prompt = Mapping[str, Any]  # {"text" or "name": …, "seconds": …}, as `Call.prompts`
 _PLANS: Final = 256  # read plans held in memory
-_LIVE: Final = ("dialing", "ringing", "answered")
 
 
 class Plans:
@@ -81,8 +80,7 @@ def opt_out_of(call: Call, scope: Scope, key: str, now_ms: int) -> OptOut | None
 
 async def live(tx: Tx) -> list[Call]:
     """Every call that is dialing, ringing or answered."""
-    rows = [row for status in _LIVE for row in await tx.rows("calls_with_status", status=status, limit=-1)]
-    return [to_record(Call, row) for row in rows]
+    return [to_record(Call, row) for row in await tx.rows("calls_live")]
 
 
 async def progress(

@@ -54,11 +54,11 @@ class CallWatch:
 
     async def look(self) -> None:
         """Free what has ended, and ask for what has been quiet for long."""
-        if not self.desk.elsewhere:
-            return
-        ids = sorted(self.desk.elsewhere)
+        ids = set(self.desk.elsewhere)
         live = {call.id: call for call in await self.desk.database.read(calls.live)}
-        for call_id in ids:
+        came_in = {call.id for call in live.values() if call.direction == "in" and call.engine_state}
+        self.desk.elsewhere |= came_in  # a number may have no status callback at its carrier
+        for call_id in sorted(ids | came_in):
             call = live.get(call_id)
             if call is None:
                 self.desk.elsewhere.discard(call_id)

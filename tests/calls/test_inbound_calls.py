@@ -11,6 +11,7 @@ from gateway.practice.scripts import CallScript, Press
 from gateway.sms.segments import segment
 from gateway.store import opt_outs
 from gateway.store.records import to_row
+from gateway.workers.call_runner import CallRunner
 
 SENDER = "+18005550199"
 PERSON = "+12125551234"
@@ -38,7 +39,7 @@ KEYS = {"1": "replayed", "9": "opted_out"}
 
 
 @pytest.fixture(autouse=True)
-async def answering(calling: Any) -> None:
+async def answering(calling: Any) -> CallRunner:
     await calling.publish(REPLAY, "replay")
     await calling.sender(inbound_dialplan="replay")
     body = "Your water is off until six."
@@ -47,7 +48,8 @@ async def answering(calling: Any) -> None:
         new_id("msg"), "acme", "live", SENDER, PERSON, body, counted.encoding, counted.segments, sent_ms=now_ms()
     )
     await calling.database.write(lambda tx: tx.run("messages_insert", **to_row(sent)))
-    await calling.start()
+    runner: CallRunner = await calling.start()
+    return runner
 
 
 def ring(calling: Any, via: str, *keys: str, called: str = SENDER, hangs_up_s: float | None = None) -> str:
@@ -95,6 +97,17 @@ async def test_who_rings_back_can_be_removed(calling: Any, via: str) -> None:
     assert call.outcome == "opted_out"
     said = await calling.database.read(lambda tx: opt_outs.of_person(tx, "acme", PERSON))
     assert [each["evidence"] for each in said] == ["pressed 9 in replay version 1"]
+
+
+async def test_a_number_without_a_status_callback_has_its_calls_asked_for(calling: Any, answering: CallRunner) -> None:
+    answering._watch.quiet_ms = 500
+    parts = calling.far_end.parts
+    parts.calls.inbound(PERSON, SENDER, CallScript("as told", presses=(Press("9"),)), parts.options.voice_url, "")
+
+    call = await the_call(calling, "completed")
+
+    assert call.outcome == "opted_out"
+    assert call.ended_ms is not None
 
 
 async def test_a_caller_who_hangs_up_ends_the_call_in_mid_prompt(calling: Any) -> None:
