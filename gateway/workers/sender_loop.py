@@ -240,7 +240,8 @@ class SenderLoop:
     # --- small things
 
     async def _wait_for_carrier(self) -> None:
-        await sleep_until(int(self.not_before * 1_000_000))
+        while monotonic() < self.not_before:  # answers that come meanwhile may lengthen it
+            await sleep_until(int(self.not_before * 1_000_000))
 
     def _note(self, reason: str, opens_ms: int | None = None) -> None:
         self.signals.note_gate("messages", self.number, self.mode, reason, opens_ms)

@@ -227,6 +227,10 @@ async def test_one_burst_of_throttled_texts_is_one_reason_to_wait(sending: Any) 
     await sending.until(all_came)
     (loop,) = worker._loops.values()
     assert loop.failures <= 3
+
+    began = len(sending.arrived())
+    await asyncio.sleep(1)
+    assert len(sending.arrived()) - began <= 40  # again after 0.1, 0.2, 0.4, 0.8 s
     loop.failures = 2000  # hours of it
     sending.far_end.parts.faults.set({"fail_status": 0})
     await sending.until_status(ids[-1], "delivered", timeout_s=15)
