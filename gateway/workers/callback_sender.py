@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from random import SystemRandom
@@ -21,7 +22,9 @@ from gateway.store.events import view
 from gateway.store.signals import Signals
 
 _BATCH: Final = 64
+_AT_ONCE: Final = 32  # deliveries of one tenant: an engine that hangs must not take every connection
 _IDLE_S: Final = 1.0
+_GLANCE_S: Final = 0.1  # while deliveries are under way
 _dice = SystemRandom()
 _log = structlog.get_logger(__name__)
 
@@ -47,15 +50,40 @@ class CallbackSender:
     metrics: Metrics
 
     async def run(self) -> None:
-        """Deliver until cancelled."""
+        """Deliver until cancelled. What was under way then is delivered again."""
         woken = self.signals.listen("events")
-        while True:
-            rows = await self.database.read(lambda tx: tx.rows("events_due", now_ms=now_ms(), limit=_BATCH))
-            if not rows:
-                await woken.wait(_IDLE_S)
-                continue
-            results = await asyncio.gather(*(self._deliver(row) for row in rows))
-            await self.database.write(partial(self._note, done=tuple(zip(rows, results, strict=True))))
+        under_way: dict[asyncio.Task[str], Row] = {}
+        try:
+            while True:
+                if await self._start_due(under_way):
+                    continue  # maybe more is due, for others
+                if not under_way:
+                    await woken.wait(_IDLE_S)
+                    continue
+                await asyncio.wait(under_way, timeout=_GLANCE_S, return_when=asyncio.FIRST_COMPLETED)
+                done = [task for task in under_way if task.done()]
+                results = tuple((under_way[task], task.result()) for task in done)
+                await self.database.write(partial(self._note, done=results))
+                for task in done:
+                    del under_way[task]
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _start_due(self, under_way: dict[asyncio.Task[str], Row]) -> int:
+        """Start what is due, each tenant's up to `_AT_ONCE`. Returns how many were started."""
+        by_tenant = Counter(row["tenant_id"] for row in under_way.values())
+        busy = [tenant for tenant, number in by_tenant.items() if number >= _AT_ONCE]
+        seqs = [row["seq"] for row in under_way.values()]
+        look = {"now_ms": now_ms(), "limit": _BATCH, "under_way": [0, *seqs], "busy": ["", *busy]}  # never empty: SQL
+        started = 0
+        for row in await self.database.read(lambda tx: tx.rows("events_due", **look)):
+            if by_tenant[row["tenant_id"]] < _AT_ONCE:
+                by_tenant[row["tenant_id"]] += 1
+                under_way[asyncio.create_task(self._deliver(row))] = row
+                started += 1
+        return started
 
     async def _deliver(self, row: Row) -> str:
         """Post one event. Returns "" when the engine took it, else what went wrong."""

@@ -27,13 +27,16 @@ SECRET = "s3cret"
 class Engine:
     """A campaign engine's end: keeps what it is told, and answers as it is told to."""
 
-    def __init__(self, *statuses: int) -> None:
+    def __init__(self, *statuses: int, hangs: bool = False) -> None:
         self.taken: list[tuple[dict[str, str], bytes]] = []
         self.statuses = list(statuses)
+        self.hangs = hangs
         self.url = ""
 
     async def take(self, request: web.Request) -> web.Response:
         self.taken.append((dict(request.headers), await request.read()))
+        if self.hangs:
+            await asyncio.Event().wait()
         return web.Response(status=self.statuses.pop(0) if self.statuses else 200)
 
 
@@ -41,7 +44,7 @@ class Engine:
 async def listening(engine: Engine) -> AsyncIterator[Engine]:
     app = web.Application()
     app.router.add_post("/told", engine.take)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -69,8 +72,8 @@ async def delivering(database: Database, *, private: bool = True, **settings: An
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def happen(database: Database, url: str, number: int = 1) -> None:
-    event = Event("job.completed", "acme", "live", f"job_{number}", now_ms(), {"n": number}, callback_url=url)
+async def happen(database: Database, url: str, number: int = 1, tenant: str = "acme") -> None:
+    event = Event("job.completed", tenant, "live", f"job_{number}", now_ms(), {"n": number}, callback_url=url)
     await database.write(lambda tx: events.add(tx, event))
 
 
@@ -154,3 +157,19 @@ async def test_one_dead_engine_does_not_delay_another(database: Database) -> Non
             return engine.taken
 
         await until(told)
+
+
+async def test_an_engine_that_hangs_does_not_delay_another_tenants(database: Database) -> None:
+    """Hundreds of events wait for an engine that takes connections and never answers."""
+    await database.write(lambda tx: tenants.add_tenant(tx, Tenant("metro", "Metro", 1)))
+    async with listening(Engine(hangs=True)) as hanging, listening(Engine()) as engine:
+        for number in range(300):
+            await happen(database, hanging.url, number)
+        async with delivering(database, timeout_s=30):
+            await happen(database, engine.url, 1, "metro")
+
+            async def told() -> Any:
+                return engine.taken
+
+            await until(told)
+    assert len(hanging.taken) <= 32

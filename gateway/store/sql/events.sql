@@ -28,6 +28,7 @@ SELECT events.*,
        COALESCE(messages.metadata, calls.metadata) AS metadata
 FROM events LEFT JOIN messages ON messages.id = events.subject LEFT JOIN calls ON calls.id = events.subject
 WHERE events.callback_due_ms IS NOT NULL AND events.callback_due_ms <= :now_ms
+  AND events.seq NOT IN :under_way AND events.tenant_id NOT IN :busy
 ORDER BY events.callback_due_ms, events.seq LIMIT :limit;
 
 -- name: events_waiting
