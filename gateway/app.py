@@ -117,14 +117,15 @@ async def _open(settings: Settings, stack: contextlib.AsyncExitStack, own_url: s
     url = await _redis_url(settings, stack)
     gate = Gate.connect(url, epoch=epoch, guard=settings.limits.guard, timeout_s=settings.redis.timeout_ms / 1000)
     stack.push_async_callback(gate.aclose)
-    counters = Counters(gate, database, profiles)
+    metrics = Metrics()
+    counters = Counters(gate, database, profiles, metrics)
     try:
         await counters.begin()
     except RedisAway as error:
         _log.error("redis_away", error=str(error))  # requests are taken and wait; nothing is sent until it is back
     prompts = Prompts(settings.folders.audio / "prompts", settings.data_dir / "audio")
     stack.push_async_callback(prompts.close)
-    return Parts(settings, stack, database, Signals(), Metrics(), gate, counters, profiles, prompts, own_url)
+    return Parts(settings, stack, database, Signals(), metrics, gate, counters, profiles, prompts, own_url)
 
 
 @contextlib.contextmanager
@@ -220,6 +221,7 @@ async def _start_loops(parts: Parts, roads: Roads) -> None:
     await calls.recover()
     for mode, trunk, road in roads.trunks:
         await trunk.start(calls.answering(road, mode))
+        parts.metrics.ignored.watch(trunk.name, trunk.ignored)
     callbacks = await _callback_loop(parts)
     housekeeper = Housekeeper(parts.database, parts.signals, parts.settings, parts.metrics)
     loops = {"callbacks": callbacks.run, "housekeeper": housekeeper.run, "texts": texts.run, "calls": calls.run}

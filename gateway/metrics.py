@@ -4,18 +4,54 @@ Labels take values from closed sets (states, outcomes, reasons, names of carrier
 tenant's text or an identifier, which would also make a time series of each.
 """
 
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST as CONTENT_TYPE
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
 WEB_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 LATE_SECONDS: Final = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+
+
+Tally = Mapping[str, int]
+
+
+class Ignored(Collector):
+    """What trunks threw away, by reason. They count it themselves, where it arrives; it is read when somebody asks."""
+
+    def __init__(self) -> None:
+        self._trunks: dict[str, Callable[[], tuple[Tally, Tally]]] = {}
+
+    def watch(self, trunk: str, tallies: Callable[[], tuple[Tally, Tally]]) -> None:
+        """Show what a trunk counts. `tallies` gives SIP datagrams and RTP packets, each by reason."""
+        self._trunks[trunk] = tallies
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """As Prometheus's client asks for it."""
+        labels = ["trunk", "why"]
+        sip = CounterMetricFamily(
+            "gateway_sip_ignored",
+            "SIP datagrams dropped or refused: garbage, foreign (not the trunk's).",
+            labels=labels,
+        )
+        rtp = CounterMetricFamily(
+            "gateway_rtp_ignored",
+            "RTP packets dropped: bad, foreign (not the far end's), told as a call ends.",
+            labels=labels,
+        )
+        for trunk, tallies in self._trunks.items():
+            for family, tally in zip((sip, rtp), tallies(), strict=True):
+                for why, count in tally.items():
+                    family.add_metric([trunk, why], count)
+        return iter((sip, rtp))
 
 
 class Metrics:
@@ -27,7 +63,9 @@ class Metrics:
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
 
-        self.messages = Counter("gateway_messages", "Messages that entered a state.", ["state"], registry=registry)
+        self.messages = Counter(
+            "gateway_messages", "Messages that entered a state (from the event log).", ["state"], registry=registry
+        )
         self.sends = Counter(
             "gateway_sends",
             "Offers to a carrier by outcome: accepted, refused, throttled, not_sent, unknown.",
@@ -62,12 +100,6 @@ class Metrics:
             ["channel", "state"],
             registry=registry,
         )
-        self.webhooks = Counter(
-            "gateway_webhooks",
-            "What carriers called, by kind (inbound, status, voice) and outcome (taken, repeated, bad_signature …).",
-            ["carrier", "kind", "outcome"],
-            registry=registry,
-        )
         self.callbacks = Counter(
             "gateway_callbacks",
             "Tries to deliver an event: delivered, retried, given_up.",
@@ -75,23 +107,17 @@ class Metrics:
             registry=registry,
         )
         self.callbacks_waiting = Gauge("gateway_callbacks_waiting", "Events not delivered yet.", registry=registry)
-        self.calls = Counter("gateway_calls", "Calls that entered a state.", ["state"], registry=registry)
-        self.channels = Gauge("gateway_channels", "Calls going on, by trunk.", ["trunk"], registry=registry)
-        self.sip_ignored = Counter(
-            "gateway_sip_ignored",
-            "SIP datagrams ignored: garbage, or foreign (not from the trunk).",
-            ["why"],
-            registry=registry,
+        self.calls = Counter(
+            "gateway_calls", "Calls that entered a state (from the event log).", ["state"], registry=registry
         )
-        self.rtp_ignored = Counter(
-            "gateway_rtp_ignored",
-            "RTP packets ignored: garbage, or foreign (not from the call's far end).",
-            ["why"],
-            registry=registry,
+        self.channels = Gauge(
+            "gateway_channels", "Channels in use, by scope (trunk:NAME).", ["scope"], registry=registry
         )
+        self.ignored = Ignored()
+        registry.register(self.ignored)
         self.requests = Counter(
             "gateway_http_requests",
-            "Requests answered, by route pattern.",
+            "Requests answered, by route pattern; carriers' webhooks among them (403: not signed by the carrier).",
             ["method", "route", "status"],
             registry=registry,
         )

@@ -84,4 +84,6 @@ async def _set_gauges(call: Call, tx: Tx) -> None:
     for channel, things in _OVER.items():
         for row in await tx.rows(f"{things}_waiting_by_status"):
             figures.waiting.labels(channel, row["status"]).set(row["n"])
+    for row in await tx.rows("under_way"):
+        figures.waiting.labels(row["channel"], row["status"]).set(row["n"])
     figures.callbacks_waiting.set(await tx.value("events_callbacks_waiting"))

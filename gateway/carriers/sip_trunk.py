@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 from typing import Final
 
 import structlog
@@ -64,10 +65,12 @@ def unanswered(failed: sip.Failed, *, was_heard: bool) -> Unanswered:
 class SipLeg:
     """One call: the SIP call and its audio, told as one row of events."""
 
-    def __init__(self, call: SipCall, stream: RtpStream, rtp: RtpEngine) -> None:
+    def __init__(self, call: SipCall, stream: RtpStream, rtp: RtpEngine, bad_rtp: dict[str, int]) -> None:
+        """`bad_rtp` is where packets that were thrown away are counted, by reason, at the end."""
         self._call = call
         self._stream = stream
         self._rtp = rtp
+        self._bad_rtp = bad_rtp
         self._before: list[LegEvent] = []
         self._hear: Callable[[LegEvent], None] = self._before.append
         self._loaded: dict[str, AudioId] = {}
@@ -184,7 +187,9 @@ class SipLeg:
 
     async def _close(self) -> None:
         """Give the port and the audio back; what still played tells its end before this returns."""
-        await self._stream.close()
+        seen = await self._stream.close()
+        for why in self._bad_rtp:
+            self._bad_rtp[why] += getattr(seen, why)
         await self._tasks[0]
         for audio_id in self._loaded.values():
             self._rtp.release(audio_id)
@@ -237,6 +242,7 @@ class SipTrunk:
         self._rtp = rtp
         self._on_call: OnCall | None = None
         self._endpoint: SipEndpoint | None = None
+        self.bad_rtp = {"foreign": 0, "bad": 0}
         self._starting = asyncio.Lock()
 
     async def start(self, on_call: OnCall | None = None) -> None:
@@ -257,6 +263,10 @@ class SipTrunk:
             await self._endpoint.stop()
             self._endpoint = None
 
+    def ignored(self) -> tuple[dict[str, int], dict[str, int]]:
+        """What was thrown away, by reason: SIP datagrams, and RTP packets of calls that have ended."""
+        return asdict(self._endpoint.counters) if self._endpoint is not None else {}, dict(self.bad_rtp)
+
     @property
     def address(self) -> tuple[str, int] | None:
         """The bound address, once it is started."""
@@ -274,7 +284,7 @@ class SipTrunk:
                 placed = await endpoint.invite(
                     call.recipient, self._settings.caller_id or call.sender, self._offer(stream)
                 )
-                return SipLeg(placed, stream, self._rtp)
+                return SipLeg(placed, stream, self._rtp, self.bad_rtp)
             reason = "taken_back"
         except TooManyCalls as error:
             reason = error.slug
@@ -294,7 +304,7 @@ class SipTrunk:
             await stream.close()
             await call.reject(488)
             return None
-        return SipLeg(call, stream, self._rtp)
+        return SipLeg(call, stream, self._rtp, self.bad_rtp)
 
     def _offer(self, stream: RtpStream) -> sdp.Session:
         codecs = tuple(_CODECS[name] for name in self._settings.codecs)

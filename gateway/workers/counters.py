@@ -8,11 +8,12 @@ from functools import partial
 
 import structlog
 
-from gateway.clock import now_ms
+from gateway.clock import monotonic, now_ms
 from gateway.errors import RedisAway
 from gateway.limits.gate import Gate
 from gateway.limits.profiles import Profiles
-from gateway.model.limit import Concurrency, Granted, Limit, Refused
+from gateway.metrics import Metrics
+from gateway.model.limit import Cap, Concurrency, Granted, Limit, Refused, Throughput
 from gateway.model.sender import Sender
 from gateway.store import usage
 from gateway.store.database import Database
@@ -23,10 +24,11 @@ _log = structlog.get_logger(__name__)
 class Counters:
     """Limits as the loops take them. One for all of them: a rebuild is made once."""
 
-    def __init__(self, gate: Gate, database: Database, profiles: Profiles) -> None:
+    def __init__(self, gate: Gate, database: Database, profiles: Profiles, metrics: Metrics) -> None:
         self._gate = gate
         self._database = database
         self._profiles = profiles
+        self._metrics = metrics
         self._rebuilding = asyncio.Lock()
         self._held: dict[tuple[str, str], Concurrency] = {}
 
@@ -48,14 +50,33 @@ class Counters:
         """
         if not self._gate.epoch:  # none was begun yet: a Redis that forgot all would look like one that is in step
             await self.rebuild()
-        answer = await self._gate.take(limits, segments, ahead_us=ahead_us, holders=holders)
+        answer = await self._ask(limits, segments, ahead_us, holders)
         if isinstance(answer, Refused) and answer.reason == "rebuild":
             await self.rebuild()
-            answer = await self._gate.take(limits, segments, ahead_us=ahead_us, holders=holders)
+            answer = await self._ask(limits, segments, ahead_us, holders)
         if isinstance(answer, Granted):
             channels = [limit for limit in limits if isinstance(limit, Concurrency)]
             self._held |= {(limit.key, each): limit for limit in channels for each in holders[: len(answer.slots)]}
+            self._show_channels(channels)
         return answer
+
+    async def _ask(
+        self, limits: Sequence[Limit], segments: Sequence[int], ahead_us: int, holders: Sequence[str]
+    ) -> Granted | Refused:
+        began = monotonic()
+        answer = await self._gate.take(limits, segments, ahead_us=ahead_us, holders=holders)
+        self._metrics.gate_seconds.observe(monotonic() - began)
+        if isinstance(answer, Refused):
+            self._metrics.refusals.labels(answer.reason).inc()
+        elif limits:
+            unit = next((limit.unit for limit in limits if isinstance(limit, Throughput | Cap)), "segment")
+            self._metrics.grants.labels(unit).inc(sum(slot.units for slot in answer.slots))
+        return answer
+
+    def _show_channels(self, channels: Sequence[Concurrency]) -> None:
+        for limit in channels:
+            in_use = sum(key == limit.key for key, _ in self._held)
+            self._metrics.channels.labels(limit.key.removesuffix(":channels")).set(in_use)
 
     async def renew(self, limit: Concurrency, holder: str) -> bool:
         """Keep a channel, well within its `lease_ms`. False: it ran out and went to someone else. Raises RedisAway."""
@@ -64,6 +85,7 @@ class Counters:
     async def release(self, limit: Concurrency, holder: str) -> None:
         """Free a channel. Where Redis is away it comes back by itself when its lease runs out."""
         self._held.pop((limit.key, holder), None)
+        self._show_channels([limit])
         with contextlib.suppress(RedisAway):
             await self._gate.release(limit, holder)
 

@@ -18,7 +18,8 @@ from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals, Things
 
 _EVERY_S: Final = 0.5
-_COUNT_EVERY: Final = 20  # sweeps
+_COUNT_EVERY: Final = 10  # sweeps
+_COUNTED: Final = {"message": "messages", "call": "calls"}  # the metric of each kind of event
 _CHUNK: Final = 2_000  # rows a transaction, so that nobody waits long for the writer
 _WEBHOOKS_KEPT_MS: Final = 7 * 86_400_000  # carriers repeat a webhook within minutes
 _HOUR_MS: Final = 3_600_000
@@ -37,11 +38,12 @@ class Housekeeper:
 
     async def run(self) -> None:
         """Sweep until cancelled."""
-        for number in itertools.count():
+        seen = int(await self.database.read(lambda tx: tx.value("events_newest")))
+        for number in itertools.count(1):
             try:
                 await self.sweep()
                 if number % _COUNT_EVERY == 0:
-                    await self._count()
+                    seen = await self.count(seen)
             except StoreUnavailable as error:
                 _log.error("sweep_failed", error=str(error))
             await asyncio.sleep(_EVERY_S)
@@ -73,7 +75,11 @@ class Housekeeper:
         await tx.run("webhooks_forget", before_ms=now_ms - _WEBHOOKS_KEPT_MS)
         await tx.run("idempotency_forget", before_ms=now_ms - int(self.settings.retention.idempotency_h * _HOUR_MS))
 
-    async def _count(self) -> None:
-        for row in await self.database.read(lambda tx: tx.rows("waiting_counts")):
-            self.metrics.waiting.labels(row["channel"], row["status"]).set(row["n"])
-        self.metrics.callbacks_waiting.set(await self.database.read(lambda tx: tx.value("events_waiting")))
+    async def count(self, after: int) -> int:
+        """Count the states that messages and calls entered since the event `after`; returns the newest event."""
+        newest = int(await self.database.read(lambda tx: tx.value("events_newest")))
+        for row in await self.database.read(lambda tx: tx.rows("events_by_type", after=after, newest=newest)):
+            things, _, state = row["type"].partition(".")
+            if things in _COUNTED:
+                getattr(self.metrics, _COUNTED[things]).labels(state).inc(row["n"])
+        return newest

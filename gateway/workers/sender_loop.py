@@ -105,7 +105,6 @@ class SenderLoop:
             await self._refused(answer)
             return
         self.plan.redis_clock.observe(answer.now_us, now_us())
-        self.metrics.grants.labels("segment").inc(sum(slot.units for slot in answer.slots))
         self.reach = min(max(_FEWEST_ROWS, 2 * len(answer.slots)), _MOST_ROWS)
         committing = asyncio.create_task(self._commit_and_dispatch(sends, answer, limits, carrier))
         try:
@@ -154,7 +153,6 @@ class SenderLoop:
 
     async def _refused(self, refused: Refused) -> None:
         opens_us = refused.opens_at_us
-        self.metrics.refusals.labels(refused.reason).inc()
         self._note(refused.reason, opens_us // 1000 if opens_us else None)
         if refused.reason in _CAPS and opens_us is not None:
             await self._hold_all(refused.reason, -(-opens_us // 1000))
@@ -205,6 +203,8 @@ class SenderLoop:
         outcome = await self._send(offer, carrier)
         recalled = not self.plan.take_out(offer.planned) and offer.written_ms is None
         self._learn(outcome)
+        if offer.written_ms is not None:
+            self.metrics.send_seconds.labels(carrier.name).observe(max(0, now_ms() - offer.written_ms) / 1000)
         if not recalled:  # who recalled it has settled it
             message, slot = offer.planned.thing, offer.slot
             result = Result(message, carrier.name, outcome, offer.written_ms, slot.debits, granted.epoch, granted.seq)

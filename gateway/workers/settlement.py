@@ -118,10 +118,9 @@ class Settlement:
             ends[_end_of(result.outcome)].append(result.message.id)
         for (status, reason, code), ids in ends.items():
             if status == "queued":
-                moved = await lives.put_back(tx, "messages", ids, now_ms(), reason=reason, error_code=code)
+                await lives.put_back(tx, "messages", ids, now_ms(), reason=reason, error_code=code)
             else:
-                moved = await lives.move(tx, "messages", ids, status, now_ms(), reason=reason, error_code=code)
-            self._metrics.messages.labels(status).inc(len(moved))
+                await lives.move(tx, "messages", ids, status, now_ms(), reason=reason, error_code=code)
         for result in _uncounted(batch):
             await usage.add(tx, result.debits, result.seq, sign=-1)
 

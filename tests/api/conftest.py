@@ -156,7 +156,7 @@ async def doors(settings: Settings, tmp_path: Path, valkey_url: str) -> AsyncIte
     await redis.flushall()
     async with Database.open(tmp_path / "gateway.db", migrate=True) as database:
         gate, profiles = Gate(redis), Profiles.load(ROOT / "config/limits.toml")
-        await Counters(gate, database, profiles).begin()
+        await Counters(gate, database, profiles, Metrics()).begin()
         prompts = Prompts(tmp_path / "prompts", tmp_path / "audio", engines=[])
         yield Doors(settings, database, Signals(), gate, prompts, Metrics(), profiles)
         await prompts.close()

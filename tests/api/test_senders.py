@@ -85,7 +85,7 @@ async def test_what_waited_for_the_senders_status_goes_on_when_it_changes(api: A
 
 
 def test_scopes_of_counters_are_named_as_the_sending_loops_name_them(api: Api) -> None:
-    counters = Counters(api.doors.gate, api.doors.database, api.doors.profiles)
+    counters = Counters(api.doors.gate, api.doors.database, api.doors.profiles, api.doors.metrics)
     sender = Sender(TOLL_FREE, "acme", "toll_free", limits=CAPS)
 
     for mode in ("live", "test"):
@@ -94,7 +94,7 @@ def test_scopes_of_counters_are_named_as_the_sending_loops_name_them(api: Api) -
 
 async def take(api: Api, segments: list[int]) -> Any:
     """Take limits as the sending loop does; write the usage of the first grant's first slots."""
-    counters = Counters(api.doors.gate, api.doors.database, api.doors.profiles)
+    counters = Counters(api.doors.gate, api.doors.database, api.doors.profiles, api.doors.metrics)
     sender = await api.doors.database.read(lambda tx: tenants.sender(tx, TOLL_FREE))
     assert sender is not None
     return await counters.take(counters.of_sender(sender, "live"), segments, ahead_us=1_000_000)

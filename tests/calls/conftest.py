@@ -25,6 +25,7 @@ from gateway.errors import GatewayError
 from gateway.limits.gate import Gate, connect
 from gateway.limits.profiles import Profiles
 from gateway.limits.valkey import EmbeddedValkey
+from gateway.metrics import Metrics
 from gateway.model.call import Call
 from gateway.model.sender import Sender
 from gateway.model.tenant import Tenant
@@ -209,7 +210,7 @@ async def calling(tmp_path: Path, valkey_url: str, speech_cache: Path) -> AsyncI
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(redis.aclose)
         database = await stack.enter_async_context(Database.open(tmp_path / "gateway.db", migrate=True))
-        counters = Counters(Gate(redis), database, Profiles.load(ROOT / "config/limits.toml"))
+        counters = Counters(Gate(redis), database, Profiles.load(ROOT / "config/limits.toml"), Metrics())
         await database.write(lambda tx: tenants.add_tenant(tx, Tenant("acme", "Acme Water", now_ms())))
         prompts = Prompts(ROOT / "audio/prompts", speech_cache)
         stack.push_async_callback(prompts.close)

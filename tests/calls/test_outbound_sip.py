@@ -38,6 +38,24 @@ async def test_a_call_speaks_hears_a_key_and_ends_with_its_outcome(calling: Any)
     assert heard["speech_s"] > 2
 
 
+async def test_audio_from_a_stranger_and_the_call_itself_are_counted(calling: Any) -> None:
+    (call_id,) = await calling.queue("0101")
+    await calling.start()
+    await calling.until_status(call_id, "answered")
+    figures = calling.counters._metrics.registry.get_sample_value
+    assert figures("gateway_channels", {"scope": "trunk:main"}) == 1
+    (stream,) = calling.rtp._streams.values()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.bind(("127.0.0.2", 0))
+        stranger.sendto(bytes([0x80, 0, *range(10), *bytes(160)]), ("127.0.0.1", stream.port))
+
+        await calling.until_status(call_id, "completed")
+        await calling.until_true(lambda: calling.trunk.ignored()[1] == {"foreign": 1, "bad": 0})
+
+    assert figures("gateway_gate_grants_total", {"unit": "call"}) == 1
+    await calling.until_true(lambda: figures("gateway_channels", {"scope": "trunk:main"}) == 0)
+
+
 @pytest.mark.parametrize(
     ("ending", "status", "reason", "code"),
     [
@@ -264,14 +282,16 @@ async def test_a_stop_during_the_commit_dials_nobody_and_queues_the_call_again(c
     async def slow(_tx: Any) -> None:
         await gate.wait()
 
+    await calling.counters.begin()  # as the gateway does: a rebuild would wait for the disk too
     runner = await calling.start()
     (call_id,) = await calling.queue("0101")
     writing = asyncio.create_task(calling.database.write(slow))
-    await calling.until_true(lambda: call_id in runner.desk.channels._held)
-
-    stopping = asyncio.create_task(calling.stop())
-    await asyncio.sleep(0.1)  # the loops are cancelled
-    gate.set()
+    try:
+        await calling.until_true(lambda: call_id in runner.desk.channels._held)
+        stopping = asyncio.create_task(calling.stop())
+        await asyncio.sleep(0.1)  # the loops are cancelled
+    finally:
+        gate.set()
     await asyncio.gather(writing, stopping)
 
     assert (await calling.call(call_id)).status == "queued"

@@ -126,7 +126,7 @@ async def sending(tmp_path: Path, valkey_url: str) -> AsyncIterator[Sending]:
         signals = Signals()
         gate = Gate(redis)
         profiles = Profiles.load(ROOT / "config/limits.toml")
-        counters = Counters(gate, database, profiles)
+        counters = Counters(gate, database, profiles, Metrics())
         await database.write(lambda tx: tenants.add_tenant(tx, Tenant("acme", "Acme Water", now_ms())))
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -87,3 +87,15 @@ async def test_a_job_is_completed_once_nothing_in_it_can_be_sent(database: Datab
     done = await database.read(lambda tx: jobs.get(tx, "acme", "live", "job_1"))
     assert done.status == "completed"
     assert done.finished_ms is not None
+
+
+async def test_states_that_were_entered_are_counted_from_the_log_once(database: Database) -> None:
+    keeper = Housekeeper(database, Signals(), Settings(), Metrics())
+    await keep(database)
+    await database.write(lambda tx: lives.move(tx, "messages", ["msg_1"], "sending", 1))
+    seen = await keeper.count(0)
+    await database.write(lambda tx: lives.move(tx, "messages", ["msg_1"], "sent", 2))
+    await keeper.count(seen)
+
+    counts = {state: keeper.metrics.messages.labels(state)._value.get() for state in ("sending", "sent", "delivered")}
+    assert counts == {"sending": 1, "sent": 1, "delivered": 0}

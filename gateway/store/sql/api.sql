@@ -46,6 +46,14 @@ WHERE events.subject = :subject ORDER BY events.seq LIMIT :limit;
 SELECT COUNT(*) FROM events WHERE callback_due_ms IS NOT NULL;
 
 -- name: {things}_waiting_by_status
--- What has not ended yet: live states only, each through its partial index.
+-- What waits, each through its partial index.
 SELECT 'queued' AS status, COUNT(*) AS n FROM {things} WHERE status = 'queued'
 UNION ALL SELECT 'held', COUNT(*) FROM {things} WHERE status = 'held';
+
+-- name: under_way
+-- What has left and has not ended, each through its partial index.
+SELECT 'sms' AS channel, 'sending' AS status, COUNT(*) AS n FROM messages
+WHERE status IN ('sending', 'sent', 'unknown') AND status = 'sending'
+UNION ALL SELECT 'sms', 'unknown', COUNT(*) FROM messages
+WHERE status IN ('sending', 'sent', 'unknown') AND status = 'unknown'
+UNION ALL SELECT 'voice', 'live', COUNT(*) FROM calls WHERE status IN ('dialing', 'ringing', 'answered');

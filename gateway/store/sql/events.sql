@@ -31,8 +31,8 @@ WHERE events.callback_due_ms IS NOT NULL AND events.callback_due_ms <= :now_ms
   AND events.seq NOT IN :under_way AND events.tenant_id NOT IN :busy
 ORDER BY events.callback_due_ms, events.seq LIMIT :limit;
 
--- name: events_waiting
-SELECT COUNT(*) FROM events WHERE callback_due_ms IS NOT NULL;
+-- name: events_by_type
+SELECT type, COUNT(*) AS n FROM events WHERE seq > :after AND seq <= :newest GROUP BY type;
 
 -- name: events_delivered!
 UPDATE events SET callback_due_ms = NULL, callback_attempts = callback_attempts + 1, callback_done_ms = :now_ms

@@ -21,13 +21,3 @@ UPDATE jobs SET status = :status, finished_ms = :finished_ms WHERE id = :id AND 
 
 -- name: jobs_running
 SELECT * FROM jobs WHERE status = 'running';
-
--- name: waiting_counts
--- For ops: how much waits, each from its own partial index.
-SELECT 'sms' AS channel, 'queued' AS status, COUNT(*) AS n FROM messages WHERE status = 'queued'
-UNION ALL SELECT 'sms', 'held', COUNT(*) FROM messages WHERE status = 'held' AND hold_until_ms IS NOT NULL
-UNION ALL SELECT 'sms', 'sending', COUNT(*) FROM messages WHERE status IN ('sending', 'sent', 'unknown') AND status = 'sending'
-UNION ALL SELECT 'sms', 'unknown', COUNT(*) FROM messages WHERE status IN ('sending', 'sent', 'unknown') AND status = 'unknown'
-UNION ALL SELECT 'voice', 'queued', COUNT(*) FROM calls WHERE status = 'queued'
-UNION ALL SELECT 'voice', 'held', COUNT(*) FROM calls WHERE status = 'held' AND hold_until_ms IS NOT NULL
-UNION ALL SELECT 'voice', 'live', COUNT(*) FROM calls WHERE status IN ('dialing', 'ringing', 'answered');
