@@ -11,6 +11,7 @@ from gateway.errors import RedisAway, StoreUnavailable
 from gateway.metrics import CONTENT_TYPE
 from gateway.store.database import Tx
 
+LEAST_FREE_BYTES: Final = 16_000_000  # room to settle what is under way; a full disk accepts nothing
 _COUNTED_FOR_S: Final = 5.0  # counting all rows again for every scrape would cost more than it tells
 _COUNTED: Final = web.AppKey("counted", dict[str, float])
 _OVER: Final = {"sms": "messages", "voice": "calls"}
@@ -50,6 +51,8 @@ async def ready(call: Call) -> Answer:
     missing = [Missing(name=name, detail=why) for name, why in call.doors.ready().items()]
     try:
         await call.doors.database.read(lambda tx: tx.value("epoch_now"))
+        if (free := call.doors.database.free_bytes()) < LEAST_FREE_BYTES:
+            missing.append(Missing(name="disk", detail=f"{free // 1_000_000} MB are left for the database"))
     except StoreUnavailable as error:
         missing.append(Missing(name="database", detail=str(error)))
     try:

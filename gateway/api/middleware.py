@@ -67,6 +67,8 @@ async def _answer(request: web.Request, handler: Handler, request_id: str, route
         async with asyncio.timeout(limit_s):
             return await handler(request)
     except GatewayError as error:
+        if error.status >= 500:
+            _log.error(error.slug, route=route, error=str(error))  # for ops: this one is not the caller's fault
         return problems.of_error(error, request_id)
     except web.HTTPException as error:
         return problems.of_http(error, request_id) if error.status >= 400 else error

@@ -8,6 +8,7 @@ own, so one that fails takes nobody with it.
 import asyncio
 import contextlib
 import re
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from importlib import resources
@@ -100,6 +101,13 @@ class Database:
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self._opened: list[aiosqlite.Connection] = []
         self._loop_task: asyncio.Task[None] | None = None
+
+    def free_bytes(self) -> int:
+        """What is left on the disk that holds it. Raises StoreUnavailable when the disk is not there."""
+        try:
+            return shutil.disk_usage(self._path.parent).free
+        except OSError as error:
+            raise StoreUnavailable(error.strerror or str(error)) from error
 
     @classmethod
     @contextlib.asynccontextmanager

@@ -117,6 +117,29 @@ async def test_health_needs_no_key_and_names_what_is_missing(api: Api) -> None:
     assert said.body["missing"] == [{"name": "trunk main", "detail": "no answer"}]
 
 
+async def test_a_disk_that_is_nearly_full_is_missing_before_requests_are_refused(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "LEAST_FREE_BYTES", 1 << 62)
+
+    said = await api.get("/readyz", secret="")
+
+    assert said.status == 503
+    assert [each["name"] for each in said.body["missing"]] == ["disk"]
+
+
+async def test_what_is_our_fault_is_told_in_the_log(api: Api) -> None:
+    await api.sender()
+    await api.doors.database._opened[0].execute("PRAGMA max_page_count = 1")  # no page beyond those there are
+    with capture_logs() as lines:
+        while (await api.post("/v1/messages", {"to": PERSON, "from": TOLL_FREE, "body": "x" * 1600})).status == 202:
+            pass
+
+    (told,) = [each for each in lines if each["log_level"] == "error"]
+    assert (told["event"], told["route"]) == ("store_unavailable", "/v1/messages")
+    assert "full" in told["error"]
+
+
 async def test_what_carriers_call_is_served_beside_the_api(doors: Doors) -> None:
     async def hook(_request: web.Request) -> web.Response:
         return web.Response(text="<Response/>", content_type="text/xml")

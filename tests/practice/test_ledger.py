@@ -118,3 +118,12 @@ async def test_a_wrong_switch_changes_nothing(body: object, far_end: FarEnd) -> 
 
     assert (status, problem["type"]) == (422, "invalid_practice_option")
     assert not any(faults.values())
+
+
+def test_a_person_called_twice_is_no_copy_as_a_text_sent_twice_is() -> None:
+    ledger = Ledger()
+    for channel in ("text", "sip", "text", "sip"):
+        same = {"sender": SENDER, "to": "+12125551234", "body": "", "sid": "", "outcome": "accepted"}
+        ledger.record(channel, (0.0, 0), **same, segments=0, status_callback="")
+
+    assert [(each.channel, each.copy) for each in ledger.arrivals] == [("text", 1), ("sip", 1), ("text", 2), ("sip", 1)]
