@@ -24,9 +24,10 @@ from gateway.speech.sentences import sentences
 from gateway.speech.spoken import normalised
 from gateway.speech.tts import Engine, espeak, hibari
 
-MADE_AS: Final = 1  # raise it when the same text is made to sound otherwise: cached audio is then made anew
+MADE_AS: Final = 2  # raise it when the same text is made to sound otherwise: cached audio is then made anew
 LONGEST_TEXT: Final = 3000  # characters; some four minutes, which nobody listens to
 PAUSE_S: Final = 0.35  # between sentences
+BREATH_S: Final = 0.25  # after the last: another prompt may follow, or a BYE that overtakes what a phone's buffer holds
 MEMORY_BYTES: Final = 32_000_000  # half an hour of audio
 DISK_BYTES: Final = 2_000_000_000  # 35 hours
 
@@ -140,7 +141,7 @@ class Prompts:
             parts += [PAUSE_S, pcm] if parts and pcm else [pcm] if pcm else []
         if not parts:
             raise UnspeakableText("nothing in the text can be spoken in this language")
-        return await asyncio.to_thread(lambda: levelled(joined(parts)))
+        return await asyncio.to_thread(lambda: levelled(joined([*parts, BREATH_S])))
 
     async def _sentence(self, engine: Engine, voice: str, sentence: str, language: str) -> bytes:
         key = _id(engine.name, voice, language, sentence)

@@ -164,6 +164,9 @@ async def test_a_telephone_hears_the_prompts_is_heard_and_answers_the_question(
     for prompt, audio in zip(call.prompts, (greeting, question), strict=False):
         assert abs(prompt["seconds"] - audio.seconds) < 0.05
     assert likeness(telephone.heard(), greeting.pcm)[1] > 0.9
+    goodbye = await calling.prompts.say("Goodbye.", "en-US")
+    heard_to_its_end = telephone.heard() + bytes(8000)
+    assert likeness(heard_to_its_end, goodbye.pcm)[1] > 0.99
     assert likeness((telephone.folder / "says.wav").read_bytes()[44:], said[16_000:48_000])[1] > 0.9
 
 

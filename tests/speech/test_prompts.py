@@ -52,6 +52,13 @@ async def test_a_text_is_spoken_at_the_level_of_all_prompts(prompts: Prompts) ->
     assert await prompts.stored(audio.id) == audio
 
 
+async def test_a_text_ends_with_a_breath_before_the_next_prompt_or_the_end_of_the_call(prompts: Prompts) -> None:
+    pcm = (await prompts.say("Goodbye.", "en-US")).pcm
+    spoken = len(pcm.rstrip(b"\0"))
+
+    assert 0.25 <= (len(pcm) - spoken) / 16_000 < 0.3
+
+
 @pytest.mark.skipif(importlib.util.find_spec("espeakng_loader") is None, reason="the extra [espeak] is not installed")
 async def test_every_engine_and_recording_is_equally_loud(prompts: Prompts, record: Record) -> None:
     await prompts.put("welcome", "en-US", record(peak=0.01))
