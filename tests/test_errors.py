@@ -11,7 +11,9 @@ DOCUMENT = Path(__file__).parents[1] / "docs/errors.md"
 
 def _rows() -> set[str]:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, GatewayError)]
-    return {f"| `{kind.slug}` | {kind.status} | {_first_sentence(kind)} |" for kind in kinds if kind is not GatewayError}
+    return {
+        f"| `{kind.slug}` | {kind.status} | {_first_sentence(kind)} |" for kind in kinds if kind is not GatewayError
+    }
 
 
 def _first_sentence(kind: type) -> str:

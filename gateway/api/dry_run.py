@@ -66,7 +66,7 @@ async def _opted_out(call: Call, tx: Tx, sender: Sender, people: People) -> tupl
     """How many of them have said stop, and what theirs would have cost."""
     count = units = 0
     for chunk in people.chunks():
-        said = await opt_outs.among(tx, call.key.tenant_id, sender.number, [each[0] for each in chunk])
+        said = await opt_outs.among(tx, call.key.tenant_id, call.key.mode, sender.number, [each[0] for each in chunk])
         count += len(said)
         units += sum(each[3] for each in chunk if each[0] in said)
     return count, units

@@ -66,7 +66,7 @@ def _number(call: Call) -> str:
 
 
 async def _said(call: Call, tx: Tx, number: str) -> list[OptOutView]:
-    found = await opt_outs.of_person(tx, call.key.tenant_id, number)
+    found = await opt_outs.of_person(tx, call.key.tenant_id, call.key.mode, number)
     return [
         OptOutView(scope=each["scope"], source=each["source"], evidence=each["evidence"], at=when(each["at_ms"]))
         for each in found
@@ -80,7 +80,13 @@ async def every(call: Call, query: OptOutsQuery) -> Answer:
     """By number. Who has said stop to several senders counts as several towards `limit`."""
 
     async def look(tx: Tx) -> Listing:
-        rows = await tx.rows("opt_outs_page", tenant_id=call.key.tenant_id, after=query.cursor, limit=query.limit)
+        rows = await tx.rows(
+            "opt_outs_page",
+            tenant_id=call.key.tenant_id,
+            mode=call.key.mode,
+            after=query.cursor,
+            limit=query.limit,
+        )
         numbers = dict.fromkeys(row["recipient"] for row in rows)  # the last one's other opt-outs may be cut off
         people = [Person(number=each, opted_out=True, opt_outs=await _said(call, tx, each)) for each in numbers]
         return Listing(items=people, next_cursor=people[-1].number if len(rows) == query.limit else None)
@@ -137,7 +143,7 @@ async def delete(call: Call) -> Answer:
 
     async def work(tx: Tx) -> bool:
         lifted = False
-        for each in await opt_outs.of_person(tx, call.key.tenant_id, number):
+        for each in await opt_outs.of_person(tx, call.key.tenant_id, call.key.mode, number):
             said = OptOut(call.key.tenant_id, number, each["scope"], "api", "", call.now_ms)
             lifted |= await opt_outs.start(tx, said, call.key.mode)
         return lifted

@@ -42,7 +42,7 @@ class InboundTexts:
         await write_with_recall(
             self.database,
             self.signals,
-            self._forbidden_by(sender, stop),
+            self._forbidden_by(sender, mode, stop),
             opt_outs.cancel_recalled(now_ms),
             lambda tx: self._take(tx, carrier, mode, text, sender, now_ms),
         )
@@ -55,14 +55,14 @@ class InboundTexts:
             return None
         return await tenants.sender(tx, text.sender)
 
-    def _forbidden_by(self, sender: Sender, said: OptOut) -> Callable[[Leaving], bool]:
+    def _forbidden_by(self, sender: Sender, mode: str, said: OptOut) -> Callable[[Leaving], bool]:
         """What a stop forbids; a text that is not one forbids nothing."""
         kind = self.keywords.classify(said.evidence, sender_kind=sender.kind, opted_out=False).kind
-        return lambda thing: kind == "stop" and opt_outs.covers(said, thing)
+        return lambda thing: kind == "stop" and opt_outs.covers(said, mode, thing)
 
     async def _take(self, tx: Tx, carrier: str, mode: str, text: Incoming, sender: Sender, now_ms: int) -> None:
         row = await tx.row("messages_last_to", recipient=text.person, sender=text.sender, mode=mode)
-        said = await opt_outs.of_person(tx, sender.tenant_id, text.person)
+        said = await opt_outs.of_person(tx, sender.tenant_id, mode, text.person)
         keyword = self.keywords.classify(text.body, sender_kind=sender.kind, opted_out=bool(said))
         inbound = Inbound(
             id=new_id("in"),
@@ -87,7 +87,7 @@ class InboundTexts:
         said = OptOut(sender.tenant_id, inbound.person, "tenant", "keyword", inbound.body[:160], inbound.at_ms)
         act = False
         if keyword.kind == "stop":
-            before = await opt_outs.of_person(tx, sender.tenant_id, inbound.person)
+            before = await opt_outs.of_person(tx, sender.tenant_id, inbound.mode, inbound.person)
             await opt_outs.stop(tx, said, inbound.mode, callback_url=callback_url)
             act = not before
         elif keyword.kind == "start":

@@ -119,10 +119,14 @@ async def expire_due(tx: Tx, things: Things, now_ms: int, limit: int) -> int:
     return len(await move(tx, things, [row["id"] for row in rows], "expired", now_ms, reason="expired"))
 
 
-async def cancel_person(tx: Tx, things: Things, tenant_id: str, recipient: str, scope: str, now_ms: int) -> list[str]:
+async def cancel_person(
+    tx: Tx, things: Things, tenant_id: str, mode: str, recipient: str, scope: str, now_ms: int
+) -> list[str]:
     """Cancel what waits for a person who said stop, save what may follow a stop. Returns the ids."""
     kept = ALLOWED_AFTER_STOP if things == "messages" else {"in"}
-    rows = await tx.rows(f"{things}_ids_of_person", tenant_id=tenant_id, recipient=recipient, scope=scope, kept=kept)
+    rows = await tx.rows(
+        f"{things}_ids_of_person", tenant_id=tenant_id, mode=mode, recipient=recipient, scope=scope, kept=kept
+    )
     return await move(tx, things, [row["id"] for row in rows], "cancelled", now_ms, reason="opted_out")
 
 

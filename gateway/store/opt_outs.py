@@ -1,4 +1,7 @@
-"""Stop and start: the opt-out, what it cancels and its event, in one transaction."""
+"""Stop and start: the opt-out, what it cancels and its event, in one transaction.
+
+What was said in one mode holds in that mode alone: a test key, or a far end to practise on, speaks for nobody.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,19 +23,19 @@ async def stop(tx: Tx, said: OptOut, mode: str, *, callback_url: str = "") -> li
     Called through `stop_with_recall`, or inside `recall.write_with_recall` with `cancel_recalled`.
     Returns: the ids of the messages and calls that were cancelled.
     """
-    first = await tx.run("opt_outs_put", **to_row(said))
+    first = await tx.run("opt_outs_put", **to_row(said), mode=mode)
     cancelled: list[str] = []
     for things in ("messages", "calls"):
-        cancelled += await lives.cancel_person(tx, things, said.tenant_id, said.recipient, said.scope, said.at_ms)
+        cancelled += await lives.cancel_person(tx, things, said.tenant_id, mode, said.recipient, said.scope, said.at_ms)
     if first:
         await events.add(tx, _event(said, "opt_out.created", mode, callback_url, cancelled=cancelled))
     return cancelled
 
 
-def covers(said: OptOut, thing: Leaving) -> bool:
-    """Whether an opt-out forbids this message or call."""
+def covers(said: OptOut, mode: str, thing: Leaving) -> bool:
+    """Whether an opt-out in this mode forbids this message or call."""
     return (
-        thing.tenant_id == said.tenant_id
+        (thing.tenant_id, thing.mode) == (said.tenant_id, mode)
         and thing.recipient == said.recipient
         and not (isinstance(thing, Message) and thing.kind in ALLOWED_AFTER_STOP)
         and said.scope in {"tenant", thing.sender}
@@ -59,7 +62,7 @@ async def stop_with_recall(
     cancelled, recalled = await write_with_recall(
         database,
         signals,
-        lambda thing: covers(said, thing),
+        lambda thing: covers(said, mode, thing),
         cancel_recalled(said.at_ms),
         lambda tx: stop(tx, said, mode, callback_url=callback_url),
     )
@@ -70,7 +73,9 @@ async def stop_with_recall(
 async def start(tx: Tx, said: OptOut, mode: str, *, callback_url: str = "") -> bool:
     """Take an opt-out back; a start towards the tenant also lifts the one for that sender. False: there was none."""
     scopes = {"tenant", said.scope}
-    lifted = await tx.run("opt_outs_delete", tenant_id=said.tenant_id, recipient=said.recipient, scopes=scopes)
+    lifted = await tx.run(
+        "opt_outs_delete", tenant_id=said.tenant_id, mode=mode, recipient=said.recipient, scopes=scopes
+    )
     if lifted:
         await events.add(tx, _event(said, "opt_out.deleted", mode, callback_url))
     return bool(lifted)
@@ -81,15 +86,16 @@ def _event(said: OptOut, kind: str, mode: str, callback_url: str, **more: object
     return Event(kind, said.tenant_id, mode, said.recipient, said.at_ms, data, callback_url=callback_url)
 
 
-async def among(tx: Tx, tenant_id: str, sender: str, recipients: list[str]) -> set[str]:
+async def among(tx: Tx, tenant_id: str, mode: str, sender: str, recipients: list[str]) -> set[str]:
     """Which of these people have said stop to the tenant, or to this sender."""
-    rows = await tx.rows("opt_outs_among", tenant_id=tenant_id, sender=sender, recipients=recipients)
+    rows = await tx.rows("opt_outs_among", tenant_id=tenant_id, mode=mode, sender=sender, recipients=recipients)
     return {row["recipient"] for row in rows}
 
 
-async def of_person(tx: Tx, tenant_id: str, recipient: str) -> list[dict[str, Any]]:
+async def of_person(tx: Tx, tenant_id: str, mode: str, recipient: str) -> list[dict[str, Any]]:
     """Every opt-out of a person towards a tenant, oldest first."""
-    return [view(row) for row in await tx.rows("opt_outs_of", tenant_id=tenant_id, recipient=recipient)]
+    rows = await tx.rows("opt_outs_of", tenant_id=tenant_id, mode=mode, recipient=recipient)
+    return [view(row) for row in rows]
 
 
 def view(row: Row) -> dict[str, Any]:

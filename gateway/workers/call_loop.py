@@ -133,7 +133,7 @@ class CallLoop:
     async def _facts(self, tx: Tx, readings: Sequence[Planned[Call]]) -> tuple[Sender | None, set[str]]:
         sender = await tenants.sender(tx, self.number)
         people = sorted({planned.thing.recipient for planned in readings})
-        return sender, await opt_outs.among(tx, readings[0].thing.tenant_id, self.number, people)
+        return sender, await opt_outs.among(tx, readings[0].thing.tenant_id, self.mode, self.number, people)
 
     async def _sort_out(
         self, readings: Sequence[Planned[Call]], sender: Sender | None, opted_out: set[str]

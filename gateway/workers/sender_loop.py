@@ -123,7 +123,7 @@ class SenderLoop:
     async def _facts(self, tx: Tx, readings: Sequence[Planned[Message]]) -> tuple[Sender | None, set[str]]:
         sender = await tenants.sender(tx, self.number)
         people = sorted({planned.thing.recipient for planned in readings})
-        return sender, await opt_outs.among(tx, readings[0].thing.tenant_id, self.number, people)
+        return sender, await opt_outs.among(tx, readings[0].thing.tenant_id, self.mode, self.number, people)
 
     async def _sort_out(
         self, readings: Sequence[Planned[Message]], sender: Sender | None, opted_out: set[str]

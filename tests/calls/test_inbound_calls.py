@@ -95,7 +95,7 @@ async def test_who_rings_back_can_be_removed(calling: Any, via: str) -> None:
     call = await the_call(calling, "completed")
 
     assert call.outcome == "opted_out"
-    said = await calling.database.read(lambda tx: opt_outs.of_person(tx, "acme", PERSON))
+    said = await calling.database.read(lambda tx: opt_outs.of_person(tx, "acme", "live", PERSON))
     assert [each["evidence"] for each in said] == ["pressed 9 in replay version 1"]
 
 

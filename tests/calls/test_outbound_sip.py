@@ -119,7 +119,7 @@ async def test_an_opt_out_key_ends_the_call_and_stops_what_waits_for_that_person
     call = await calling.until_status(call_id, "completed")
 
     assert (call.outcome, call.keys) == ("opted_out", "9")
-    said = await calling.database.read(lambda tx: opt_outs.of_person(tx, "acme", call.recipient))
+    said = await calling.database.read(lambda tx: opt_outs.of_person(tx, "acme", "live", call.recipient))
     assert [(each["scope"], each["source"], each["evidence"]) for each in said] == [
         ("tenant", "dialplan", "pressed 9 in bill version 1")
     ]

@@ -120,7 +120,7 @@ async def test_an_opt_out_key_is_on_disk_before_the_webhook_is_answered(calling:
 
     assert [verb.tag for verb in last] == ["Hangup"]
     assert (await calling.call(waiting)).status == "cancelled"
-    said = await calling.database.read(lambda tx: opt_outs.of_person(tx, "acme", "+12125551234"))
+    said = await calling.database.read(lambda tx: opt_outs.of_person(tx, "acme", "live", "+12125551234"))
     assert [each["source"] for each in said] == ["dialplan"]
 
 

@@ -75,7 +75,9 @@ async def test_a_stop_cancels_both_channels_in_one_transaction(database: Databas
 
     assert cancelled == ["msg_0001", "msg_0002", "msg_0005"]
     assert ("opt_out.created", PERSON) in await log(database)
-    assert await database.read(lambda tx: opt_outs.among(tx, "acme", SENDER, [PERSON, "+12125559999"])) == {PERSON}
+    assert await database.read(lambda tx: opt_outs.among(tx, "acme", "live", SENDER, [PERSON, "+12125559999"])) == {
+        PERSON
+    }
 
 
 async def test_a_stop_that_fails_half_way_changes_nothing(database: Database) -> None:
@@ -89,7 +91,7 @@ async def test_a_stop_that_fails_half_way_changes_nothing(database: Database) ->
         await database.write(stop_and_break)
 
     assert await log(database) == []
-    assert await database.read(lambda tx: opt_outs.among(tx, "acme", SENDER, [PERSON])) == set()
+    assert await database.read(lambda tx: opt_outs.among(tx, "acme", "live", SENDER, [PERSON])) == set()
 
 
 async def test_a_second_stop_keeps_when_the_first_began_and_tells_once(database: Database) -> None:
@@ -97,7 +99,7 @@ async def test_a_second_stop_keeps_when_the_first_began_and_tells_once(database:
         said = OptOut("acme", PERSON, "tenant", "keyword", "STOP", at_ms)
         await database.write(lambda tx, said=said: opt_outs.stop(tx, said, "live"))
 
-    (kept,) = await database.read(lambda tx: opt_outs.of_person(tx, "acme", PERSON))
+    (kept,) = await database.read(lambda tx: opt_outs.of_person(tx, "acme", "live", PERSON))
     assert kept["at_ms"] == 9
     assert await log(database) == [("opt_out.created", PERSON)]
 
@@ -137,3 +139,18 @@ async def test_a_job_completes_when_nothing_in_it_can_still_be_sent(database: Da
 def test_every_state_that_is_a_target_has_moves_of_its_own() -> None:
     for moves in (MESSAGE_MOVES, CALL_MOVES):
         assert {target for targets in moves.values() for target in targets} <= set(moves)
+
+
+async def test_what_is_said_in_one_mode_holds_in_that_mode_alone(database: Database) -> None:
+    """A test key speaks for nobody: its stop cancels nothing live, and its start lifts no live opt-out."""
+    await keep(database, text(1), text(2, mode="test"))
+    said = OptOut("acme", PERSON, "tenant", "api", "", 9)
+
+    assert await database.write(lambda tx: opt_outs.stop(tx, said, "test")) == ["msg_0002"]
+    assert await database.write(lambda tx: opt_outs.stop(tx, said, "live")) == ["msg_0001"]
+    assert await database.write(lambda tx: opt_outs.start(tx, said, "test"))
+
+    assert await database.read(lambda tx: opt_outs.among(tx, "acme", "live", SENDER, [PERSON])) == {PERSON}
+    assert await database.read(lambda tx: opt_outs.among(tx, "acme", "test", SENDER, [PERSON])) == set()
+    assert not opt_outs.covers(said, "test", text(3))
+    assert opt_outs.covers(said, "live", text(3))

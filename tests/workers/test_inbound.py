@@ -37,7 +37,7 @@ async def log(sending: Any, kind: str) -> list[dict[str, Any]]:
 
 
 async def opted_out(sending: Any) -> bool:
-    return bool(await sending.database.read(lambda tx: opt_outs.of_person(tx, "acme", PERSON)))
+    return bool(await sending.database.read(lambda tx: opt_outs.of_person(tx, "acme", "live", PERSON)))
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ SELECT status, COUNT(*) AS n FROM calls GROUP BY status;
 
 -- name: calls_ids_of_person
 SELECT id FROM calls
-WHERE status IN ('queued', 'held') AND recipient = :recipient AND tenant_id = :tenant_id
+WHERE status IN ('queued', 'held') AND recipient = :recipient AND tenant_id = :tenant_id AND mode = :mode
   AND direction NOT IN :kept AND (:scope = 'tenant' OR sender = :scope);
 
 -- name: calls_words_for

@@ -43,5 +43,5 @@ WHERE recipient = :recipient AND sender = :sender AND mode = :mode AND kind <> '
 -- name: messages_ids_of_person
 -- What waits for this person, from the tenant or (scope a number) from that one sender; not what may follow a stop.
 SELECT id FROM messages
-WHERE status IN ('queued', 'held') AND recipient = :recipient AND tenant_id = :tenant_id
+WHERE status IN ('queued', 'held') AND recipient = :recipient AND tenant_id = :tenant_id AND mode = :mode
   AND kind NOT IN :kept AND (:scope = 'tenant' OR sender = :scope);

@@ -1,25 +1,25 @@
 -- name: opt_outs_put!
 -- Saying stop again keeps the first row: when it began is what counts.
-INSERT INTO opt_outs (tenant_id, recipient, scope, source, evidence, at_ms)
-VALUES (:tenant_id, :recipient, :scope, :source, :evidence, :at_ms)
-ON CONFLICT (tenant_id, recipient, scope) DO NOTHING;
+INSERT INTO opt_outs (tenant_id, mode, recipient, scope, source, evidence, at_ms)
+VALUES (:tenant_id, :mode, :recipient, :scope, :source, :evidence, :at_ms)
+ON CONFLICT (tenant_id, mode, recipient, scope) DO NOTHING;
 
 -- name: opt_outs_delete!
-DELETE FROM opt_outs WHERE tenant_id = :tenant_id AND recipient = :recipient AND scope IN :scopes;
+DELETE FROM opt_outs
+WHERE tenant_id = :tenant_id AND mode = :mode AND recipient = :recipient AND scope IN :scopes;
 
 -- name: opt_outs_of
-SELECT * FROM opt_outs WHERE tenant_id = :tenant_id AND recipient = :recipient ORDER BY at_ms;
+SELECT * FROM opt_outs
+WHERE tenant_id = :tenant_id AND mode = :mode AND recipient = :recipient ORDER BY at_ms;
 
 -- name: opt_outs_among
 -- Which of these people have said stop to this tenant, or to this sender.
 SELECT recipient FROM opt_outs
-WHERE tenant_id = :tenant_id AND recipient IN :recipients AND scope IN ('tenant', :sender);
+WHERE tenant_id = :tenant_id AND mode = :mode AND recipient IN :recipients AND scope IN ('tenant', :sender);
 
 -- name: opt_outs_page
-SELECT * FROM opt_outs WHERE tenant_id = :tenant_id AND recipient > :after ORDER BY recipient, scope LIMIT :limit;
-
--- name: opt_outs_count
-SELECT COUNT(*) FROM opt_outs WHERE tenant_id = :tenant_id;
+SELECT * FROM opt_outs WHERE tenant_id = :tenant_id AND mode = :mode AND recipient > :after
+ORDER BY recipient, scope LIMIT :limit;
 
 -- name: inbound_insert!
 INSERT INTO inbound (id, tenant_id, mode, carrier, carrier_id, sender, person, body, keyword, answers, at_ms)
