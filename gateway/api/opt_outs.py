@@ -80,13 +80,8 @@ async def every(call: Call, query: OptOutsQuery) -> Answer:
     """By number. Who has said stop to several senders counts as several towards `limit`."""
 
     async def look(tx: Tx) -> Listing:
-        rows = await tx.rows(
-            "opt_outs_page",
-            tenant_id=call.key.tenant_id,
-            mode=call.key.mode,
-            after=query.cursor,
-            limit=query.limit,
-        )
+        whose = {"tenant_id": call.key.tenant_id, "mode": call.key.mode}
+        rows = await tx.rows("opt_outs_page", **whose, after=query.cursor, limit=query.limit)
         numbers = dict.fromkeys(row["recipient"] for row in rows)  # the last one's other opt-outs may be cut off
         people = [Person(number=each, opted_out=True, opt_outs=await _said(call, tx, each)) for each in numbers]
         return Listing(items=people, next_cursor=people[-1].number if len(rows) == query.limit else None)
@@ -116,9 +111,9 @@ async def put(call: Call, body: NewOptOut) -> Answer:
     if body.sender is not None:
         await _check_sender(call, body.sender)
     doors = call.doors
-    said = OptOut(call.key.tenant_id, number, body.sender or "tenant", "api", body.evidence, call.now_ms)
+    said = OptOut(call.key.tenant_id, call.key.mode, number, body.sender or "tenant", "api", body.evidence, call.now_ms)
     cancelled = await opt_outs.stop_with_recall(
-        doors.database, doors.signals, said, call.key.mode, callback_url=check_callback(call, body.callback_url)
+        doors.database, doors.signals, said, callback_url=check_callback(call, body.callback_url)
     )
     found = await doors.database.read(lambda tx: _said(call, tx, number))
     return Answer(200, Obeyed(number=number, opted_out=True, opt_outs=found, cancelled=cancelled))
@@ -144,8 +139,8 @@ async def delete(call: Call) -> Answer:
     async def work(tx: Tx) -> bool:
         lifted = False
         for each in await opt_outs.of_person(tx, call.key.tenant_id, call.key.mode, number):
-            said = OptOut(call.key.tenant_id, number, each["scope"], "api", "", call.now_ms)
-            lifted |= await opt_outs.start(tx, said, call.key.mode)
+            said = OptOut(call.key.tenant_id, call.key.mode, number, each["scope"], "api", "", call.now_ms)
+            lifted |= await opt_outs.start(tx, said)
         return lifted
 
     if not await call.doors.database.write(work):

@@ -38,11 +38,11 @@ class InboundTexts:
         sender = await self.database.read(lambda tx: self._to(tx, carrier, text))
         if sender is None:
             return
-        stop = OptOut(sender.tenant_id, text.person, "tenant", "keyword", text.body[:160], now_ms)
+        stop = OptOut(sender.tenant_id, mode, text.person, "tenant", "keyword", text.body[:160], now_ms)
         await write_with_recall(
             self.database,
             self.signals,
-            self._forbidden_by(sender, mode, stop),
+            self._forbidden_by(sender, stop),
             opt_outs.cancel_recalled(now_ms),
             lambda tx: self._take(tx, carrier, mode, text, sender, now_ms),
         )
@@ -55,10 +55,10 @@ class InboundTexts:
             return None
         return await tenants.sender(tx, text.sender)
 
-    def _forbidden_by(self, sender: Sender, mode: str, said: OptOut) -> Callable[[Leaving], bool]:
+    def _forbidden_by(self, sender: Sender, said: OptOut) -> Callable[[Leaving], bool]:
         """What a stop forbids; a text that is not one forbids nothing."""
         kind = self.keywords.classify(said.evidence, sender_kind=sender.kind, opted_out=False).kind
-        return lambda thing: kind == "stop" and opt_outs.covers(said, mode, thing)
+        return lambda thing: kind == "stop" and opt_outs.covers(said, thing)
 
     async def _take(self, tx: Tx, carrier: str, mode: str, text: Incoming, sender: Sender, now_ms: int) -> None:
         row = await tx.row("messages_last_to", recipient=text.person, sender=text.sender, mode=mode)
@@ -84,14 +84,16 @@ class InboundTexts:
         await events.add(tx, _event(inbound, keyword, row["job_id"] if row is not None else None, callback_url))
 
     async def _obey(self, tx: Tx, sender: Sender, inbound: Inbound, keyword: Keyword, callback_url: str) -> None:
-        said = OptOut(sender.tenant_id, inbound.person, "tenant", "keyword", inbound.body[:160], inbound.at_ms)
+        said = OptOut(
+            sender.tenant_id, inbound.mode, inbound.person, "tenant", "keyword", inbound.body[:160], inbound.at_ms
+        )
         act = False
         if keyword.kind == "stop":
             before = await opt_outs.of_person(tx, sender.tenant_id, inbound.mode, inbound.person)
-            await opt_outs.stop(tx, said, inbound.mode, callback_url=callback_url)
+            await opt_outs.stop(tx, said, callback_url=callback_url)
             act = not before
         elif keyword.kind == "start":
-            act = await opt_outs.start(tx, replace(said, scope=sender.number), inbound.mode, callback_url=callback_url)
+            act = await opt_outs.start(tx, replace(said, scope=sender.number), callback_url=callback_url)
         elif keyword.kind == "help":
             since_ms = inbound.at_ms - _HELP_EVERY_MS
             act = not await tx.value("messages_replies_since", **_pair(inbound), kind="help_reply", since_ms=since_ms)

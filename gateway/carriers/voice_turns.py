@@ -132,9 +132,7 @@ class VoiceTurns:
     async def _opt_out(self, call: Call, said: OptOut, key: str) -> None:
         person = calls.opt_out_of(call, said.scope, key, now_ms())
         if person is not None:
-            await opt_outs.stop_with_recall(
-                self.database, self.signals, person, call.mode, callback_url=call.callback_url
-            )
+            await opt_outs.stop_with_recall(self.database, self.signals, person, callback_url=call.callback_url)
 
     async def _cut(self, call: Call, kept: Between, reason: str) -> None:
         """End a call that cannot go on."""

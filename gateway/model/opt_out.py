@@ -7,10 +7,12 @@ from dataclasses import dataclass
 class OptOut:
     """A person who said stop. `scope` is "tenant", or the number of the one sender it holds for.
 
+    mode:     live or test: what is said to the practice far end binds nobody else.
     source:   keyword, dialplan, api or carrier. `evidence` is the words, the key pressed or the engine's reason.
     """
 
     tenant_id: str
+    mode: str
     recipient: str
     scope: str
     source: str

@@ -75,7 +75,7 @@ def opt_out_of(call: Call, scope: Scope, key: str, now_ms: int) -> OptOut | None
         return None
     evidence = f"pressed {key} in {call.dialplan} version {call.dialplan_version}"
     towards = "tenant" if scope == "tenant" else call.sender
-    return OptOut(call.tenant_id, call.recipient, towards, "dialplan", evidence, now_ms)
+    return OptOut(call.tenant_id, call.mode, call.recipient, towards, "dialplan", evidence, now_ms)
 
 
 async def live(tx: Tx) -> list[Call]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from gateway.model.opt_out import OptOut
 from gateway.model.states import CALL_MOVES, MESSAGE_MOVES, sources
 from gateway.sms.pipeline import ALLOWED_AFTER_STOP
 from gateway.store.database import Row, Tx
@@ -119,15 +120,12 @@ async def expire_due(tx: Tx, things: Things, now_ms: int, limit: int) -> int:
     return len(await move(tx, things, [row["id"] for row in rows], "expired", now_ms, reason="expired"))
 
 
-async def cancel_person(
-    tx: Tx, things: Things, tenant_id: str, mode: str, recipient: str, scope: str, now_ms: int
-) -> list[str]:
+async def cancel_person(tx: Tx, things: Things, said: OptOut) -> list[str]:
     """Cancel what waits for a person who said stop, save what may follow a stop. Returns the ids."""
     kept = ALLOWED_AFTER_STOP if things == "messages" else {"in"}
-    rows = await tx.rows(
-        f"{things}_ids_of_person", tenant_id=tenant_id, mode=mode, recipient=recipient, scope=scope, kept=kept
-    )
-    return await move(tx, things, [row["id"] for row in rows], "cancelled", now_ms, reason="opted_out")
+    whose = {"tenant_id": said.tenant_id, "mode": said.mode, "recipient": said.recipient, "scope": said.scope}
+    rows = await tx.rows(f"{things}_ids_of_person", **whose, kept=kept)
+    return await move(tx, things, [row["id"] for row in rows], "cancelled", said.at_ms, reason="opted_out")
 
 
 async def of_job(tx: Tx, things: Things, job_id: str, statuses: Sequence[str]) -> list[str]:

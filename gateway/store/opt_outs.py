@@ -1,7 +1,4 @@
-"""Stop and start: the opt-out, what it cancels and its event, in one transaction.
-
-What was said in one mode holds in that mode alone: a test key, or a far end to practise on, speaks for nobody.
-"""
+"""Stop and start: the opt-out, what it cancels and its event, in one transaction."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,25 +14,25 @@ from gateway.store.records import to_row
 from gateway.store.signals import Leaving, Signals, Things
 
 
-async def stop(tx: Tx, said: OptOut, mode: str, *, callback_url: str = "") -> list[str]:
+async def stop(tx: Tx, said: OptOut, *, callback_url: str = "") -> list[str]:
     """Record an opt-out and cancel all that waits for that person in its scope, on both channels.
 
     Called through `stop_with_recall`, or inside `recall.write_with_recall` with `cancel_recalled`.
     Returns: the ids of the messages and calls that were cancelled.
     """
-    first = await tx.run("opt_outs_put", **to_row(said), mode=mode)
+    first = await tx.run("opt_outs_put", **to_row(said))
     cancelled: list[str] = []
     for things in ("messages", "calls"):
-        cancelled += await lives.cancel_person(tx, things, said.tenant_id, mode, said.recipient, said.scope, said.at_ms)
+        cancelled += await lives.cancel_person(tx, things, said)
     if first:
-        await events.add(tx, _event(said, "opt_out.created", mode, callback_url, cancelled=cancelled))
+        await events.add(tx, _event(said, "opt_out.created", callback_url, cancelled=cancelled))
     return cancelled
 
 
-def covers(said: OptOut, mode: str, thing: Leaving) -> bool:
-    """Whether an opt-out in this mode forbids this message or call."""
+def covers(said: OptOut, thing: Leaving) -> bool:
+    """Whether an opt-out forbids this message or call."""
     return (
-        (thing.tenant_id, thing.mode) == (said.tenant_id, mode)
+        (thing.tenant_id, thing.mode) == (said.tenant_id, said.mode)
         and thing.recipient == said.recipient
         and not (isinstance(thing, Message) and thing.kind in ALLOWED_AFTER_STOP)
         and said.scope in {"tenant", thing.sender}
@@ -55,35 +52,32 @@ def cancel_recalled(now_ms: int) -> Settle:
     return settle
 
 
-async def stop_with_recall(
-    database: Database, signals: Signals, said: OptOut, mode: str, *, callback_url: str = ""
-) -> list[str]:
+async def stop_with_recall(database: Database, signals: Signals, said: OptOut, *, callback_url: str = "") -> list[str]:
     """Obey a stop that came by itself (API, a key pressed in a call). Returns the ids of all that was cancelled."""
     cancelled, recalled = await write_with_recall(
         database,
         signals,
-        lambda thing: covers(said, mode, thing),
+        lambda thing: covers(said, thing),
         cancel_recalled(said.at_ms),
-        lambda tx: stop(tx, said, mode, callback_url=callback_url),
+        lambda tx: stop(tx, said, callback_url=callback_url),
     )
     signals.wake("events")
     return cancelled + recalled
 
 
-async def start(tx: Tx, said: OptOut, mode: str, *, callback_url: str = "") -> bool:
+async def start(tx: Tx, said: OptOut, *, callback_url: str = "") -> bool:
     """Take an opt-out back; a start towards the tenant also lifts the one for that sender. False: there was none."""
     scopes = {"tenant", said.scope}
-    lifted = await tx.run(
-        "opt_outs_delete", tenant_id=said.tenant_id, mode=mode, recipient=said.recipient, scopes=scopes
-    )
+    whose = {"tenant_id": said.tenant_id, "mode": said.mode, "recipient": said.recipient}
+    lifted = await tx.run("opt_outs_delete", **whose, scopes=scopes)
     if lifted:
-        await events.add(tx, _event(said, "opt_out.deleted", mode, callback_url))
+        await events.add(tx, _event(said, "opt_out.deleted", callback_url))
     return bool(lifted)
 
 
-def _event(said: OptOut, kind: str, mode: str, callback_url: str, **more: object) -> Event:
+def _event(said: OptOut, kind: str, callback_url: str, **more: object) -> Event:
     data = {"number": said.recipient, "scope": said.scope, "source": said.source, "evidence": said.evidence, **more}
-    return Event(kind, said.tenant_id, mode, said.recipient, said.at_ms, data, callback_url=callback_url)
+    return Event(kind, said.tenant_id, said.mode, said.recipient, said.at_ms, data, callback_url=callback_url)
 
 
 async def among(tx: Tx, tenant_id: str, mode: str, sender: str, recipients: list[str]) -> set[str]:

@@ -50,9 +50,7 @@ class CallRecord:
         said = calls.opt_out_of(call, scope, key, now_ms())
         if said is not None:
             self._works.put_nowait(
-                lambda: opt_outs.stop_with_recall(
-                    self._database, self._signals, said, call.mode, callback_url=call.callback_url
-                )
+                lambda: opt_outs.stop_with_recall(self._database, self._signals, said, callback_url=call.callback_url)
             )
 
     def unanswered(self, status: str, reason: str, code: str) -> None:

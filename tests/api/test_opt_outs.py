@@ -84,3 +84,18 @@ async def test_an_opt_out_is_one_tenants_own(api: Api) -> None:
 
 async def test_a_number_that_is_none_is_refused(api: Api) -> None:
     assert (await api.put("/v1/opt-outs/123", {})).wrong == {"number": "invalid_number"}
+
+
+async def test_what_is_said_in_test_mode_binds_no_live_text_and_frees_no_live_person(api: Api) -> None:
+    await api.sender()
+    test = await api.key(mode="test")
+    waiting = await text(api, PERSON)
+
+    assert (await api.put(f"/v1/opt-outs/{PERSON}", {}, secret=test)).body["cancelled"] == []
+    assert (await api.get(f"/v1/messages/{waiting}")).body["status"] == "queued"
+    assert (await api.get(f"/v1/opt-outs/{PERSON}")).body["opted_out"] is False
+    await api.put(f"/v1/opt-outs/{OTHER}", {})
+    assert (await api.ask("DELETE", f"/v1/opt-outs/{OTHER}", secret=test)).status == 404
+    assert (await api.get(f"/v1/opt-outs/{OTHER}")).body["opted_out"] is True
+    listed = (await api.get("/v1/opt-outs", secret=test)).body["items"]
+    assert [each["number"] for each in listed] == [PERSON]

@@ -69,9 +69,9 @@ async def test_a_final_state_never_regresses(database: Database, final: str) -> 
 async def test_a_stop_cancels_both_channels_in_one_transaction(database: Database) -> None:
     others = [text(3, recipient="+12125559999"), text(4, status="sent"), text(5, status="held", reason="cap_day")]
     await keep(database, text(1), text(2), *others)
-    said = OptOut("acme", PERSON, "tenant", "keyword", "STOP", 9)
+    said = OptOut("acme", "live", PERSON, "tenant", "keyword", "STOP", 9)
 
-    cancelled = await database.write(lambda tx: opt_outs.stop(tx, said, "live"))
+    cancelled = await database.write(lambda tx: opt_outs.stop(tx, said))
 
     assert cancelled == ["msg_0001", "msg_0002", "msg_0005"]
     assert ("opt_out.created", PERSON) in await log(database)
@@ -84,7 +84,7 @@ async def test_a_stop_that_fails_half_way_changes_nothing(database: Database) ->
     await keep(database, text(1))
 
     async def stop_and_break(tx: Tx) -> None:
-        await opt_outs.stop(tx, OptOut("acme", PERSON, "tenant", "keyword", "STOP", 9), "live")
+        await opt_outs.stop(tx, OptOut("acme", "live", PERSON, "tenant", "keyword", "STOP", 9))
         raise RuntimeError("the process would die here")
 
     with pytest.raises(RuntimeError):
@@ -96,8 +96,8 @@ async def test_a_stop_that_fails_half_way_changes_nothing(database: Database) ->
 
 async def test_a_second_stop_keeps_when_the_first_began_and_tells_once(database: Database) -> None:
     for at_ms in (9, 99):
-        said = OptOut("acme", PERSON, "tenant", "keyword", "STOP", at_ms)
-        await database.write(lambda tx, said=said: opt_outs.stop(tx, said, "live"))
+        said = OptOut("acme", "live", PERSON, "tenant", "keyword", "STOP", at_ms)
+        await database.write(lambda tx, said=said: opt_outs.stop(tx, said))
 
     (kept,) = await database.read(lambda tx: opt_outs.of_person(tx, "acme", "live", PERSON))
     assert kept["at_ms"] == 9
@@ -106,9 +106,9 @@ async def test_a_second_stop_keeps_when_the_first_began_and_tells_once(database:
 
 async def test_an_opt_out_of_one_sender_leaves_the_others(database: Database) -> None:
     await keep(database, text(1), text(2, sender="+18005550123"))
-    said = OptOut("acme", PERSON, SENDER, "api", "", 9)
+    said = OptOut("acme", "live", PERSON, SENDER, "api", "", 9)
 
-    assert await database.write(lambda tx: opt_outs.stop(tx, said, "live")) == ["msg_0001"]
+    assert await database.write(lambda tx: opt_outs.stop(tx, said)) == ["msg_0001"]
 
 
 async def test_a_paused_job_keeps_its_other_holds_and_releases_them_only_when_resumed(database: Database) -> None:
@@ -139,18 +139,3 @@ async def test_a_job_completes_when_nothing_in_it_can_still_be_sent(database: Da
 def test_every_state_that_is_a_target_has_moves_of_its_own() -> None:
     for moves in (MESSAGE_MOVES, CALL_MOVES):
         assert {target for targets in moves.values() for target in targets} <= set(moves)
-
-
-async def test_what_is_said_in_one_mode_holds_in_that_mode_alone(database: Database) -> None:
-    """A test key speaks for nobody: its stop cancels nothing live, and its start lifts no live opt-out."""
-    await keep(database, text(1), text(2, mode="test"))
-    said = OptOut("acme", PERSON, "tenant", "api", "", 9)
-
-    assert await database.write(lambda tx: opt_outs.stop(tx, said, "test")) == ["msg_0002"]
-    assert await database.write(lambda tx: opt_outs.stop(tx, said, "live")) == ["msg_0001"]
-    assert await database.write(lambda tx: opt_outs.start(tx, said, "test"))
-
-    assert await database.read(lambda tx: opt_outs.among(tx, "acme", "live", SENDER, [PERSON])) == {PERSON}
-    assert await database.read(lambda tx: opt_outs.among(tx, "acme", "test", SENDER, [PERSON])) == set()
-    assert not opt_outs.covers(said, "test", text(3))
-    assert opt_outs.covers(said, "live", text(3))

@@ -164,12 +164,13 @@ CREATE INDEX events_due ON events (callback_due_ms) WHERE callback_due_ms IS NOT
 
 CREATE TABLE opt_outs (
     tenant_id  TEXT NOT NULL,
+    mode       TEXT NOT NULL,
     recipient  TEXT NOT NULL,
     scope      TEXT NOT NULL,
     source     TEXT NOT NULL,
     evidence   TEXT NOT NULL,
     at_ms      BIGINT NOT NULL,
-    PRIMARY KEY (tenant_id, recipient, scope)
+    PRIMARY KEY (tenant_id, mode, recipient, scope)
 );
 
 CREATE TABLE inbound (

@@ -9,8 +9,7 @@ DELETE FROM opt_outs
 WHERE tenant_id = :tenant_id AND mode = :mode AND recipient = :recipient AND scope IN :scopes;
 
 -- name: opt_outs_of
-SELECT * FROM opt_outs
-WHERE tenant_id = :tenant_id AND mode = :mode AND recipient = :recipient ORDER BY at_ms;
+SELECT * FROM opt_outs WHERE tenant_id = :tenant_id AND mode = :mode AND recipient = :recipient ORDER BY at_ms;
 
 -- name: opt_outs_among
 -- Which of these people have said stop to this tenant, or to this sender.
