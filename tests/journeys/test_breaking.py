@@ -103,12 +103,9 @@ async def test_a_clean_stop_in_the_midst_leaves_nothing_unknown(stage: Any) -> N
 async def test_whatever_becomes_of_redis_no_cap_is_passed_and_nothing_is_lost(stage: Any) -> None:
     """Killed while it is asked, flushed while it is asked, its files deleted between two lives."""
     await stage.sender(rate="200/s", daily=170)
-    await stage.job(people(70))
+    await stage.job(people(140))
     await stage.arrived(20)
     stage.valkey().kill()
-    await stage.settled(but=("sent",))
-
-    await stage.job(people(70, 2000))
     await stage.arrived(90)
     redis = Redis(unix_socket_path=str(stage.folder / "data" / "valkey" / "valkey.sock"))
     await redis.flushall()
@@ -346,10 +343,12 @@ async def test_a_key_of_one_tenant_neither_sees_nor_changes_what_is_anothers(sta
     described = await stage.must("GET", "/openapi.json")
 
     leaks = []
+    attempts = 0
     for path, operations in described["paths"].items():
         for method, operation in operations.items():
             if method not in {"get", "put", "post", "delete"} or path.endswith("/stream"):
                 continue
+            attempts += 1
             status, text = await attempt(stage, method, path, operation, names)
             if status == 200 and any(word in text for word in ("gas-secret", *names["message"], *names["job"])):
                 leaks.append((method, path, status))
@@ -357,6 +356,7 @@ async def test_a_key_of_one_tenant_neither_sees_nor_changes_what_is_anothers(sta
                 leaks.append((method, path, status))
 
     assert leaks == []
+    assert attempts > 30
     assert belongings(stage) == before
 
 
