@@ -1,5 +1,6 @@
 """The HTTP client carriers are reached with: it can wait with the connection in hand, and knows if a byte left."""
 
+import asyncio
 import contextlib
 import ipaddress
 import socket
@@ -36,6 +37,7 @@ class Attempt:
     ready: Callable[[], Awaitable[bool]] | None = None
     on_written: Callable[[], None] | None = None
     written: bool = field(default=False, init=False)
+    begun: Callable[[], None] | None = field(default=None, init=False)  # the client's own: the time-out runs from here
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,22 @@ class HttpClient:
         if self._public_only:
             _refuse_private(urlsplit(url).hostname or "")  # a literal address is never resolved
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=timeout_s, sock_read=timeout_s)
-        async with self._session.request(
-            method, url, timeout=timeout, allow_redirects=False, trace_request_ctx=attempt, **options
-        ) as response:
-            body = await response.content.read(_MAX_ANSWER)
-            return Answer(response.status, body.decode(errors="replace"), response.headers)
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(None) as whole:  # a time-out a read alone lets an answer trickle for ever
+            attempt.begun = lambda: whole.reschedule(loop.time() + timeout_s)
+            async with self._session.request(
+                method, url, timeout=timeout, allow_redirects=False, trace_request_ctx=attempt, **options
+            ) as response:
+                body = await _read(response.content)
+                return Answer(response.status, body.decode(errors="replace"), response.headers)
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    """The whole body, up to the most that is taken; one `read` gives only what has come by now."""
+    body = bytearray()
+    while len(body) < _MAX_ANSWER and (piece := await content.read(_MAX_ANSWER - len(body))):
+        body += piece
+    return bytes(body)
 
 
 async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
@@ -100,6 +113,8 @@ async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, 
     if attempt.ready is not None and not await attempt.ready():
         raise TakenBackError
     attempt.written = True
+    if attempt.begun is not None:
+        attempt.begun()
 
 
 async def _wrote(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
