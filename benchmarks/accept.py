@@ -26,6 +26,7 @@ from typing import Any
 
 import aiohttp
 import orjson
+
 from gateway.clock import now_ms
 from gateway.model.tenant import SCOPES, ApiKey, Tenant
 from gateway.store import tenants

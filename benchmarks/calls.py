@@ -32,14 +32,15 @@ from typing import Any
 
 import numpy as np
 import psutil
+from rtp_pacing import FRAME_S, HERE, LATE_NS, MARK, PHASES, SO_TIMESTAMPNS, bare_loop
+from texts import child, new_key
+
 from gateway.client import Client
 from gateway.media import g711, rtp
 from gateway.net.rtp_process import URGENT
 from gateway.sip import events, sdp
 from gateway.sip.context import Options
 from gateway.sip.user_agent import UserAgent
-from rtp_pacing import FRAME_S, HERE, LATE_NS, MARK, PHASES, SO_TIMESTAMPNS, bare_loop
-from texts import child, new_key
 
 SENDER = "+18005550199"
 BARE_S = 8.0

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import psutil
+
 from gateway.limits.gate import Gate, connect
 from gateway.limits.valkey import EmbeddedValkey
 from gateway.model.limit import Cap, Granted, Limit, Throughput

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+
 from gateway.media import g711, rtp
 from gateway.net.rtp_engine import RtpEngine
 from gateway.net.rtp_process import URGENT

@@ -23,6 +23,7 @@ from typing import Any
 
 import aiohttp
 import psutil
+
 from gateway.client import Client
 
 ROOT = Path(__file__).parents[1]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
+
 from gateway.store import tenants
 
 HOME = Path(__file__).parents[1]

@@ -4,9 +4,10 @@ import re
 from datetime import datetime
 
 import pytest
-from gateway.clock import IdMaker, monotonic, new_id, now_ms, rfc3339
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway.clock import IdMaker, monotonic, new_id, now_ms, rfc3339
 
 
 @given(st.lists(st.integers(0, 2**48 - 2), min_size=2, max_size=50))

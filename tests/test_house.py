@@ -10,8 +10,9 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from gateway.settings import load
 from packaging.requirements import Requirement
+
+from gateway.settings import load
 
 HOME = Path(__file__).parent.parent
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway import logs
 from gateway.clock import new_id
 from gateway.errors import InvalidNumber
 from gateway.logs_masking import mask
-from hypothesis import given
-from hypothesis import strategies as st
 
 NUMBER = "+12125551234"
 BODY = "Your balance is overdue, Anna"

@@ -2,9 +2,10 @@
 
 import re
 
-from gateway.metrics import CONTENT_TYPE, Metrics
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.metrics import CONTENT_TYPE, Metrics
 
 
 def test_what_is_counted_is_shown() -> None:

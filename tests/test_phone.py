@@ -2,10 +2,11 @@ import random
 
 import phonenumbers
 import pytest
-from gateway import phone
-from gateway.errors import InvalidNumber
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway import phone
+from gateway.errors import InvalidNumber
 
 
 @pytest.mark.parametrize("area", range(200, 1000, 100), ids=lambda area: f"{area}s")

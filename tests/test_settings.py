@@ -7,9 +7,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, SecretStr
+
 from gateway.errors import BadSettings
 from gateway.settings import Settings, Trunk, check, is_loopback, load
-from pydantic import BaseModel, SecretStr
 
 SHIPPED = Path(__file__).parent.parent / "config" / "gateway.toml"
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # no socket is bound here

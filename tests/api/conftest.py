@@ -13,6 +13,7 @@ import orjson
 import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
+
 from gateway.api.server import Doors, build
 from gateway.clock import new_id, now_ms
 from gateway.limits.gate import Gate, connect

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+
 from gateway.api import auth
 from gateway.api.server import Doors, build
 from gateway.clock import now_ms

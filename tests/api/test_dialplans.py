@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from tests.api.conftest import PERSON, TOLL_FREE, Api, Said
 
 ROOT = Path(__file__).parents[2]

@@ -2,11 +2,12 @@
 
 from datetime import UTC, datetime
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway.api.estimate import Estimate, finish
 from gateway.limits.windows import bounds
 from gateway.model.limit import Cap, Usage, WindowKind
-from hypothesis import given
-from hypothesis import strategies as st
 
 NOW_US = int(datetime(2026, 3, 7, 20, tzinfo=UTC).timestamp()) * 1_000_000  # the clocks change that night
 ZONE = "America/Los_Angeles"

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import StreamReader
+
 from gateway.api import events
 from gateway.clock import new_id, now_ms
 from gateway.model.event import Event

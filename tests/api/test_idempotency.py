@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+
 from gateway.clock import now_ms
 from tests.api.conftest import PERSON, TOLL_FREE, Api
 

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+
 from gateway.clock import now_ms
 from gateway.store import jobs, lives
 from tests.api.conftest import PERSON, TOLL_FREE, Api, Said

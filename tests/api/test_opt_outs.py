@@ -1,6 +1,7 @@
 """Who has said stop: recorded, obeyed, listed, taken back."""
 
 import pytest
+
 from tests.api.conftest import PERSON, TOLL_FREE, Api
 
 OTHER = "+12125550100"

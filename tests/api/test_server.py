@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from gateway.api import health, messages
-from gateway.api.server import Doors, build
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from structlog.testing import capture_logs
+
+from gateway.api import health, messages
+from gateway.api.server import Doors, build
 from tests.api.conftest import PERSON, TOLL_FREE, Api
 
 STATIC = Path(__file__).parents[2] / "gateway" / "api" / "static"

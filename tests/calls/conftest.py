@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+
 from gateway import settings
 from gateway.api.carrier_webhooks import Signed
 from gateway.api.voice_webhooks import AudioFiles, VoiceWebhooks

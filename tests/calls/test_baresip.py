@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from gateway.carriers.base import Ready
 from gateway.carriers.sip_trunk import SipLeg, SipTrunk
 from gateway.carriers.voice_base import TrunkRoad

@@ -1,6 +1,7 @@
 """The small decisions of calls, each by itself."""
 
 import pytest
+
 from gateway.carriers.audio_urls import AudioUrls
 from gateway.carriers.sip_trunk import unanswered
 from gateway.carriers.twilio_voice import Between, between

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+
 from gateway.carriers.voice_base import TrunkRoad
 from gateway.clock import new_id, now_ms
 from gateway.model.message import Message

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+
 from gateway.carriers.sip_trunk import SipTrunk
 from gateway.carriers.voice_base import TrunkRoad
 from gateway.clock import now_ms

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from gateway.carriers.base import Ready
 from gateway.carriers.sip_trunk import SipLeg, SipTrunk
 from gateway.carriers.voice_base import TrunkRoad

@@ -10,13 +10,14 @@ from xml.etree import ElementTree as ET
 
 import aiohttp
 import pytest
+from twilio.request_validator import RequestValidator
+
 from gateway.carriers.audio_urls import AudioUrls
 from gateway.carriers.twilio_voice import Between
 from gateway.store import calls, opt_outs
 from gateway.store.calls import Plans
 from gateway.voice import engine
 from gateway.voice.twiml import TwilioCall
-from twilio.request_validator import RequestValidator
 
 ALL = {"tenant_id": "acme", "mode": "live", "after": 0, "limit": 99, "job_id": "", "type": ""}
 

@@ -7,13 +7,14 @@ from xml.sax.saxutils import escape
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway.campaign import readers
 from gateway.campaign import workbook as workbook_room
 from gateway.campaign.readers import BLOCK, CsvReader, JsonReader, NdjsonReader, Reader, XlsxReader, read, reader_for
 from gateway.campaign.recipients import Intake, Invalid, Recipient, Row
 from gateway.errors import BadRecipients
-from hypothesis import given
-from hypothesis import strategies as st
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"

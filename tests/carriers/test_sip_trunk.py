@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator
 
 import pytest
+
 from gateway.carriers.sip_trunk import SipTrunk
 from gateway.metrics import Metrics
 from gateway.net.rtp_engine import RtpEngine

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import web
+
 from gateway.carriers.twilio import TwilioAccount, TwilioSms
 from gateway.carriers.twilio_codes import REFUSALS
 from gateway.errors import BadReport

@@ -5,6 +5,7 @@ import io
 from collections import Counter
 
 import pytest
+
 from gateway import phone
 from gateway.demo import people
 from gateway.demo.stage import SENDER, TEXT

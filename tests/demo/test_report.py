@@ -2,8 +2,9 @@
 
 import io
 
-from gateway.demo import report, watch
 from rich.console import Console
+
+from gateway.demo import report, watch
 
 COUNTS = {"total": 5, "by_state": {"delivered": 3, "held": 2}, "held": {"cap_day": 2}, "segments": 9}
 RATE = {"rate": "5/4s", "achieved_per_s": 1.2421, "max_in_rolling_second": 2}

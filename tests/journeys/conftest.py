@@ -20,9 +20,10 @@ from zoneinfo import ZoneInfo
 import aiohttp
 import psutil
 import pytest
+from twilio.request_validator import RequestValidator
+
 from gateway.store import keys
 from gateway.store.database import Database
-from twilio.request_validator import RequestValidator
 
 HOME = Path(__file__).parents[2]
 SENDER = "+18005550199"

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from redis.asyncio import Redis
+
 from gateway.store import keys
 from gateway.store.database import Database
-from redis.asyncio import Redis
 
 pytestmark = pytest.mark.journey
 

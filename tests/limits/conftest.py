@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
+
 from gateway.limits.gate import Gate, connect
 from gateway.limits.valkey import EmbeddedValkey
-from redis.asyncio import Redis
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
+
 from gateway.errors import BadLimits, RedisAway
 from gateway.limits.gate import MARKER, Gate, connect, guarded_us
 from gateway.limits.windows import Bounds
 from gateway.model.limit import Blocked, Cap, Concurrency, Debit, Granted, Refused, Throughput, UsageRow
-from redis.asyncio import Redis
 
 FAST = Throughput("fast", 1_000_000, 1_000_000)
 DAY = Cap("day", 10, "day", "America/Los_Angeles")

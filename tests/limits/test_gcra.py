@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gateway.limits.gate import MARKER, TAG, _script
-from gateway.limits.gcra import Lease, Pace, Quota, Request, Schedule, State, late, take
-from gateway.limits.windows import Bounds
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
+
+from gateway.limits.gate import MARKER, TAG, _script
+from gateway.limits.gcra import Lease, Pace, Quota, Request, Schedule, State, late, take
+from gateway.limits.windows import Bounds
 
 SECOND = 1_000_000
 

@@ -7,9 +7,10 @@ from multiprocessing.synchronize import Barrier
 from typing import TypeAlias
 
 import pytest
+from redis.asyncio import Redis
+
 from gateway.limits.gate import Gate
 from gateway.model.limit import Cap, Granted, Throughput
-from redis.asyncio import Redis
 
 RATE = Throughput("sender", 200, 1_000_000)
 DAY = Cap("day", 150, "day", "America/Los_Angeles")

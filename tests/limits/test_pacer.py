@@ -1,10 +1,11 @@
 """What a worker keeps beside its slots."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway.limits.gate import guarded_us
 from gateway.limits.pacer import RedisClock, WriteClock
 from gateway.model.limit import Throughput
-from hypothesis import given
-from hypothesis import strategies as st
 
 THREE = Throughput("sender", 3, 1_000_000)
 

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from gateway.errors import RedisAway
 from gateway.limits.gate import Gate
 from gateway.limits.valkey import EmbeddedValkey

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
 from gateway.errors import ValkeyDown, ValkeyInUse
 from gateway.limits.gate import connect
 from gateway.limits.valkey import SOCKET_PATH_MAX, EmbeddedValkey
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 PARENT = """
 import asyncio, pathlib, sys

@@ -4,10 +4,11 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from gateway.limits.windows import bounds
-from gateway.model.limit import Cap, WindowKind
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway.limits.windows import bounds
+from gateway.model.limit import Cap, WindowKind
 
 ZONES = ("America/Los_Angeles", "Etc/GMT+8", "America/New_York", "America/Havana", "America/St_Johns", "UTC")
 HOUR_US = 3_600_000_000

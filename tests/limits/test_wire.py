@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+
 from gateway.limits.gate import Gate
 from gateway.limits.pacer import RedisClock, WriteClock
 from gateway.model.limit import Granted, Throughput

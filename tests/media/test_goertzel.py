@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from gateway.media import goertzel, tones
 from gateway.media.goertzel import ToneReceiver
 

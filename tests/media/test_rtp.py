@@ -1,10 +1,11 @@
 import struct
 
 import pytest
-from gateway.errors import BadRtp
-from gateway.media import rtp
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway.errors import BadRtp
+from gateway.media import rtp
 
 # Hand-assembled from RFC 3550, section 5.1 (the figure) and 5.3.1 (the extension).
 PLAIN = bytes.fromhex("80 80 0001 000000a0 deadbeef".replace(" ", "")) + b"\xff" * 160

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway.errors import InvalidDigit, MediaLimit
 from gateway.media import g711, rtp, telephone_event, tones
 from gateway.media.events import Digit, FirstPacket, Lost, Played
 from gateway.media.session import Session
-from hypothesis import given
-from hypothesis import strategies as st
 
 FAR = ("192.0.2.7", 4000)
 START = 100.0

@@ -4,6 +4,7 @@ import struct
 from pathlib import Path
 
 import pytest
+
 from gateway.media.events import Digit
 from gateway.media.session import Session
 

@@ -1,9 +1,10 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway.errors import InvalidDigit
 from gateway.media.rtp import Packet
 from gateway.media.telephone_event import DIGITS, DigitReceiver, decode, encode
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def event(payload: bytes, *, timestamp: int = 1000, ssrc: int = 7, marker: bool = False) -> Packet:

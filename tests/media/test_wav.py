@@ -2,6 +2,7 @@ import io
 import wave
 
 import pytest
+
 from gateway.errors import BadWav
 from gateway.media import tones, wav
 

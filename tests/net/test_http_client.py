@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+
 from gateway.net.http_client import Attempt, HttpClient
 
 HEAD = b"HTTP/1.1 201 Created\r\nContent-Length: 10\r\n\r\n"

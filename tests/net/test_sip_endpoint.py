@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+
 from gateway.errors import NoCommonCodec, SipAddressTaken, SipTrunkUnresolved
 from gateway.net.sip_endpoint import SipCall, SipEndpoint, Trunk
 from gateway.sip.events import Answered, Ended, Event, Failed

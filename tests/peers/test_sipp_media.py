@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from gateway.media.events import Digit, Played
 from gateway.net.rtp_engine import RtpEngine
 from gateway.net.sip_endpoint import SipEndpoint, Trunk

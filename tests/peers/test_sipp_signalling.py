@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from gateway.net.sip_endpoint import SipCall, SipEndpoint, Trunk
 from gateway.sip.digest import Credentials
 from gateway.sip.events import Answered, Changed, Ended, Event, Failed, Info, Progress, Ringing, Trying

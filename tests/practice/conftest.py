@@ -11,11 +11,12 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from gateway.practice.options import Options
-from gateway.practice.server import Running, running
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
+
+from gateway.practice.options import Options
+from gateway.practice.server import Running, running
 
 # Twilio's client (9.13) still uses what aiohttp 3.14 deprecates.
 OLD_AUTH = "ignore:(BasicAuth|The 'auth' parameter) is deprecated:DeprecationWarning"

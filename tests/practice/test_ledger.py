@@ -1,8 +1,9 @@
 import pytest
-from gateway.errors import InvalidPracticeOption
-from gateway.practice.ledger import Ledger, Rate, busiest, judge
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway.errors import InvalidPracticeOption
+from gateway.practice.ledger import Ledger, Rate, busiest, judge
 from tests.practice.conftest import SENDER, FarEnd
 
 

@@ -1,8 +1,9 @@
 import pytest
-from gateway.practice.segments import count
-from gateway.sms.segments import segment
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway.practice.segments import count
+from gateway.sms.segments import segment
 
 CLUSTERS = [*"aç €[é\n", "👍", "🇺🇸", "👍🏽", "e\u0301", "👨‍👩‍👧", "\r\n", "☎️"]
 

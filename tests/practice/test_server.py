@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from gateway.errors import InvalidNumber, InvalidPracticeOption
 from gateway.practice import scripts
 from gateway.practice.options import Options, help_texts

@@ -2,8 +2,9 @@ import asyncio
 
 import aiohttp
 import pytest
-from tests.practice.conftest import OLD_AUTH, SENDER, FarEnd, Receiver, Start, key
 from twilio.base.exceptions import TwilioRestException
+
+from tests.practice.conftest import OLD_AUTH, SENDER, FarEnd, Receiver, Start, key
 
 pytestmark = pytest.mark.filterwarnings(OLD_AUTH)
 

@@ -2,9 +2,10 @@ import asyncio
 from typing import Any
 
 import pytest
+from twilio.twiml.voice_response import Gather, VoiceResponse
+
 from gateway.media import tones, wav
 from tests.practice.conftest import OLD_AUTH, SENDER, FarEnd, Hook, Receiver, Start, eventually
-from twilio.twiml.voice_response import Gather, VoiceResponse
 
 pytestmark = pytest.mark.filterwarnings(OLD_AUTH)
 ALL_EVENTS = ["initiated", "ringing", "answered", "completed"]

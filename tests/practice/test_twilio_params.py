@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from gateway.practice import twilio_params as params
 from gateway.practice.twilio_json import Call, Message, page
 from tests.practice.conftest import SENDER, FarEnd

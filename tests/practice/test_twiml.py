@@ -1,7 +1,8 @@
 import pytest
+from twilio.twiml.voice_response import Gather, VoiceResponse
+
 from gateway.errors import BadTwiml
 from gateway.practice.twiml import parse
-from twilio.twiml.voice_response import Gather, VoiceResponse
 
 
 def test_what_twilios_own_builder_writes_is_read() -> None:

@@ -1,6 +1,7 @@
 """Digest authentication, against the examples of the RFCs."""
 
 import pytest
+
 from gateway.errors import BadSipMessage, UnsafeSipValue
 from gateway.sip.digest import Challenge, Credentials, authorize, choose, parse_challenge, verify
 from gateway.sip.message import Request, Response

@@ -5,14 +5,15 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from gateway.sip.context import Options
 from gateway.sip.digest import Credentials
 from gateway.sip.events import Incoming
 from gateway.sip.message import Request, check, parse
 from gateway.sip.sdp import Session, answer
 from gateway.sip.user_agent import UserAgent
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 OURS = ("192.0.2.1", 5060)
 THEIRS = ("198.51.100.7", 5060)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from itertools import count
 
 import pytest
+
 from gateway.errors import TooManyCalls
 from gateway.sip.context import Options
 from gateway.sip.events import Incoming

@@ -4,12 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway.errors import BadSipMessage, UnsafeSipValue
 from gateway.sip.headers import NameAddr, Via, parse_cseq, split_list
 from gateway.sip.message import MAX_BYTES, Request, Response, check, parse
 from gateway.sip.uri import SipUri, parse_uri
-from hypothesis import given
-from hypothesis import strategies as st
 
 VECTORS = os.environ.get("GATEWAY_VECTORS", "")
 TORTURE = Path(VECTORS) / "rfc4475"

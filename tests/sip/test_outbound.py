@@ -5,6 +5,7 @@ from collections.abc import Callable
 from itertools import count
 
 import pytest
+
 from gateway.errors import BadSipMessage, UnsafeSipValue
 from gateway.sip.context import Options
 from gateway.sip.digest import Credentials

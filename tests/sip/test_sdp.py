@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from gateway.errors import BadSdp, NoCommonCodec
-from gateway.sip.sdp import PCMA, PCMU, Codec, Direction, Session, agree, answer, parse
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway.errors import BadSdp, NoCommonCodec
+from gateway.sip.sdp import PCMA, PCMU, Codec, Direction, Session, agree, answer, parse
 
 OURS = Session("192.0.2.1", 4000)
 # Shaped as RFC 3264, section 10.1, shows an offer with several streams and codecs.

@@ -1,6 +1,7 @@
 """Each transaction timer of RFC 3261, table 4, by a clock that the test moves. T1 0.5 s, T2 4 s, T4 5 s."""
 
 import pytest
+
 from gateway.sip.message import Request, Response
 from gateway.sip.transaction import Address, State, Timers, Transaction, Transactions
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import count
 
 import pytest
+
 from gateway.sip.context import Options
 from gateway.sip.events import Answered, Changed, Ended, Event, Failed, Incoming, Progress, Ringing, Trying
 from gateway.sip.message import Request, Response, parse

@@ -3,9 +3,10 @@
 import unicodedata
 
 import pytest
-from gateway.sms.encoding import BASIC, EXTENSION, escaped, septets, smart
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway.sms.encoding import BASIC, EXTENSION, escaped, septets, smart
 
 
 def test_the_alphabet_has_128_places_less_the_escape_and_ten_more_behind_it() -> None:

@@ -1,7 +1,8 @@
 import pytest
-from gateway.sms.graphemes import clusters
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway.sms.graphemes import clusters
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway.errors import BadKeywords
 from gateway.sms.keywords import Keyword, Keywords, load
 from gateway.sms.segments import segment
-from hypothesis import given
-from hypothesis import strategies as st
 
 TEXT = (Path(__file__).parents[2] / "config/keywords.toml").read_text(encoding="utf-8")
 KEYWORDS = load(TEXT)

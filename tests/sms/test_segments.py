@@ -1,9 +1,10 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway.errors import BadText
 from gateway.sms.encoding import BASIC, EXTENSION
 from gateway.sms.segments import GSM_PART, LONGEST, UCS2_PART, Segmented, segment, split
-from hypothesis import given
-from hypothesis import strategies as st
 
 FAMILY = "👨\u200d👩\u200d👧\u200d👦"  # 11 code units
 WITHIN = LONGEST // 4  # characters that surely are within 1,600 code units

@@ -1,4 +1,5 @@
 import pytest
+
 from gateway.sms.signature import sign
 
 

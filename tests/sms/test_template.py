@@ -1,10 +1,11 @@
 import contextlib
 
 import pytest
-from gateway.errors import BadTemplate, MissingVariable
-from gateway.sms.template import parse
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway.errors import BadTemplate, MissingVariable
+from gateway.sms.template import parse
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
 from gateway.speech.prompts import Prompts
 from gateway.speech.tts import WorkerEngine, espeak
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from gateway.media import wav
 from gateway.speech.audio import AudioCache, Recent, replace_file
 

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway.speech.numerals import (
     EN_ONES,
     EN_TENS,
@@ -14,8 +17,6 @@ from gateway.speech.numerals import (
     french_ordinal,
     spanish,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 NUMBERS = st.integers(0, LARGEST) | st.integers(0, 3000)
 SIZES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}

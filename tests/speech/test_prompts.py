@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from gateway.errors import BadPrompt, SpeechUnavailable, UnknownAudio, UnknownPrompt, UnknownVoice, UnspeakableText
 from gateway.media.level import active_level
 from gateway.speech.prompts import LONGEST_TEXT, Prompts

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from gateway.errors import BadPrompt, UnknownPrompt
 from gateway.media.level import active_level
 from gateway.speech.recordings import PromptLimits, Recordings

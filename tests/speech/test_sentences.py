@@ -1,9 +1,10 @@
 """A text is cut where its sentences end."""
 
 import pytest
-from gateway.speech.sentences import sentences
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway.speech.sentences import sentences
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 import soundfile
+
 from gateway.errors import BadPrompt
 from gateway.media.level import active_level
 from gateway.speech.shaping import decoded, pcm16, resampled, trimmed

@@ -3,9 +3,10 @@
 import time
 
 import pytest
-from gateway.speech.spoken import normalised
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway.speech.spoken import normalised
 
 PHONE = "one, eight zero zero, five five five, zero one nine nine"
 ENGLISH = {

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from gateway.model.tenant import Tenant
 from gateway.store import tenants
 from gateway.store.database import Database

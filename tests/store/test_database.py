@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from gateway.errors import StoreNotMigrated, StoreUnavailable
 from gateway.model.tenant import Tenant
 from gateway.store import tenants

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from gateway.model.job import Job
 from gateway.model.message import Message
 from gateway.model.opt_out import OptOut

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree as ET
 
 import pytest
+
 from gateway.practice.twiml import parse
 from gateway.voice import twiml
 from gateway.voice.dialplan import Pause, Plan, Play, Say

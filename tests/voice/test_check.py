@@ -1,4 +1,5 @@
 import pytest
+
 from gateway.errors import BadDialplan
 from gateway.voice.check import check, load_checked
 from gateway.voice.loader import load

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+
 from gateway.errors import BadVariables
 from gateway.voice import engine
 from gateway.voice.dialplan import Pause, Plan, Play, Say

@@ -1,4 +1,5 @@
 import pytest
+
 from gateway.errors import BadDialplan
 from gateway.voice.dialplan import MenuNode, Pause, Play, Say, SpeakNode
 from gateway.voice.loader import load

@@ -4,6 +4,9 @@ import json
 from contextlib import suppress
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from gateway.errors import BadDialplan
 from gateway.voice import engine
 from gateway.voice.dialplan import Plan
@@ -23,8 +26,6 @@ from gateway.voice.state import (
     to_json,
 )
 from gateway.voice.transcript import simulate
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 NAMES = [f"n{at}" for at in range(7)]
 targets = st.sampled_from([*NAMES, "hangup"])

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from gateway.voice.cases import Case, load_tests, run_tests
 from gateway.voice.check import load_checked
 from gateway.voice.dialplan import Plan

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from gateway.errors import BadDialplan, BadVariables
 from gateway.voice.cases import load_tests, run_tests
 from gateway.voice.loader import load

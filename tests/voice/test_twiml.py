@@ -2,6 +2,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+
 from gateway.voice import twiml
 from gateway.voice.dialplan import Plan, Play, Say
 from gateway.voice.loader import load

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+
 from gateway.api.carrier_webhooks import Signed, SmsWebhooks
 from gateway.api.server import Doors, build
 from gateway.carriers.inbound import InboundTexts

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+
 from gateway.clock import now_ms
 from gateway.metrics import Metrics
 from gateway.model.event import Event

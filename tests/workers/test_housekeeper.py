@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from gateway.clock import now_ms
 from gateway.metrics import Metrics
 from gateway.model.job import Job

@@ -6,8 +6,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from gateway.store import events, opt_outs
 from twilio.request_validator import RequestValidator
+
+from gateway.store import events, opt_outs
 
 SENDER, PERSON = "+18005550199", "+12125551234"
 _sids = count(1)

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+
 from gateway.model.job import Job
 from gateway.store import jobs, lives
 

@@ -1,0 +1,1 @@
+-- Who may send for a sender: one holder at a time, fenced by a token that rises with every new holder.

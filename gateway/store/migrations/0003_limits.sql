@@ -1,0 +1,1 @@
+-- Limits beyond a sender's own: 10DLC campaigns, brands, tenants, carrier accounts, recipients.

@@ -1,0 +1,1 @@
+-- What settles a text whose carrier never answered, and reports that come before what they report on.

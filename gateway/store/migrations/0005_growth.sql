@@ -1,0 +1,1 @@
+-- What keeps a million waiting rows as quick to work with as ten thousand.
