@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 from twilio.request_validator import RequestValidator
 
+from gateway import steps
 from gateway.carriers import reports
 from gateway.carriers.base import SmsCarrier
 from gateway.carriers.inbound import InboundTexts
@@ -122,6 +123,8 @@ class SmsWebhooks:
             if await tx.run("webhooks_insert", carrier=self.carrier.name, token=token, answer="", at_ms=now):
                 await reports.apply(tx, self.carrier.name, self.mode, report, now)
 
+        steps.reached("report:before")
         await self.database.write(once)
+        steps.reached("report:after")
         self.signals.wake("events")
         return web.Response(status=204)

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from aiohttp import web
 from pydantic import BaseModel
 
+from gateway import steps
 from gateway.api import long_list
 from gateway.api.auth import Authenticator
 from gateway.api.doors import Doors
@@ -76,10 +77,15 @@ class Call:
 
     async def create(self, work: Callable[[Tx], Awaitable[Answer]]) -> Answer:
         """Run `work` in a transaction, once for each Idempotency-Key; its answer is kept with what it did."""
+        steps.reached("accept:before")
         request = self.repeatable
-        if request is None:
-            return await self.doors.database.write(work)
+        answer = await self.doors.database.write(work if request is None else self._once(request, work))
+        steps.reached("accept:after")
+        return answer
 
+    def _once(
+        self, request: idempotency.Request, work: Callable[[Tx], Awaitable[Answer]]
+    ) -> Callable[[Tx], Awaitable[Answer]]:
         async def once(tx: Tx) -> Answer:
             kept = await idempotency.find(tx, request)
             if kept is not None:
@@ -88,7 +94,7 @@ class Call:
             await idempotency.keep(tx, request, idempotency.Kept(answer.status, answer.encoded().decode()), self.now_ms)
             return answer
 
-        return await self.doors.database.write(once)
+        return once
 
     async def answered_before(self) -> Answer | None:
         """The answer this Idempotency-Key had before. Raises IdempotencyMismatch."""

@@ -8,6 +8,7 @@ disk; whatever is planned later sees the change.
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from gateway import steps
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Leaving, Signals
 
@@ -28,6 +29,7 @@ async def write_with_recall(
              transaction as `work`, and once more for what was planned meanwhile.
     Returns: what `work` returned, and every id that `settle` moved. No byte of these leaves any more.
     """
+    steps.reached("stop:before")
     recalled = signals.recall(matches)
 
     async def change(tx: Tx) -> tuple[T, list[str]]:
@@ -37,4 +39,5 @@ async def write_with_recall(
     late = signals.recall(matches)
     if late:
         moved = moved + await database.write(lambda tx: settle(tx, late))
+    steps.reached("stop:after")
     return result, moved

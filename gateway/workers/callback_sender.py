@@ -13,6 +13,7 @@ import aiohttp
 import orjson
 import structlog
 
+from gateway import steps
 from gateway.clock import now_ms
 from gateway.metrics import Metrics
 from gateway.net.http_client import Attempt, HttpClient, PrivateAddressError
@@ -62,6 +63,7 @@ class CallbackSender:
                     continue
                 await asyncio.wait(under_way, timeout=_GLANCE_S, return_when=asyncio.FIRST_COMPLETED)
                 done = [task for task in under_way if task.done()]
+                steps.reached("callback:after")
                 results = tuple((under_way[task], task.result()) for task in done)
                 await self.database.write(partial(self._note, done=results))
                 for task in done:
@@ -87,6 +89,7 @@ class CallbackSender:
 
     async def _deliver(self, row: Row) -> str:
         """Post one event. Returns "" when the engine took it, else what went wrong."""
+        steps.reached("callback:before")
         body = orjson.dumps(view(row))
         headers = {
             "Content-Type": "application/json",

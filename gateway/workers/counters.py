@@ -8,6 +8,7 @@ from functools import partial
 
 import structlog
 
+from gateway import steps
 from gateway.clock import monotonic, now_ms
 from gateway.errors import RedisAway
 from gateway.limits.gate import Gate
@@ -64,7 +65,9 @@ class Counters:
         self, limits: Sequence[Limit], segments: Sequence[int], ahead_us: int, holders: Sequence[str]
     ) -> Granted | Refused:
         began = monotonic()
+        steps.reached("take:before")
         answer = await self._gate.take(limits, segments, ahead_us=ahead_us, holders=holders)
+        steps.reached("take:after")
         self._metrics.gate_seconds.observe(monotonic() - began)
         if isinstance(answer, Refused):
             self._metrics.refusals.labels(answer.reason).inc()
@@ -96,6 +99,7 @@ class Counters:
     async def rebuild(self) -> None:
         """Begin a new epoch of the counters from the usage rows. Grants of older epochs are not written any more."""
         async with self._rebuilding:
+            steps.reached("rebuild:before")
             in_force = 0
             while True:  # a Redis that outlived its database may be further on than that
                 raised = partial(usage.raise_epoch, beyond=in_force, now_ms=now_ms())
@@ -105,4 +109,5 @@ class Counters:
                 in_force = await self._gate.rebuild(wanted.rows, wanted.epoch, last_slot_us=last_us, held=held)
                 if in_force == wanted.epoch:
                     break
+            steps.reached("rebuild:after")
             _log.warning("counters_rebuilt", epoch=in_force, windows=len(wanted.rows), channels=len(held))

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from gateway import steps
 from gateway.clock import monotonic, now_ms
 from gateway.limits.pacer import WriteClock
 from gateway.metrics import Metrics
@@ -44,6 +45,7 @@ class Offer:
             await sleep_until(due_us)
         if not self.plan.take_out(self.planned):
             return False
+        steps.reached("wire:before")
         at_us = now_us()
         self._writes = [clock.wrote(at_us, segments) for clock in self.clocks]
         self.metrics.slot_lateness_seconds.observe((at_us - slot_us) / 1e6)
@@ -56,3 +58,4 @@ class Offer:
         for clock, write in zip(self.clocks, self._writes, strict=True):
             clock.moved(write, at_us, self.planned.thing.segments)
         self.written_ms = now_ms()
+        steps.reached("wire:after")

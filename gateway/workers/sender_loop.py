@@ -14,6 +14,7 @@ from typing import Final
 
 import structlog
 
+from gateway import steps
 from gateway.carriers.base import SmsCarrier
 from gateway.clock import monotonic, now_ms
 from gateway.errors import RedisAway
@@ -187,7 +188,9 @@ class SenderLoop:
             ids = [planned.thing.id for planned, _ in pairs]
             return set(await lives.move(tx, "messages", ids, "sending", now_ms()))
 
+        steps.reached("sending:before")
         sending = await self.database.write(commit)
+        steps.reached("sending:after")
         clocks = [self.plan.clock(limit) for limit in limits if isinstance(limit, Throughput)]
         for planned, slot in pairs:
             if planned.thing.id in sending and self.plan.holds(planned):

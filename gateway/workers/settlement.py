@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from gateway import steps
 from gateway.clock import now_ms
 from gateway.errors import RedisAway, StoreUnavailable
 from gateway.limits.gate import Gate
@@ -92,6 +93,7 @@ class Settlement:
                 self._results.task_done()
 
     async def _settle(self, batch: Sequence[Result]) -> None:
+        steps.reached("settle:before")
         while True:
             try:
                 await self._database.write(lambda tx: self._write(tx, batch))
@@ -99,6 +101,7 @@ class Settlement:
             except StoreUnavailable as error:
                 _log.error("cannot_settle", results=len(batch), error=str(error))
                 await asyncio.sleep(_AGAIN_S)
+        steps.reached("settle:after")
         self._signals.wake("events")
         if any(isinstance(result.outcome, Throttled | NotSent) for result in batch):
             self._signals.wake("messages")
