@@ -289,6 +289,7 @@ class StoreUnavailable(GatewayError):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"the database cannot be used: {why}")
+        self.why = why
 
 
 class StoreNotMigrated(GatewayError):

@@ -51,7 +51,8 @@ async def ready(call: Call) -> Answer:
     missing = [Missing(name=name, detail=why) for name, why in call.doors.ready().items()]
     try:
         await call.doors.database.read(lambda tx: tx.value("epoch_now"))
-        if (free := call.doors.database.free_bytes()) < LEAST_FREE_BYTES:
+        free = call.doors.database.free_bytes()
+        if free is not None and free < LEAST_FREE_BYTES:
             missing.append(Missing(name="disk", detail=f"{free // 1_000_000} MB are left for the database"))
     except StoreUnavailable as error:
         missing.append(Missing(name="database", detail=str(error)))

@@ -1,17 +1,30 @@
-"""A real SQLite database in a fresh folder."""
+"""Real databases, each new: the same contract holds on every kind of them."""
 
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.model.tenant import Tenant
 from gateway.store import tenants
 from gateway.store.database import Database
+from gateway.store.sqlite import InlineSqlite
 
 
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with Database.open(tmp_path / "gateway.db", migrate=True) as database:
+@pytest.fixture(scope="session")
+def template() -> sqlite3.Connection:
+    """An empty database in memory, migrated once."""
+    return InlineSqlite.template()
+
+
+@pytest.fixture(params=["sqlite", "inline"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    opened: Any = {
+        "sqlite": lambda: Database.open(tmp_path / "gateway.db", migrate=True),
+        "inline": lambda: Database.inline(request.getfixturevalue("template")),
+    }[request.param]()
+    async with opened as database:
         await database.write(lambda tx: tenants.add_tenant(tx, Tenant("acme", "Acme Water", 1)))
         yield database

@@ -11,6 +11,9 @@ from gateway.errors import StoreNotMigrated, StoreUnavailable
 from gateway.model.tenant import Tenant
 from gateway.store import tenants
 from gateway.store.database import Database, Tx, migrations
+from gateway.store.sqlite import SqliteTx
+
+on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 
 def add(name: str) -> Any:
@@ -25,6 +28,7 @@ async def names(database: Database) -> set[str]:
     return await database.read(ask)
 
 
+@on_sqlite
 async def test_what_was_answered_is_on_disk_for_another_reader(database: Database, tmp_path: Path) -> None:
     await database.write(add("good"))
 
@@ -45,13 +49,13 @@ async def test_a_work_that_fails_takes_nobody_in_its_group_with_it(database: Dat
     assert await names(database) == {"acme", "good"}
 
 
+@on_sqlite
 async def test_a_full_disk_is_told_and_nothing_is_kept(database: Database) -> None:
     """SQLite's own page limit stands for the disk: the error is the same SQLITE_FULL."""
 
-    async def pages(tx: Tx) -> int:
-        async with tx._connection.execute("PRAGMA page_count") as cursor:
-            count = (await cursor.fetchone())[0]
-        await tx._connection.execute(f"PRAGMA max_page_count = {count + 2}")
+    async def pages(tx: SqliteTx) -> int:
+        (count,) = tx.connection.execute("PRAGMA page_count").fetchone()
+        tx.connection.execute(f"PRAGMA max_page_count = {count + 2}")
         return count
 
     await database.write(pages)
@@ -60,13 +64,38 @@ async def test_a_full_disk_is_told_and_nothing_is_kept(database: Database) -> No
     with pytest.raises(StoreUnavailable, match="full"):
         await database.write(lambda tx: tx.many("audit_insert", rows))
 
-    async def count(tx: Tx) -> int:
-        async with tx._connection.execute("SELECT count(*) FROM audit_log") as cursor:
-            return (await cursor.fetchone())[0]
+    async def count(tx: SqliteTx) -> int:
+        return tx.connection.execute("SELECT count(*) FROM audit_log").fetchone()[0]
 
     assert await database.read(count) == 0
     await database.write(add("good"))  # and it goes on as soon as there is room for a row
     assert "good" in await names(database)
+
+
+async def test_a_work_that_waits_for_anything_but_its_transaction_is_refused_alone(database: Database) -> None:
+    async def waits(tx: Tx) -> None:
+        await add("bad")(tx)
+        await asyncio.sleep(0)
+
+    results = await asyncio.gather(database.write(waits), database.write(add("good")), return_exceptions=True)
+
+    assert "nothing but its Tx" in str(results[0])
+    assert await names(database) == {"acme", "good"}
+    with pytest.raises(RuntimeError, match="nothing but its Tx"):
+        await database.read(lambda _tx: asyncio.sleep(0))
+
+
+async def test_a_reading_work_cannot_write(database: Database) -> None:
+    with pytest.raises(StoreUnavailable, match="read"):
+        await database.read(add("bad"))
+
+    assert await names(database) == {"acme"}
+
+
+async def test_a_claim_made_aside_is_seen_at_once(database: Database) -> None:
+    await database.aside(add("good"))
+
+    assert await names(database) == {"acme", "good"}
 
 
 async def test_a_caller_that_gives_up_does_not_stop_the_others(database: Database) -> None:

@@ -1,6 +1,7 @@
 """The sender loop over real sockets: the practice far end speaks Twilio's wire and keeps its own ledger."""
 
 import asyncio
+import threading
 from collections import Counter
 from itertools import pairwise
 from typing import Any
@@ -178,10 +179,10 @@ async def test_redis_away_sends_nothing_and_loses_nothing(sending: Any) -> None:
 
 async def test_a_stop_during_the_commit_writes_nothing_and_queues_the_text_again(sending: Any) -> None:
     """The disk is slow: the stop comes while `sending` is on its way to it."""
-    gate = asyncio.Event()
+    gate = threading.Event()
 
     async def slow(_tx: Any) -> None:
-        await gate.wait()
+        gate.wait(5)
 
     await sending.counters.begin()
     (row_id,) = await sending.queue("1234")
