@@ -452,7 +452,11 @@ async def test_a_dry_run_of_an_upload_stores_nothing(api: Api) -> None:
 
 async def test_a_full_disk_is_told_and_nothing_of_the_job_is_kept(api: Api) -> None:
     await api.sender()
-    await api.doors.database._opened[0].execute("PRAGMA max_page_count = 1")  # no page beyond those there are
+
+    async def fill(tx: Any) -> None:
+        tx.connection.execute("PRAGMA max_page_count = 1")  # no page beyond those there are
+
+    await api.doors.database.write(fill)
 
     said = await api.post("/v1/jobs", sms(*({"to": f"+1212{n:07}"} for n in range(2_000_000, 2_002_000))))
 
