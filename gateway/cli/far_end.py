@@ -30,6 +30,7 @@ def simulate(
     pause_ms: Annotated[int, typer.Option(help=_HELP["pause_ms"])] = _DEFAULT.pause_ms,
     speed: Annotated[float, typer.Option(help=_HELP["speed"])] = _DEFAULT.speed,
     keyword_handling: Annotated[bool, typer.Option("--keyword-handling", help=_HELP["keyword_handling"])] = False,
+    ledger_file: Annotated[Path | None, typer.Option(help=_HELP["ledger_file"])] = None,
     ready_file: Annotated[Path | None, typer.Option(help=_HELP["ready_file"])] = None,
     table: Annotated[bool, typer.Option("--table", help="Print what each number does, and exit.")] = False,
 ) -> None:
@@ -60,6 +61,7 @@ def simulate(
         pause_ms=pause_ms,
         speed=speed,
         keyword_handling=keyword_handling,
+        ledger_file=ledger_file,
         ready_file=ready_file,
     )
     run(server.serve(options))

@@ -4,11 +4,13 @@ import hashlib
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
+from typing import Any
 
 from gateway.errors import InvalidPracticeOption
+from gateway.practice.journal import Journal, id_in
 
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)/(s|min)")
 _SECONDS = {"s": 1, "min": 60}
@@ -87,12 +89,13 @@ class RateReport:
 
 @dataclass(slots=True)
 class Ledger:
-    """All arrivals in order, and the rate each sender should keep."""
+    """All arrivals in order, and the rate each sender should keep. `journal` keeps them on disk too."""
 
     rates: dict[str, Rate] = field(default_factory=dict)
     arrivals: list[Arrival] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     tallies: Counter[str] = field(default_factory=Counter)
+    journal: Journal = field(default_factory=lambda: Journal(None))
     _copies: Counter[tuple[str, ...]] = field(default_factory=Counter)
 
     def record(
@@ -128,7 +131,21 @@ class Ledger:
         )
         self.arrivals.append(arrival)
         self.tallies[f"{channel} {outcome}"] += 1
+        if self.journal.keeps:
+            more = {"message_id": id_in(status_callback), "body": body}
+            self.journal.add("text" if channel == "text" else "call", asdict(arrival) | more)
         return arrival
+
+    def restore(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Know again what a journal holds."""
+        names = [each.name for each in fields(Arrival)]
+        for line in lines:
+            if line["kind"] in {"text", "call"}:
+                arrival = Arrival(**{name: line[name] for name in names})
+                self.arrivals.append(arrival)
+                self.tallies[f"{arrival.channel} {arrival.outcome}"] += 1
+                key = (arrival.channel, arrival.sender, arrival.to, arrival.body_sha256, arrival.status_callback)
+                self._copies[key] += arrival.channel == "text" and arrival.outcome == "accepted"
 
     def complain(self, what: str) -> None:
         """Note something a client did that the real carrier would not like; the last 1,000 are kept."""
@@ -137,7 +154,8 @@ class Ledger:
         self.complaints.append(what)
 
     def clear(self) -> None:
-        """Forget everything but the rates."""
+        """Forget everything but the rates; the journal notes it."""
+        self.journal.add("reset")
         for kept in (self.arrivals, self.complaints, self.tallies, self._copies):
             kept.clear()
 

@@ -25,6 +25,7 @@ _HELP = {
     "pause_ms": "Silence after speech that tells the phone a prompt has ended, in milliseconds.",
     "speed": "How many times faster than life calls over the REST side go.",
     "keyword_handling": "Block (21610) after STOP and lift after START, as the carrier's own keyword handling does.",
+    "ledger_file": "File to append every arrival and webhook to, as JSON lines; what is in it is known again.",
     "ready_file": "File to write the line with the bound ports to.",
 }
 
@@ -53,6 +54,7 @@ class Options:
     pause_ms: int = 1200
     speed: float = 1.0
     keyword_handling: bool = False
+    ledger_file: Path | None = None
     ready_file: Path | None = None
 
     def __post_init__(self) -> None:

@@ -28,6 +28,7 @@ class TextScript:
                 per number before the text is accepted (0: always).
     reports:    the states that follow `queued`, in order; each is also posted to StatusCallback.
     error_code: goes with undelivered and failed.
+    delay_s:    seconds that the answer waits; late_s: that the reports do; repeat: how often each is posted.
     reply:      what the person texts back, or None.
     """
 
@@ -40,6 +41,7 @@ class TextScript:
     error_code: int | None = None
     reply: str | None = None
     delay_s: float = 0.0
+    late_s: float = 0.0
     repeat: int = 1
     reverse: bool = False
 
@@ -100,6 +102,7 @@ TEXTS: dict[str, TextScript] = {
     "0012": TextScript("delivered; every report comes twice", repeat=2),
     "0013": TextScript("delivered; the reports come in reverse order", reverse=True),
     "0014": TextScript("delivered; the reports come before the answer to the POST", delay_s=1.0),
+    "0015": TextScript("delivered; the reports come 3 s late", late_s=3.0),
     "0020": _replies("STOP"),
     "0021": _replies("HELP"),
     "0022": _replies("START"),
@@ -116,10 +119,12 @@ TEXTS: dict[str, TextScript] = {
     "0050": TextScript("500, not accepted", Answer.REFUSE, 500, 20500),
     "0051": TextScript("500 although it was accepted; delivered", Answer.ACCEPT_THEN_REFUSE, 500, 20500),
     "0052": TextScript("503, not accepted", Answer.REFUSE, 503, 20503),
+    "0053": TextScript("500 although it was accepted; no report", Answer.ACCEPT_THEN_REFUSE, 500, 20500, reports=()),
     "0060": TextScript("accepted, the answer never comes; delivered", Answer.ACCEPT_THEN_HANG),
     "0061": TextScript("accepted, the answer never comes, nor any report", Answer.ACCEPT_THEN_HANG, reports=()),
     "0062": TextScript("connection reset, not accepted", Answer.RESET),
     "0063": TextScript("connection reset although it was accepted; delivered", Answer.ACCEPT_THEN_RESET),
+    "0064": TextScript("connection reset although it was accepted; no report", Answer.ACCEPT_THEN_RESET, reports=()),
     "0070": TextScript("delivered; the answer takes 3 s", delay_s=3.0),
 }
 

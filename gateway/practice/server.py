@@ -16,6 +16,7 @@ from aiohttp import web
 from gateway.errors import PracticePortTaken
 from gateway.practice.admin import Admin, Parts
 from gateway.practice.faults import Faults
+from gateway.practice.journal import Journal
 from gateway.practice.ledger import Ledger
 from gateway.practice.options import Options
 from gateway.practice.phone import Phone
@@ -81,9 +82,12 @@ class Tasks:
 async def running(options: Options) -> AsyncIterator[Running]:
     """Run a far end inside this process's event loop. Raises PracticePortTaken."""
     faults, tasks = Faults(), Tasks()
-    ledger = Ledger(rates=options.sender_rates())
+    journal = Journal(options.ledger_file)
+    ledger = Ledger(rates=options.sender_rates(), journal=journal)
+    ledger.restore(journal.lines)
     async with Webhooks(options.auth_token, faults) as webhooks, Phone(options, ledger, tasks.spawn) as phone:
         texts = Texts(options, webhooks, faults, ledger, tasks.spawn)
+        texts.restore(journal.lines)
         calls = TwilioCalls(options, webhooks, Player(webhooks, ledger, options.speed), tasks.spawn)
         rest = TwilioRest(options, ledger, texts, calls, faults)
         parts = Parts(options, ledger, faults, texts, calls, rest, webhooks, phone)
@@ -93,6 +97,7 @@ async def running(options: Options) -> AsyncIterator[Running]:
         finally:
             await tasks.stop()
             await runner.cleanup()
+            journal.close()
 
 
 async def _listen(options: Options, routes: list[web.RouteDef]) -> web.AppRunner:

@@ -66,6 +66,7 @@ class Message:
     status_callback: str | None = None
     media: int = 0
     error_code: int | None = None
+    validity_s: int = 36_000
     date_sent: float | None = None
     sid: str = field(default_factory=lambda: new_sid("SM"))
     date_created: float = field(default_factory=time.time)

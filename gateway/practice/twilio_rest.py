@@ -11,6 +11,7 @@ import struct
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -46,6 +47,7 @@ class TwilioRest:
         self._faults = faults
         self._tries: Counter[str] = Counter()
         self._recent: deque[float] = deque()
+        self._offered = 0  # texts that a switch may strike
 
     def routes(self) -> list[web.RouteDef]:
         """Return what to add to the application."""
@@ -105,6 +107,7 @@ class TwilioRest:
             messaging_service_sid=first.get("MessagingServiceSid"),
             status_callback=first.get("StatusCallback"),
             media=len(form.get("MediaUrl", [])),
+            validity_s=int(first.get("ValidityPeriod", "36000")),
         )
         script = self._text_script(message, stamp[0])
         self._note(message, script, stamp)
@@ -123,8 +126,20 @@ class TwilioRest:
             self._tries[message.to] += 1
             if self._tries[message.to] > script.times:
                 return TextScript(script.says, reports=script.reports)
-        if self._faults.silence and script.answer is Answer.ACCEPT:
-            return TextScript("switch", Answer.ACCEPT_THEN_HANG, reports=script.reports, reply=script.reply)
+        return self._struck(script) if script.answer is Answer.ACCEPT else script
+
+    def _struck(self, script: TextScript) -> TextScript:
+        """Return what the switches make of a text that would be accepted and answered so."""
+        faults = self._faults
+        self._offered += 1
+        if self._offered % (faults.every or 1):
+            return script
+        if faults.silence:
+            return replace(script, answer=Answer.ACCEPT_THEN_HANG)
+        if faults.drop:
+            return replace(script, answer=Answer.ACCEPT_THEN_RESET)
+        if faults.accept_status:
+            return replace(script, answer=Answer.ACCEPT_THEN_REFUSE, status=faults.accept_status, code=20500)
         return script
 
     def _throttled(self, now_s: float) -> bool:
@@ -159,7 +174,9 @@ class TwilioRest:
         """Let the accepted text live, and answer, or fail to, as the script says."""
         created = web.json_response(message.json(), status=201)
         if script.answer not in {Answer.REFUSE, Answer.RESET}:
-            self._texts.start(message, script)
+            reported = self._texts.start(message, script)
+            if self._faults.early:
+                await reported.wait()
         match script.answer:
             case Answer.REFUSE | Answer.ACCEPT_THEN_REFUSE:
                 return _problem(TwilioError(script.status, script.code, f"{script.says} (practice)"))
@@ -172,13 +189,18 @@ class TwilioRest:
 
     async def _list_messages(self, request: web.Request, _: Stamp) -> web.StreamResponse:
         query = _query(request, twilio_params.LIST_MESSAGE)
+        if self._faults.list_status:
+            raise TwilioError(self._faults.list_status, 20500, "a switch is on (practice)")
+        newest_s = time.time() - self._faults.list_lag_s
         texts = self._texts
         pool = texts.by_party.get(query["To"], []) if "To" in query else list(texts.messages.values())
         sender = query.get("From")
         found = [
             message
             for message in reversed(pool)
-            if sender in {None, message.sender} and twilio_json.sent_within(message, query)
+            if sender in {None, message.sender}
+            and message.date_created <= newest_s
+            and twilio_json.sent_within(message, query)
         ]
         return web.json_response(twilio_json.page("messages", request.path, found, query))
 

@@ -5,12 +5,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from gateway.errors import InvalidNumber, InvalidPracticeOption
 from gateway.practice import scripts
 from gateway.practice.options import Options, help_texts
-from tests.practice.conftest import SENDER, FarEnd, Receiver, Start
+from tests.practice.conftest import QUICK, SENDER, FarEnd, Receiver, Start, key
 
 SERVE = "import asyncio\nfrom gateway.practice.options import Options\nfrom gateway.practice.server import serve\nasyncio.run(serve(Options()))"
 TEXT = {"To": "+12125555555", "From": SENDER, "Body": "Your bill is due."}
@@ -112,3 +113,53 @@ async def test_bad_input_is_told(path: str, body: object, far_end: FarEnd) -> No
 
     assert status == 422
     assert problem["detail"]
+
+
+@pytest.mark.parametrize("switch", [{"drop": True}, {"accept_status": 502}])
+async def test_a_switch_strikes_each_nth_text_which_was_accepted_all_the_same(
+    switch: dict[str, Any], far_end: FarEnd
+) -> None:
+    await far_end.practice("PUT", "faults", {**switch, "every": 2})
+    answers: list[int] = []
+    for _ in range(4):
+        try:
+            answers.append((await far_end.post("Messages", TEXT))[0])
+        except aiohttp.ClientConnectionError:
+            answers.append(0)
+    _, counts = await far_end.practice("GET", "counts")
+
+    assert answers == [201, switch.get("accept_status", 0)] * 2
+    assert counts["messages_received"] == 4
+
+
+async def test_early_reports_are_all_posted_before_the_answer(far_end: FarEnd, receiver: Receiver) -> None:
+    await far_end.practice("PUT", "faults", {"early": True})
+    await far_end.post("Messages", TEXT | {"StatusCallback": f"{receiver.url}/status"})
+
+    assert [hook.params["MessageStatus"] for hook in receiver.hooks] == ["sent", "delivered"]
+
+
+async def test_the_list_can_lag_and_fail(far_end: FarEnd) -> None:
+    async def listed() -> tuple[int, int]:
+        async with far_end.http.get(f"{far_end.path}/Messages.json", headers=key(QUICK.auth_token)) as answer:
+            return answer.status, len((await answer.json()).get("messages", []))
+
+    await far_end.post("Messages", TEXT)
+    at_once = await listed()
+    await far_end.practice("PUT", "faults", {"list_lag_s": 60})
+    lagging = await listed()
+    await far_end.practice("PUT", "faults", {"list_status": 503})
+
+    assert (at_once, lagging, await listed()) == ((200, 1), (200, 0), (503, 0))
+
+
+async def test_its_own_queue_lets_segments_leave_at_its_rate_and_drops_what_waits_too_long(
+    far_end: FarEnd, receiver: Receiver
+) -> None:
+    await far_end.practice("PUT", "faults", {"queue_per_s": 0.5})
+    callback = {"StatusCallback": f"{receiver.url}/status"}
+    await far_end.post("Messages", TEXT | callback)
+    await far_end.post("Messages", TEXT | callback | {"ValidityPeriod": "1"})
+
+    told = [(hook.params["MessageStatus"], hook.params.get("ErrorCode")) for hook in await receiver.wait(3)]
+    assert told == [("sent", None), ("delivered", None), ("failed", "30036")]
