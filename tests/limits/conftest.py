@@ -1,14 +1,16 @@
-"""A real Valkey for the gate's tests: one server a session, emptied before each test."""
+"""A real Valkey for the gate's tests, one a session and emptied before each test; the simulation's model beside it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from redis.asyncio import Redis
 
 from gateway.limits.gate import Gate, connect
 from gateway.limits.valkey import EmbeddedValkey
+from tests.simulation.redis_model import ModelRedis, Server
 
 
 @pytest.fixture(scope="session")
@@ -20,12 +22,18 @@ def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-async def redis(valkey_url: str) -> AsyncIterator[Redis]:
+async def valkey(valkey_url: str) -> AsyncIterator[Redis]:
     """A client on the emptied server."""
     client = connect(valkey_url)
     await client.flushall()
     yield client
     await client.aclose()
+
+
+@pytest.fixture(params=["valkey", "model"])
+def redis(request: pytest.FixtureRequest) -> Redis:
+    """The same on both: what holds for the real server must hold for the simulation's model of it."""
+    return cast("Redis", request.getfixturevalue("valkey") if request.param == "valkey" else ModelRedis(Server()))
 
 
 @pytest.fixture

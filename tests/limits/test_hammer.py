@@ -54,8 +54,8 @@ async def run(url: str, capped: bool) -> Taken:
 
 
 @pytest.fixture
-async def begun(redis: Redis) -> Gate:
-    gate = Gate(redis)
+async def begun(valkey: Redis) -> Gate:
+    gate = Gate(valkey)
     await gate.rebuild([], 1, last_slot_us=0)
     return gate
 

@@ -42,6 +42,7 @@ async def busy() -> None:
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.parametrize("redis", ["valkey"], indirect=True)
 @pytest.mark.parametrize("rate", [3, 25, 150])
 async def test_no_rolling_second_of_writes_is_above_the_rate_and_nearly_all_is_used(gate: Gate, rate: int) -> None:
     other = asyncio.create_task(busy())

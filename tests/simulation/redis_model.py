@@ -1,0 +1,338 @@
+"""A model of a Redis server and its client, on which the gate's own Lua scripts run, in the Lua that Redis embeds.
+
+It keeps hashes and sorted sets with their expiry, has run and replication ids and scripts that a restart forgets, and can
+be away, flushed, restarted, replaced by a stale replica, or slow. It passes the tests of the real one: tests/limits
+runs them on both. Source: redis.io/commands, and the rules for Lua's values at redis.io/docs/programmability.
+"""
+
+import asyncio
+import copy
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from lupa.lua51 import LuaRuntime, lua_type
+from redis.exceptions import NoScriptError
+
+Link = Callable[[Callable[[], Any]], Awaitable[Any]]  # carries one request to the server, and its answer back
+
+_lua = LuaRuntime(unpack_returned_tuples=True)  # one a process: compiling a script takes longer than running it
+_with = _lua.eval("""function(source)
+  return assert(loadstring('local KEYS, ARGV, redis = ...\\n' .. source))
+end""")
+_call = _lua.eval("function(python) return {call = function(...) return python(...) end} end")
+_compiled: dict[str, Any] = {}
+
+
+def _wall_us() -> int:
+    return time.time_ns() // 1000
+
+
+class Server:
+    """What one server keeps. `wall_us` is its own clock."""
+
+    def __init__(self, wall_us: Callable[[], int] = _wall_us) -> None:
+        self.wall_us = wall_us
+        self.keys: dict[str, dict[str, Any]] = {}
+        self.expiry_us: dict[str, int] = {}
+        self.scripts: set[str] = set()
+        self.starts = 0
+        self.masters = 0
+        self._redis = _call(self._from_lua)
+
+    # --- what befalls it
+
+    def flush(self) -> None:
+        """FLUSHALL."""
+        self.keys.clear()
+        self.expiry_us.clear()
+
+    def restart(self, *, keeps: bool) -> None:
+        """Another run of it, with its data or without; no scripts."""
+        if not keeps:
+            self.flush()
+        self.starts += 1
+        self.masters += 1  # a master that restarts begins another replication history
+        self.scripts.clear()
+
+    def snapshot(self) -> Any:
+        """What a replica has that falls behind from now on."""
+        return copy.deepcopy((self.keys, self.expiry_us))
+
+    def fail_over(self, replica: Any) -> None:
+        """A replica takes its place; what came since `snapshot` is lost."""
+        self.keys, self.expiry_us = copy.deepcopy(replica)
+        self.restart(keeps=True)
+
+    def evict(self, key: str) -> None:
+        """Throw one key away, as a server short of memory would."""
+        self.keys.pop(key, None)
+        self.expiry_us.pop(key, None)
+
+    # --- scripts
+
+    def load(self, source: str) -> str:
+        """SCRIPT LOAD."""
+        sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+        if sha not in _compiled:
+            _compiled[sha] = _with(source)
+        self.scripts.add(sha)
+        return sha
+
+    def evalsha(self, sha: str, numkeys: int, words: tuple[Any, ...]) -> Any:
+        """EVALSHA."""
+        if sha not in self.scripts:
+            raise NoScriptError("No matching script.")
+        texts = [_to_word(word) for word in words]
+        keys, args = _lua.table_from(texts[:numkeys]), _lua.table_from(texts[numkeys:])
+        return _to_reply(_compiled[sha](keys, args, self._redis))
+
+    def _from_lua(self, name: str, *words: Any) -> Any:
+        answer = getattr(self, f"do_{name.lower()}")(*(_to_text(word) for word in words))
+        return _lua.table_from([_to_lua(each) for each in answer]) if isinstance(answer, list) else _to_lua(answer)
+
+    # --- commands: text in; text, an integer, None or a list of these out
+
+    def _at(self, key: str) -> dict[str, Any]:
+        """What is at `key`; an empty mapping that is not kept if nothing is."""
+        until = self.expiry_us.get(key)
+        if until is not None and until <= self.wall_us():
+            self.evict(key)
+        return self.keys.get(key, {})
+
+    def _to(self, key: str) -> dict[str, Any]:
+        self._at(key)
+        return self.keys.setdefault(key, {})
+
+    def _trim(self, key: str) -> None:
+        if not self.keys.get(key):
+            self.evict(key)
+
+    def do_time(self) -> list[Any]:
+        seconds, micros = divmod(self.wall_us(), 1_000_000)
+        return [str(seconds), str(micros)]
+
+    def do_exists(self, key: str) -> int:
+        return int(bool(self._at(key)))
+
+    def do_del(self, *keys: str) -> int:
+        found = sum(self.do_exists(key) for key in keys)
+        for key in keys:
+            self.evict(key)
+        return found
+
+    def do_pexpire(self, key: str, ms: str) -> int:
+        if not self._at(key):
+            return 0
+        self.expiry_us[key] = self.wall_us() + int(ms) * 1000
+        return 1
+
+    def do_pttl(self, key: str) -> int:
+        if not self._at(key):
+            return -2
+        return (self.expiry_us[key] - self.wall_us()) // 1000 if key in self.expiry_us else -1
+
+    def do_hget(self, key: str, field: str) -> Any:
+        return self._at(key).get(field)
+
+    def do_hmget(self, key: str, *fields: str) -> list[Any]:
+        found = self._at(key)
+        return [found.get(field) for field in fields]
+
+    def do_hgetall(self, key: str) -> list[Any]:
+        return [word for pair in self._at(key).items() for word in pair]
+
+    def do_hset(self, key: str, *pairs: str) -> int:
+        found = self._to(key)
+        before = len(found)
+        found.update(zip(pairs[::2], pairs[1::2], strict=True))
+        return len(found) - before
+
+    def do_hincrby(self, key: str, field: str, by: str) -> int:
+        found = self._to(key)
+        found[field] = str(int(found.get(field, "0")) + int(by))
+        return int(found[field])
+
+    def do_hdel(self, key: str, *fields: str) -> int:
+        gone = sum(self._at(key).pop(field, None) is not None for field in fields)
+        self._trim(key)
+        return gone
+
+    def do_hkeys(self, key: str) -> list[Any]:
+        return list(self._at(key))
+
+    def do_hlen(self, key: str) -> int:
+        return len(self._at(key))
+
+    def do_zadd(self, key: str, *pairs: str) -> int:
+        found = self._to(key)
+        before = len(found)
+        found.update({member: float(score) for score, member in zip(pairs[::2], pairs[1::2], strict=True)})
+        return len(found) - before
+
+    def do_zrem(self, key: str, *members: str) -> int:
+        return self.do_hdel(key, *members)
+
+    def do_zcard(self, key: str) -> int:
+        return len(self._at(key))
+
+    def do_zscore(self, key: str, member: str) -> Any:
+        score = self._at(key).get(member)
+        return None if score is None else _score(score)
+
+    def do_zcount(self, key: str, low: str, high: str) -> int:
+        return len(self.do_zrangebyscore(key, low, high))
+
+    def do_zrange(self, key: str, first: str, last: str, *flags: str) -> list[Any]:
+        ranked = sorted(self._at(key).items(), key=lambda item: (item[1], item[0]))
+        stop = len(ranked) + int(last) if int(last) < 0 else int(last)
+        return _members(ranked[int(first) : stop + 1], flags)
+
+    def do_zrangebyscore(self, key: str, low: str, high: str, *flags: str) -> list[Any]:
+        inside = _between(low, high)
+        ranked = sorted(
+            (item for item in self._at(key).items() if inside(item[1])), key=lambda item: (item[1], item[0])
+        )
+        if flags and flags[-3:-2] and flags[-3].upper() == "LIMIT":
+            ranked = ranked[int(flags[-2]) : int(flags[-2]) + int(flags[-1])]
+        return _members(ranked, flags)
+
+    def do_zremrangebyscore(self, key: str, low: str, high: str) -> int:
+        gone = self.do_zrangebyscore(key, low, high)
+        return self.do_zrem(key, *gone) if gone else 0
+
+
+def _score(score: float) -> str:
+    return f"{score:.17g}"
+
+
+def _members(ranked: list[tuple[str, float]], flags: tuple[str, ...]) -> list[Any]:
+    if any(flag.upper() == "WITHSCORES" for flag in flags):
+        return [word for member, score in ranked for word in (member, _score(score))]
+    return [member for member, _ in ranked]
+
+
+def _between(low: str, high: str) -> Callable[[float], bool]:
+    bottom, top = float(low.removeprefix("(")), float(high.removeprefix("("))
+    above = (lambda score: score > bottom) if low.startswith("(") else (lambda score: score >= bottom)
+    below = (lambda score: score < top) if high.startswith("(") else (lambda score: score <= top)
+    return lambda score: above(score) and below(score)
+
+
+def _to_word(word: Any) -> str:
+    """One word of a request, as a client sends it."""
+    return word.decode() if isinstance(word, bytes) else str(word)
+
+
+def _to_text(word: Any) -> str:
+    """What Redis makes of a number that a script passes to a command: fourteen digits and no more."""
+    return word if isinstance(word, str) else f"{word:.14g}" if isinstance(word, float) else str(word)
+
+
+def _to_lua(word: Any) -> Any:
+    """A missing value is false in a script."""
+    return False if word is None else word
+
+
+def _to_reply(value: Any) -> Any:
+    """What a client gets: bytes, integers cut off, lists up to the first nil."""
+    if lua_type(value) == "table":
+        return [_to_reply(value[index]) for index in range(1, len(value) + 1)]
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, bool):
+        return 1 if value else None
+    return int(value) if isinstance(value, float) else value
+
+
+async def _at_once(request: Callable[[], Any]) -> Any:
+    await asyncio.sleep(0)
+    return request()
+
+
+class ModelRedis:
+    """The client, as far as the gate and its tests use it. `link` is what a request goes through."""
+
+    def __init__(self, server: Server, link: Link = _at_once) -> None:
+        self.server = server
+        self._link = link
+        self._paused_until = 0.0
+
+    async def _ask(self, request: Callable[[], Any]) -> Any:
+        await asyncio.sleep(max(0.0, self._paused_until - time.monotonic()))
+        return await self._link(request)
+
+    async def evalsha(self, sha: str, numkeys: int, *words: Any) -> Any:
+        return await self._ask(lambda: self.server.evalsha(sha, numkeys, words))
+
+    async def eval(self, source: str, numkeys: int, *words: Any) -> Any:
+        return await self._ask(lambda: self.server.evalsha(self.server.load(source), numkeys, words))
+
+    async def script_load(self, source: str) -> str:
+        return str(await self._ask(lambda: self.server.load(source)))
+
+    async def script_flush(self) -> None:
+        await self._ask(self.server.scripts.clear)
+
+    async def info(self, section: str) -> dict[str, str]:
+        told = {
+            "server": {"run_id": f"run{self.server.starts}"},
+            "replication": {"master_replid": f"replication{self.server.masters}"},
+        }
+        found: dict[str, str] = await self._ask(lambda: told[section])
+        return found
+
+    async def ping(self) -> bool:
+        return bool(await self._ask(lambda: True))
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    async def flushall(self) -> None:
+        await self._ask(self.server.flush)
+
+    async def client_pause(self, ms: int, *, all: bool) -> None:  # noqa: A002 - redis-py's word
+        self._paused_until = time.monotonic() + ms / 1000
+
+    async def keys(self) -> list[bytes]:
+        names = await self._ask(lambda: [key for key in list(self.server.keys) if self.server.do_exists(key)])
+        return [name.encode() for name in names]
+
+    async def hset(self, key: str, field: str = "", value: Any = "", mapping: Mapping[str, Any] | None = None) -> int:
+        pairs = {field: value} if mapping is None else mapping
+        words = [_to_word(word) for pair in pairs.items() for word in pair]
+        return int(await self._ask(lambda: self.server.do_hset(key, *words)))
+
+    def pipeline(self, *, transaction: bool) -> "_Pipeline":
+        return _Pipeline(self)
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        """Every other command: its words as text, its answer as bytes and integers."""
+        command = getattr(self.server, f"do_{ {'delete': 'del'}.get(name, name) }")
+
+        async def ask(*words: Any) -> Any:
+            return _to_bytes(await self._ask(lambda: command(*map(_to_word, words))))
+
+        return ask
+
+
+class _Pipeline:
+    """Commands that travel together."""
+
+    def __init__(self, redis: ModelRedis) -> None:
+        self._redis = redis
+        self._requests: list[Callable[[], Any]] = []
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        command = getattr(self._redis.server, f"do_{name}")
+        return lambda *words: self._requests.append(lambda: command(*map(_to_word, words)))
+
+    async def execute(self) -> list[Any]:
+        return await self._redis._ask(lambda: [_to_bytes(request()) for request in self._requests])
+
+
+def _to_bytes(answer: Any) -> Any:
+    if isinstance(answer, list):
+        return [_to_bytes(each) for each in answer]
+    return answer.encode() if isinstance(answer, str) else answer
