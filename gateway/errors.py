@@ -627,6 +627,15 @@ class FileUnreadable(GatewayError):
         super().__init__(f"{name}: {why}")
 
 
+class BadLedger(GatewayError):
+    """A line of a ledger that was to be audited cannot be read."""
+
+    slug, status = "bad_ledger", 422
+
+    def __init__(self, name: str, line: int, why: str) -> None:
+        super().__init__(f"{name}:{line}: {why}")
+
+
 class DemoFailed(GatewayError):
     """A process of the demo ended or did not come up. The text names its log."""
 

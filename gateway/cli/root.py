@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import content, events, far_end, jobs, keys, senders
+from gateway.cli import audit, content, events, far_end, jobs, keys, senders
 from gateway.cli.common import Config, DataDir, load, run
 from gateway.errors import GatewayError
 
@@ -89,6 +89,7 @@ def demo(
 
 app.command()(far_end.simulate)
 app.command()(events.why)
+app.command()(audit.audit)
 app.command()(keys.migrate)
 for _group in (
     senders.app,

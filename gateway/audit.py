@@ -1,0 +1,373 @@
+"""The auditor: three ledgers held against each other, and every promise they break told. Pure.
+
+What the API accepted (the engine's ledger), what the database says, and what the far end received. Two of the three
+suffice for most checks, the database alone for many; what is not there is not judged. `gateway audit` runs it on an
+operator's own data, `make chaos` after every fault.
+"""
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.audit_pace import Write, over_cap, over_rate, window_of
+from gateway.model.limit import Cap, Limit, Throughput, UsageRow
+from gateway.model.states import MESSAGE_FINALS, MESSAGE_MOVES
+from gateway.sms.pipeline import ALLOWED_AFTER_STOP
+
+_NEW: Final = ("queued", "held")  # a text is one of these when it is accepted; that is no event
+_BACK: Final = frozenset({"queued", "held", "cancelled"})  # after `sending`: known not to have left
+_RESTED: Final = frozenset({"gateway_restarted", "worker_gone"})  # nobody knows when, or whether, its bytes left
+_TAKEN: Final = frozenset({"sent", "delivered", "undelivered", "no_report"})
+_CONFIRM_WITHIN_MS: Final = 5 * 60_000
+_SLOT_SLACK_US: Final = 4_000_000  # a slot lies at most 1 s ahead of its commit, and within 2 s counts for both windows
+
+# Each check, and the promise that it holds (product promises P1 to P7).
+CHECKS: Final[Mapping[str, str]] = {
+    "lost": "P1",
+    "not_ended": "P1",
+    "accepted_twice": "P1",
+    "state_differs": "P1",
+    "never_arrived": "P1",
+    "copy": "P2",
+    "not_committed": "P2",
+    "stranger": "P2",
+    "cap": "P3",
+    "usage_low": "P3",
+    "usage_high": "P3",
+    "rate": "P4",
+    "after_stop": "P5",
+    "confirmation": "P5",
+    "regressed": "P7",
+    "illegal_move": "P7",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One broken promise. `check` is a key of CHECKS; `subject` an id, a limit's key or a masked person."""
+
+    check: str
+    subject: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{CHECKS[self.check]} {self.check}: {self.subject}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One `message.<state>` event. `seq` rises with every event of the database."""
+
+    seq: int
+    state: str
+    at_ms: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A message as the database has it, with its moves in order; `resent` copies that a person or a job asked for."""
+
+    id: str
+    tenant_id: str
+    mode: str
+    sender: str
+    recipient: str
+    kind: str
+    status: str
+    segments: int
+    reference: str = ""
+    job_id: str | None = None
+    attempts: int = 0
+    sent_ms: int | None = None
+    moves: tuple[Move, ...] = ()
+    resent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One request that reached the far end. `at_s` is monotonic, `at_ms` wall time; `outcome` as docs/practice.md."""
+
+    message_id: str
+    sender: str
+    recipient: str
+    segments: int
+    outcome: str
+    at_s: float
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """One answer 202: a text's id, or a job's and how many people it took. References are the engine's, used once."""
+
+    at_ms: int
+    message_id: str = ""
+    job_id: str = ""
+    people: int = 0
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """An opt-out, from the moment it was acknowledged until it was lifted. `scope` is "tenant" or a sender."""
+
+    tenant_id: str
+    mode: str
+    recipient: str
+    scope: str
+    acknowledged_ms: int
+    lifted_ms: int | None = None
+
+    def forbids(self, text: Text, at_ms: int) -> bool:
+        """Whether a write of `text` at that time breaks it, kinds aside."""
+        return (
+            (self.tenant_id, self.mode, self.recipient) == (text.tenant_id, text.mode, text.recipient)
+            and self.scope in {"tenant", text.sender}
+            and self.acknowledged_ms < at_ms < (self.lifted_ms or at_ms + 1)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The usage rows, read before the texts and again after them: a gateway that runs meanwhile only adds."""
+
+    before: Sequence[UsageRow] = ()
+    after: Sequence[UsageRow] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ledgers:
+    """What is audited. `arrivals` and `accepted` None: that ledger is not at hand.
+
+    limits: what a text counts against, as it stands today.
+    jobs:   (id, reference) of every job.
+    """
+
+    texts: Sequence[Text]
+    limits: Callable[[Text], Sequence[Limit]]
+    usage: Usage = field(default_factory=Usage)
+    stops: Sequence[Stop] = ()
+    jobs: Sequence[tuple[str, str]] = ()
+    accepted: Sequence[Accepted] | None = None
+    arrivals: Sequence[Arrival] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How strictly.
+
+    ended:        everything should have come to a final state by now.
+    jitter_ms:    between our socket and the far end's look at its clock.
+    clock_steady: the gateway's clock was not moved; if it was, its own stamps say nothing of rates and stops.
+    """
+
+    ended: bool = False
+    jitter_ms: int = 25
+    clock_steady: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """One commit of `sending` and what came of it. `at_ms` is the write; `exact` False: only the commit is known."""
+
+    text: Text
+    committed_ms: int
+    at_ms: int
+    exact: bool
+    left: bool
+
+
+def audit(ledgers: Ledgers, judged: Judged) -> list[Finding]:
+    """Hold the ledgers against each other. Returns every finding, by check; none: the promises were kept."""
+    offers = {text.id: _offers(text) for text in ledgers.texts}
+    flat = [offer for each in offers.values() for offer in each]
+    texts = {text.id: text for text in ledgers.texts}
+    found = [finding for text in ledgers.texts for finding in _life(text, judged)]
+    found += _engine(ledgers, texts)
+    found += _usage(ledgers, flat)
+    found += _caps(
+        "by our stamps", ledgers, ((each.text, each.at_ms * 1000, each.text.segments) for each in flat if each.left)
+    )
+    if judged.clock_steady:
+        exact = [each for each in flat if each.exact]
+        found += _rates(ledgers, ((each.text, each.at_ms * 1000, each.text.segments) for each in exact), slack_us=1_000)
+        found += _stops(ledgers, ((each.text, each.at_ms) for each in flat if each.left), slack_ms=0)
+    if ledgers.arrivals is not None:
+        found += _wire(ledgers.arrivals, texts, offers)
+        found += _by_far_end(ledgers, ledgers.arrivals, texts, judged)
+    order = list(CHECKS)
+    return sorted(dict.fromkeys(found), key=lambda each: (order.index(each.check), each.subject))
+
+
+# --- one text's life
+
+
+def _life(text: Text, judged: Judged) -> Iterator[Finding]:
+    states = [move.state for move in text.moves]
+    if states and not any(states[0] in MESSAGE_MOVES[first] for first in _NEW):
+        yield Finding("illegal_move", text.id, f"it began with {states[0]}")
+    for before, after in itertools.pairwise(states):
+        if after not in MESSAGE_MOVES[before]:
+            check = "regressed" if before in MESSAGE_FINALS else "illegal_move"
+            yield Finding(check, text.id, f"{before} became {after}")
+    if text.status not in (states[-1:] or _NEW):
+        yield Finding("state_differs", text.id, f"it is {text.status}, its last event says {states[-1:] or 'nothing'}")
+    if judged.ended and text.status not in MESSAGE_FINALS:
+        yield Finding("not_ended", text.id, f"it is still {text.status}")
+
+
+def _offers(text: Text) -> list[_Offer]:
+    """Every commit of `sending`, oldest first. The row remembers the moment of the last write alone."""
+    found = []
+    for move, after in zip(text.moves, (*text.moves[1:], None), strict=False):
+        if move.state == "sending":
+            left = after is None or after.state not in _BACK
+            last = not any(later.state == "sending" and later.seq > move.seq for later in text.moves)
+            unsure = after is None or after.reason in _RESTED or not text.attempts
+            exact = left and last and not unsure and text.sent_ms is not None
+            at_ms = text.sent_ms if exact and text.sent_ms is not None else move.at_ms
+            found.append(_Offer(text, move.at_ms, at_ms, exact, left))
+    return found
+
+
+# --- what the engine was told
+
+
+def _engine(ledgers: Ledgers, texts: Mapping[str, Text]) -> Iterator[Finding]:
+    by_job = Counter(text.job_id for text in ledgers.texts)
+    references = Counter(text.reference for text in ledgers.texts if not text.job_id)
+    jobs = Counter(reference for _, reference in ledgers.jobs)
+    for each in ledgers.accepted or ():
+        if each.message_id and each.message_id not in texts:
+            yield Finding("lost", each.message_id, "it was accepted, and is not in the database")
+        if each.job_id and by_job[each.job_id] < each.people:
+            yield Finding("lost", each.job_id, f"{each.people} people accepted, {by_job[each.job_id]} in the database")
+        twice = (jobs if each.job_id else references)[each.reference] if each.reference else 0
+        if twice > 1:
+            yield Finding("accepted_twice", each.message_id or each.job_id, f"{twice} times under one reference")
+
+
+# --- what reached the far end
+
+
+def _wire(
+    arrivals: Iterable[Arrival], texts: Mapping[str, Text], offers: Mapping[str, Sequence[_Offer]]
+) -> Iterator[Finding]:
+    taken = Counter(each.message_id for each in arrivals if each.outcome == "accepted")
+    seen = {each.message_id for each in arrivals}
+    for message_id in sorted(seen - texts.keys()):
+        yield Finding("stranger", message_id or "a text without our id", "it reached the far end, and is nowhere here")
+    for message_id, copies in taken.items():
+        text = texts.get(message_id)
+        if text is None:
+            continue
+        left = sum(offer.left for offer in offers[message_id])
+        if copies > 1 + text.resent:
+            yield Finding("copy", message_id, f"accepted {copies} times, {text.resent} of them asked for")
+        if copies > left:
+            told = f"accepted {copies} times, and {left} commits stand for it; it is {text.status}"
+            yield Finding("not_committed", message_id, told)
+    for text in texts.values():
+        if text.status in _TAKEN and not taken[text.id]:
+            yield Finding("never_arrived", text.id, f"it is {text.status}, and the far end never took it")
+
+
+def _by_far_end(
+    ledgers: Ledgers, arrivals: Sequence[Arrival], texts: Mapping[str, Text], judged: Judged
+) -> Iterator[Finding]:
+    known = [each for each in arrivals if each.message_id in texts]
+    counted = [each for each in known if each.outcome in {"accepted", "refused"}]  # what a carrier counts
+    yield from _caps(
+        "at the far end",
+        ledgers,
+        ((texts[each.message_id], each.at_ms * 1000, each.segments) for each in counted),
+    )
+    yield from _rates(
+        ledgers,
+        ((texts[each.message_id], int(each.at_s * 1_000_000), each.segments) for each in known),
+        slack_us=judged.jitter_ms * 1000,
+    )
+    yield from _stops(ledgers, ((texts[each.message_id], each.at_ms) for each in known), slack_ms=judged.jitter_ms)
+
+
+# --- limits
+
+
+def _usage(ledgers: Ledgers, offers: Sequence[_Offer]) -> Iterator[Finding]:
+    """The usage rows hold what left, and no more than was ever committed."""
+    least: Counter[tuple[str, int]] = Counter()
+    most: Counter[tuple[str, int]] = Counter()
+    caps: dict[str, Cap] = {}
+    for offer in offers:
+        for cap in _caps_of(ledgers, offer.text):
+            caps[cap.key] = cap
+            units = offer.text.segments if cap.unit == "segment" else 1
+            if offer.left:
+                least[cap.key, window_of(cap, offer.at_ms * 1000)] += units
+            at_us = offer.committed_ms * 1000
+            for window in {window_of(cap, at_us + slack) for slack in (-_SLOT_SLACK_US, 0, _SLOT_SLACK_US)}:
+                most[cap.key, window] += units
+    used = {(row.limit_key, row.window_start_us): row.used for row in ledgers.usage.after}
+    for (key, window), units in least.items():
+        if used.get((key, window), 0) < units:
+            yield Finding(
+                "usage_low", key, f"{units} left in the window from {window}, {used.get((key, window), 0)} noted"
+            )
+    for row in ledgers.usage.before:
+        if row.limit_key in caps and row.used > most[row.limit_key, row.window_start_us]:
+            told = f"{row.used} noted for the window from {row.window_start_us}"
+            yield Finding("usage_high", row.limit_key, f"{told}, {most[row.limit_key, row.window_start_us]} committed")
+
+
+def _caps_of(ledgers: Ledgers, text: Text) -> list[Cap]:
+    return [limit for limit in ledgers.limits(text) if isinstance(limit, Cap)]
+
+
+def _caps(by: str, ledgers: Ledgers, writes: Iterable[tuple[Text, int, int]]) -> Iterator[Finding]:
+    points: defaultdict[Cap, list[Write]] = defaultdict(list)
+    for text, at_us, segments in writes:
+        for cap in _caps_of(ledgers, text):
+            points[cap].append(Write(at_us, segments))
+    for cap, each in points.items():
+        for window, units in over_cap(cap, each):
+            yield Finding("cap", cap.key, f"{units} of {cap.limit} in the window from {window}, {by}")
+
+
+def _rates(ledgers: Ledgers, writes: Iterable[tuple[Text, int, int]], *, slack_us: int) -> Iterator[Finding]:
+    points: defaultdict[Throughput, list[Write]] = defaultdict(list)
+    for text, at_us, segments in writes:
+        for limit in ledgers.limits(text):
+            if isinstance(limit, Throughput):
+                points[limit].append(Write(at_us, segments))
+    for limit, each in points.items():
+        close = over_rate(limit, each, slack_us)
+        if close:
+            tightest = min(distance for _, distance in close) / 1e6
+            told = f"{len(close)} segments within a period of the one {limit.n} before, the closest {tightest:.4f} s"
+            yield Finding("rate", limit.key, told)
+
+
+# --- stops
+
+
+def _stops(ledgers: Ledgers, writes: Iterable[tuple[Text, int]], *, slack_ms: int) -> Iterator[Finding]:
+    said: defaultdict[str, list[Stop]] = defaultdict(list)
+    for stop in ledgers.stops:
+        said[stop.recipient].append(stop)
+    confirmations: Counter[Stop] = Counter()
+    for text, at_ms in writes:
+        for stop in said.get(text.recipient, ()):
+            if not stop.forbids(text, at_ms - slack_ms):
+                continue
+            after_ms = at_ms - stop.acknowledged_ms
+            if text.kind not in ALLOWED_AFTER_STOP:
+                yield Finding("after_stop", text.id, f"written {after_ms} ms after the stop was acknowledged")
+            elif text.kind == "stop_reply":
+                confirmations[stop] += 1
+                if after_ms > _CONFIRM_WITHIN_MS or confirmations[stop] > 1:
+                    yield Finding(
+                        "confirmation", text.id, f"number {confirmations[stop]}, {after_ms} ms after the stop"
+                    )

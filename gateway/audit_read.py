@@ -1,0 +1,170 @@
+"""Where the auditor's ledgers come from: the database, the far end's file, the engine's file."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+
+from gateway.audit import Accepted, Arrival, Ledgers, Move, Stop, Text, Usage
+from gateway.errors import BadLedger, FileUnreadable
+from gateway.limits.profiles import Profiles
+from gateway.model.limit import Limit, UsageRow
+from gateway.model.sender import Sender
+from gateway.model.states import MESSAGE_MOVES
+from gateway.store.database import Database, Row
+from gateway.store.records import loads, to_record
+
+_PAGE: Final = 5_000  # texts a read, so that a running gateway's readers are not kept waiting
+_STOP_KNOWN_AFTER_MS: Final = 5_000  # the database knows when a stop came in, not when it was acknowledged
+
+
+async def read_database(
+    database: Database,
+    profiles: Profiles,
+    *,
+    accepted: Sequence[Accepted] | None = None,
+    stops: Sequence[Stop] | None = None,
+    arrivals: Sequence[Arrival] | None = None,
+) -> Ledgers:
+    """All that the database says, beside the other ledgers; safe on a running gateway's.
+
+    stops: what the engine saw acknowledged; None takes the database's own word, with five seconds' grace.
+    """
+    before = await _usage(database)
+    texts = [text async for page in _pages(database) for text in _texts(page)]
+    jobs = await database.read(lambda tx: tx.rows("audit_jobs"))
+    senders = await database.read(lambda tx: tx.rows("audit_senders"))
+    if stops is None:
+        stops = _stops(await database.read(lambda tx: tx.rows("audit_stops")))
+    return Ledgers(
+        texts=texts,
+        limits=_limits([to_record(Sender, row) for row in senders], profiles, datetime.now(UTC).date()),
+        usage=Usage(before, await _usage(database)),
+        stops=stops,
+        jobs=[(row["id"], row["reference"]) for row in jobs],
+        accepted=accepted,
+        arrivals=arrivals,
+    )
+
+
+async def _usage(database: Database) -> list[UsageRow]:
+    rows = await database.read(lambda tx: tx.rows("audit_usage"))
+    return [UsageRow(row["limit_key"], row["window_us"], row["used"], row["seq"]) for row in rows]
+
+
+async def _pages(database: Database) -> Any:
+    after = ""
+    while rows := await database.read(lambda tx: tx.rows("audit_texts", after=after, limit=_PAGE)):  # noqa: B023
+        yield rows
+        after = rows[-1]["id"]
+
+
+def _texts(rows: Iterable[Row]) -> Iterator[Text]:
+    names = ("id", "tenant_id", "mode", "sender", "recipient", "kind", "status", "segments", "reference", "job_id")
+    for _, each in groupby(rows, key=lambda row: row["id"]):
+        same = list(each)
+        happened = [row for row in same if row["type"] is not None]
+        row = same[0]
+        yield Text(
+            **{name: row[name] for name in names},
+            attempts=row["attempts"],
+            sent_ms=row["sent_ms"],
+            moves=tuple(_moves(happened)),
+            resent=sum(row["type"] == "message.resent" for row in happened),
+        )
+
+
+def _moves(rows: Iterable[Row]) -> Iterator[Move]:
+    """Events that are moves; others tell of a text without moving it (`message.report`)."""
+    for row in rows:
+        state = row["type"].partition(".")[2]
+        if state in MESSAGE_MOVES:
+            yield Move(row["seq"], state, row["at_ms"], row["event_reason"])
+
+
+def _limits(senders: Iterable[Sender], profiles: Profiles, on: date) -> Callable[[Text], Sequence[Limit]]:
+    known = {sender.number: sender for sender in senders}
+    found: dict[tuple[str, str], Sequence[Limit]] = {}
+
+    def limits(text: Text) -> Sequence[Limit]:
+        pair = (text.sender, text.mode)
+        if pair not in found:
+            sender = known.get(text.sender)
+            found[pair] = profiles.of_sender(sender, text.mode, on) if sender is not None else ()
+        return found[pair]
+
+    return limits
+
+
+def _stops(rows: Iterable[Row]) -> list[Stop]:
+    said: list[Stop] = []
+    for row in rows:
+        scope = str(dict(loads(row["data"])).get("scope", "tenant"))
+        whose = (row["tenant_id"], row["mode"], row["subject"])
+        if row["type"] == "opt_out.created":
+            said.append(Stop(*whose, scope, row["at_ms"] + _STOP_KNOWN_AFTER_MS))
+            continue
+        for place, stop in enumerate(said):  # a start lifts what it names and what holds for all senders
+            mine = (stop.tenant_id, stop.mode, stop.recipient) == whose and stop.lifted_ms is None
+            if mine and stop.scope in {scope, "tenant"}:
+                said[place] = replace(stop, lifted_ms=row["at_ms"])
+    return said
+
+
+# --- files
+
+
+def read_arrivals(path: Path) -> list[Arrival]:
+    """The far end's ledger: one JSON object a line, texts and calls; see docs/practice.md. Raises BadLedger."""
+    return [
+        Arrival(
+            message_id=parse_qs(urlsplit(each["status_callback"]).query).get("id", [""])[0],
+            sender=each["sender"],
+            recipient=each["to"],
+            segments=each["segments"],
+            outcome=each["outcome"],
+            at_s=each["at_s"],
+            at_ms=each["at_ms"],
+        )
+        for each in _lines(path, ("status_callback", "sender", "to", "segments", "outcome", "at_s", "at_ms"))
+        if each.get("channel") == "text"
+    ]
+
+
+def read_accepted(path: Path) -> tuple[list[Accepted], list[Stop]]:
+    """The engine's ledger: one JSON object a line, written when an answer came. Raises BadLedger.
+
+    `{"at_ms", "message_id", "reference"}` for a text that was answered 202, `{"at_ms", "job_id", "people",
+    "reference"}` for a job, and `{"at_ms", "stop", "tenant_id", "mode", "scope"}` for a stop that was acknowledged,
+    where `stop` is the person's number. References are optional; one names one text or job.
+    """
+    accepted: list[Accepted] = []
+    stops: list[Stop] = []
+    for each in _lines(path, ("at_ms",)):
+        if "stop" in each:
+            whose = (each.get("tenant_id", ""), each.get("mode", "live"), each["stop"])
+            stops.append(Stop(*whose, each.get("scope", "tenant"), each["at_ms"], each.get("lifted_ms")))
+        else:
+            names = ("message_id", "job_id", "people", "reference")
+            accepted.append(Accepted(each["at_ms"], **{name: each[name] for name in names if name in each}))
+    return accepted, stops
+
+
+def _lines(path: Path, needed: Sequence[str]) -> Iterator[dict[str, Any]]:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise FileUnreadable(str(path), error.strerror or str(error)) from None
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            found = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            found = None
+        if not isinstance(found, dict) or any(name not in found for name in needed):
+            raise BadLedger(str(path), number, f"is not a JSON object with {', '.join(needed)}")
+        yield found

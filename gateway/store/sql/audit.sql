@@ -1,0 +1,24 @@
+-- What the auditor reads. One statement gives texts together with their events: one moment of a running gateway.
+
+-- name: audit_texts
+-- A page of texts after the id `after`, each once for every event of it, oldest first.
+SELECT messages.id, messages.tenant_id, messages.mode, messages.sender, messages.recipient, messages.kind,
+       messages.status, messages.segments, messages.reference, messages.job_id, messages.attempts, messages.sent_ms,
+       events.seq, events.type, events.at_ms, events.reason AS event_reason
+FROM messages LEFT JOIN events ON events.subject = messages.id
+WHERE messages.id IN (SELECT id FROM messages WHERE id > :after ORDER BY id LIMIT :limit)
+ORDER BY messages.id, events.seq;
+
+-- name: audit_usage
+SELECT limit_key, window_us, used, seq FROM limit_usage;
+
+-- name: audit_stops
+-- Opt-outs made and lifted, oldest first; `data` has the scope.
+SELECT type, tenant_id, mode, subject, at_ms, data FROM events
+WHERE type IN ('opt_out.created', 'opt_out.deleted') ORDER BY seq;
+
+-- name: audit_jobs
+SELECT id, reference FROM jobs;
+
+-- name: audit_senders
+SELECT * FROM senders;
