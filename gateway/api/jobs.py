@@ -106,6 +106,7 @@ async def _change(call: Call, status: str) -> Answer:
     if moved is None:
         now = await doors.database.read(lambda tx: _own(call, tx))
         raise JobNotOpen(now.status)
+    await jobs.settle(doors.database, job.id)
     doors.signals.wake("messages" if job.channel == "sms" else "calls")
     doors.signals.wake("events")
     return Answer(200, JobView(**job_answers.fields(moved)))

@@ -11,6 +11,7 @@ from gateway.api.dry_run import Draft, DryRun, dry_run
 from gateway.api.inputs import CallbackUrl, Input, Metadata, Priority, Query, Reference, SenderNumber, Time, Variables
 from gateway.api.job_answers import JobAccepted
 from gateway.api.job_spec import JobCall, JobMessage
+from gateway.api.loading import load
 from gateway.api.long_list import LongList
 from gateway.api.memory import give_back
 from gateway.api.operation import Answer, Call, operation
@@ -142,14 +143,14 @@ def _job(call: Call, body: NewJob, spec: dict[str, Any]) -> Job:
 async def _accept(call: Call, job: Job, people: People) -> Answer:
     base = job_spec.base_row(job, start_of(call.now_ms, job.start_ms), call.now_ms)
 
-    async def work(tx: Tx) -> Answer:
-        await jobs.accept(tx, job, people.rows(base, people.chunks()))
+    async def accept(tx: Tx) -> tuple[Answer, dict[str, Any]]:
+        await jobs.accept(tx, job)
         accepted = JobAccepted(
             **job_answers.fields(job),
             accepted=people.count,
             segments=people.units,
             skipped=job_answers.entries(people.left),
         )
-        return Answer(202, accepted)
+        return Answer(202, accepted), base
 
-    return await call.create(work)
+    return await load(call, job, people, accept)

@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+from collections.abc import Iterable
+from typing import Any
 
 from aiohttp import web
 from pydantic import Field
@@ -11,9 +13,10 @@ from gateway.api.dry_run import Draft, DryRun, dry_run
 from gateway.api.inputs import Query
 from gateway.api.job_answers import RecipientsAccepted
 from gateway.api.jobs_accept import OnInvalid
+from gateway.api.loading import load
 from gateway.api.memory import give_back
 from gateway.api.operation import Answer, Call, operation
-from gateway.api.people import Kept, People
+from gateway.api.people import People
 from gateway.api.roads import for_calls, for_texts, start_of
 from gateway.campaign.readers import BLOCK, FORMATS, Reader, reader_for
 from gateway.campaign.recipients import Intake
@@ -59,7 +62,7 @@ async def add(call: Call, query: RecipientsQuery) -> Answer:
         return Answer(200, await dry_run(call, Draft(sender, job.channel == "voice", job.start_ms), people))
     refuses = query.on_invalid == "reject"
     _refuse_invalid(people, refuses)
-    answer = await call.create(lambda tx: _add(call, tx, job, people, refuses=refuses))
+    answer = await _add(call, job, people, refuses=refuses)
     people.forget()
     await asyncio.to_thread(give_back, people.count)
     call.doors.signals.wake("messages" if job.channel == "sms" else "calls")
@@ -112,32 +115,31 @@ def _refuse_invalid(people: People, refuses: bool) -> None:
         raise InvalidRecipients(people.left.count, people.left.entries)
 
 
-async def _add(call: Call, tx: Tx, job: Job, people: People, *, refuses: bool) -> Answer:
-    """Add them, as the job is now: it may have been paused or cancelled while they were read."""
-    job = await _look(call, tx, job.id)
-    if job.status == "completed":
-        job = await jobs.change(tx, job, "running", call.now_ms) or job
-    start = start_of(call.now_ms, job.start_ms)
-    if job.status == "paused" and start[0] == "queued":
-        start = ("held", "paused", None)
-    base = job_spec.base_row(job, start, call.now_ms)
-    added = segments = 0
-    for chunk in people.chunks():
-        fresh = await _fresh(tx, job, people, chunk)
-        await tx.many(f"{jobs.things_of(job)}_insert", people.rows(base, [fresh]))
-        added += len(fresh)
-        segments += sum(each[3] for each in fresh)
-    _refuse_invalid(people, refuses)  # those who are in the job already count, and undo what was added
-    skipped = job_answers.entries(people.left)
-    return Answer(202, RecipientsAccepted(job_id=job.id, accepted=added, segments=segments, skipped=skipped))
+async def _add(call: Call, job: Job, people: People, *, refuses: bool) -> Answer:
+    """Add them, as the job is then: it may be paused or cancelled while they are read."""
+
+    async def screen(tx: Tx, blocks: Iterable[int]) -> None:
+        for number, chunk in zip(blocks, people.chunks(blocks), strict=True):
+            here = await _in_job_already(tx, job, [each[0] for each in chunk])
+            if here:
+                people.leave_out(number, here, "this number is in the job already")
+
+    async def accept(tx: Tx) -> tuple[Answer, dict[str, Any]]:
+        now = await _look(call, tx, job.id)
+        _refuse_invalid(people, refuses)  # those who are in the job already count
+        if now.status == "completed":
+            now = await jobs.change(tx, now, "running", call.now_ms) or now
+        start = start_of(call.now_ms, now.start_ms)
+        if now.status == "paused" and start[0] == "queued":
+            start = ("held", "paused", None)
+        added = RecipientsAccepted(
+            job_id=job.id, accepted=people.count, segments=people.units, skipped=job_answers.entries(people.left)
+        )
+        return Answer(202, added), job_spec.base_row(now, start, call.now_ms)
+
+    return await load(call, job, people, accept, screen)
 
 
-async def _fresh(tx: Tx, job: Job, people: People, chunk: list[Kept]) -> list[Kept]:
-    """Those of a chunk that the job does not have yet; the others are told as left out."""
-    numbers = [each[0] for each in chunk]
+async def _in_job_already(tx: Tx, job: Job, numbers: list[str]) -> set[str]:
     rows = await tx.rows(f"{jobs.things_of(job)}_in_job_among", recipients=numbers, job_id=job.id)
-    here = {row["recipient"] for row in rows}
-    for each in chunk:
-        if each[0] in here:
-            people.left.add(each[2], "to", "duplicate", "this number is in the job already")
-    return [each for each in chunk if each[0] not in here]
+    return {row["recipient"] for row in rows}

@@ -1,28 +1,27 @@
-"""The people of a job, made into rows of its table. Runs in worker threads, in chunks; touches no database.
+"""The people of a job, checked and kept until they are written. Runs in worker threads, in chunks; touches no database.
 
 Until the commit a chunk of people is kept as one block of bytes: a hundred thousand small objects would leave the
-memory they took in pieces. Whole rows exist one at a time, as they are written.
+memory they took in pieces. `store.loads` makes rows of them.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import orjson
 
 from gateway.api.wording import Wording
 from gateway.campaign.recipients import Invalid, Recipient
 from gateway.campaign.recipients import Row as Given
-from gateway.clock import new_id
 from gateway.errors import BadText, BadVariables, MissingVariable
+from gateway.store.loads import Person
 from gateway.voice import engine
 from gateway.voice.dialplan import Plan
 
 MOST_TOLD: Final = 1000  # entries of what is wrong; the rest is counted
 
 Entry: TypeAlias = dict[str, object]
-Kept: TypeAlias = list[Any]  # number, reference, line, units, and what the channel adds
 
 
 @dataclass(slots=True)
@@ -42,8 +41,6 @@ class Left:
 class People(ABC):
     """Takes rows as they were read, and gives back rows as they are written."""
 
-    kind: str  # of their identifiers
-
     def __init__(self) -> None:
         self.left = Left()
         self.count = 0
@@ -52,7 +49,7 @@ class People(ABC):
 
     def take(self, rows: Iterable[Given]) -> None:
         """Check and keep a chunk."""
-        kept: list[Kept] = []
+        kept: list[Person] = []
         for row in rows:
             if isinstance(row, Invalid):
                 self.left.add(row.line, row.field, row.slug, row.reason)
@@ -63,47 +60,46 @@ class People(ABC):
             self.count += len(kept)
             self._blocks.append(orjson.dumps(kept))
 
-    def chunks(self) -> Iterator[list[Kept]]:
-        """What was kept, a chunk at a time."""
-        return (orjson.loads(block) for block in self._blocks)
+    @property
+    def blocks(self) -> Sequence[bytes]:
+        """What was kept, in blocks of a thousand, each a JSON list of `loads.Person`."""
+        return self._blocks
+
+    def chunks(self, numbers: Iterable[int] | None = None) -> Iterator[list[Person]]:
+        """What was kept, a chunk at a time: of all blocks, or of those with these numbers."""
+        wanted = range(len(self._blocks)) if numbers is None else numbers
+        return (orjson.loads(self._blocks[number]) for number in wanted)
+
+    def leave_out(self, number: int, numbers: Collection[str], detail: str) -> None:
+        """Take those with these phone numbers out of the block `number`; they are told as duplicates."""
+        fresh = []
+        for person in orjson.loads(self._blocks[number]):
+            if person[0] in numbers:
+                self.left.add(person[2], "to", "duplicate", detail)
+                self.count -= 1
+                self.units -= person[3]
+            else:
+                fresh.append(person)
+        self._blocks[number] = orjson.dumps(fresh)
 
     def forget(self) -> None:
         """Let go of what was kept, once it is written."""
         self._blocks.clear()
 
-    def rows(self, base: Mapping[str, Any], chunks: Iterable[list[Kept]]) -> Iterator[Mapping[str, Any]]:
-        """Parameters of the insert. `base` has what is the same for all.
-
-        One mapping, filled anew for each person: it is bound before the next is asked for.
-        """
-        row = dict(base)
-        for chunk in chunks:
-            for person in chunk:
-                row["id"] = new_id(self.kind)
-                row["recipient"], row["reference"] = person[0], person[1]
-                self._fill(row, person)
-                yield row
-
     @abstractmethod
-    def _person(self, row: Recipient) -> Kept | None:
+    def _person(self, row: Recipient) -> Person | None:
         """What is kept of one person; None where they were left out."""
-
-    @abstractmethod
-    def _fill(self, row: dict[str, Any], person: Kept) -> None:
-        """Set what the channel adds."""
 
 
 class TextPeople(People):
     """People who are written to."""
-
-    kind = "msg"
 
     def __init__(self, wording: Wording) -> None:
         super().__init__()
         self.encodings: dict[str, int] = {}
         self._wording = wording
 
-    def _person(self, row: Recipient) -> Kept | None:
+    def _person(self, row: Recipient) -> Person | None:
         try:
             text, counted = self._wording.of(row.variables)
         except MissingVariable as error:
@@ -115,21 +111,16 @@ class TextPeople(People):
         self.encodings[counted.encoding] = self.encodings.get(counted.encoding, 0) + 1
         return [row.to, row.reference, row.line, counted.segments, text, counted.encoding]
 
-    def _fill(self, row: dict[str, Any], person: Kept) -> None:
-        row["segments"], row["body"], row["encoding"] = person[3], person[4], person[5]
-
 
 class CallPeople(People):
     """People who are called. `variables` are the job's own; each person's go before them."""
-
-    kind = "call"
 
     def __init__(self, plan: Plan, variables: Mapping[str, str]) -> None:
         super().__init__()
         self._plan = plan
         self._variables = variables
 
-    def _person(self, row: Recipient) -> Kept | None:
+    def _person(self, row: Recipient) -> Person | None:
         variables = {**self._variables, **row.variables}
         try:
             engine.start(self._plan, variables)
@@ -138,6 +129,3 @@ class CallPeople(People):
             self.left.add(row.line, f"variables.{name}", error.slug, f"the variable {name!r} {why}")
             return None
         return [row.to, row.reference, row.line, 1, orjson.dumps(variables).decode()]
-
-    def _fill(self, row: dict[str, Any], person: Kept) -> None:
-        row["variables"] = person[4]

@@ -1,8 +1,9 @@
 """Jobs: accepted whole, paused, resumed, cancelled and completed, each with its event."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Final
 
+from gateway.clock import now_ms
 from gateway.model.event import Event
 from gateway.model.job import Job
 from gateway.model.states import CALL_FINALS, CALL_MOVES, JOB_MOVES, MESSAGE_FINALS, MESSAGE_MOVES, WAITING, sources
@@ -12,6 +13,7 @@ from gateway.store.recall import write_with_recall
 from gateway.store.records import to_record, to_row
 from gateway.store.signals import Signals, Things
 
+_CHUNK: Final = 1_000  # rows a transaction, so that nobody waits long for the writer
 _OPEN: dict[Things, frozenset[str]] = {
     "messages": frozenset(MESSAGE_MOVES) - MESSAGE_FINALS - {"sent", "unknown"},
     "calls": frozenset(CALL_MOVES) - CALL_FINALS,
@@ -23,10 +25,9 @@ def things_of(job: Job) -> Things:
     return "messages" if job.channel == "sms" else "calls"
 
 
-async def accept(tx: Tx, job: Job, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Keep a job and all its messages or calls (as `records.to_row` gives them)."""
+async def accept(tx: Tx, job: Job) -> None:
+    """Keep a job. Its people are written beside it, see `loads`."""
     await tx.run("jobs_insert", **to_row(job))
-    await tx.many(f"{things_of(job)}_insert", rows)
     await events.add(tx, _event(job, "job.created", job.created_ms))
 
 
@@ -42,14 +43,19 @@ async def change(tx: Tx, job: Job, status: str, now_ms: int) -> Job | None:
     paused:   what is queued is held until somebody resumes. What is held for another reason stays so, and is not
               released while its job is paused.
     running:  what the pause held is queued again.
+
+    Of a large job the first part moves here, and what is left is noted: nothing of that leaves any more while the job
+    is not to run. Call `settle` next; the housekeeper would.
     """
     finished = now_ms if status in {"cancelled", "completed"} else None
     allowed = sources(JOB_MOVES, status)
     row = await tx.row("jobs_move", id=job.id, status=status, finished_ms=finished, sources=allowed)
     if row is None:
         return None
-    await _change_waiting(tx, job, status, now_ms)
     moved = to_record(Job, row)
+    if status != "completed":
+        is_more = await _move_some(tx, moved, now_ms)
+        await tx.run("job_changes_put" if is_more else "job_changes_delete", job_id=job.id)
     await events.add(tx, _event(moved, f"job.{status}", now_ms))
     return moved
 
@@ -74,28 +80,59 @@ async def change_with_recall(database: Database, signals: Signals, job: Job, sta
     return moved
 
 
-async def _change_waiting(tx: Tx, job: Job, status: str, now_ms: int) -> None:
+async def settle(database: Database, job_id: str) -> None:
+    """Move what a large job's change has left where it belongs, some at a time."""
+    while await settle_some(database, job_id):
+        pass
+
+
+async def settle_some(database: Database, job_id: str) -> bool:
+    """Move some of it. Returns whether there may be more."""
+
+    async def some(tx: Tx) -> bool:
+        row = await tx.row("job_changes_one", job_id=job_id)
+        if row is None:
+            return False
+        if is_more := await _move_some(tx, to_record(Job, row), now_ms()):
+            return is_more
+        await tx.run("job_changes_delete", job_id=job_id)
+        return False
+
+    return await database.write(some)
+
+
+async def unsettled(tx: Tx) -> list[str]:
+    """Jobs that were changed, and not all of whose messages and calls have followed yet."""
+    return [row["job_id"] for row in await tx.rows("job_changes_all")]
+
+
+async def _move_some(tx: Tx, job: Job, now_ms: int) -> bool:
+    """Move what waits in a job where its state wants it, up to `_CHUNK`. Returns whether there may be more."""
     things = things_of(job)
-    if status == "paused":
-        queued = await lives.of_job(tx, things, job.id, ["queued"])
-        await lives.move(tx, things, queued, "held", now_ms, reason="paused")
-    elif status == "running":
-        rows = await tx.rows(f"{things}_ids_paused", job_id=job.id)
-        await lives.move(tx, things, [row["id"] for row in rows], "queued", now_ms)
-    elif status == "cancelled":
-        waiting = await lives.of_job(tx, things, job.id, sorted(WAITING))
-        await lives.move(tx, things, waiting, "cancelled", now_ms, reason="job_cancelled")
+    match job.status:
+        case "paused":
+            ids = await lives.of_job(tx, things, job.id, ["queued"], _CHUNK)
+            await lives.move(tx, things, ids, "held", now_ms, reason="paused")
+        case "running":
+            rows = await tx.rows(f"{things}_ids_paused", job_id=job.id, limit=_CHUNK)
+            ids = [row["id"] for row in rows]
+            await lives.move(tx, things, ids, "queued", now_ms)
+        case _:
+            ids = await lives.of_job(tx, things, job.id, sorted(WAITING), _CHUNK)
+            await lives.move(tx, things, ids, "cancelled", now_ms, reason="job_cancelled")
+    return len(ids) == _CHUNK
+
+
+async def finished(tx: Tx) -> list[Job]:
+    """Running jobs that have people, none of whom waits, is under way or is still on the way in."""
+    rows = await tx.rows("jobs_finished", messages=_OPEN["messages"], calls=_OPEN["calls"])
+    return [to_record(Job, row) for row in rows]
 
 
 async def complete_finished(tx: Tx, now_ms: int) -> int:
-    """Complete each running job that has people, none of whom waits or is under way any more. Returns how many."""
-    done = 0
-    for row in await tx.rows("jobs_running"):
-        job = to_record(Job, row)
-        things = things_of(job)
-        if await tx.row(f"{things}_done_in_job", job_id=job.id, statuses=_OPEN[things]) is not None:
-            done += await change(tx, job, "completed", now_ms) is not None
-    return done
+    """Complete each job that has finished. Returns how many."""
+    done = [await change(tx, job, "completed", now_ms) for job in await finished(tx)]
+    return len(done)
 
 
 def _event(job: Job, kind: str, at_ms: int) -> Event:

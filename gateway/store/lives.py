@@ -14,6 +14,7 @@ from gateway.store.signals import Things
 
 _MOVES = {"messages": MESSAGE_MOVES, "calls": CALL_MOVES}
 _NOUN = {"messages": "message", "calls": "call"}
+_LEAVING = frozenset({"sending", "dialing"})
 _CHUNK = 10_000  # ids a statement; SQLite takes 32,766 parameters
 
 # What the engine is told by callback; the numbered log has everything.
@@ -49,6 +50,8 @@ async def move(
     data:     what else the event says, the same for all of them.
     Returns:  the ids that moved; the others were elsewhere by now and are left as they are.
     """
+    if status in _LEAVING:
+        ids = await _free_to_leave(tx, things, list(ids))
     moved: list[str] = []
     allowed = sources(_MOVES[things], status)
     for chunk in _chunks(ids):
@@ -76,6 +79,22 @@ async def move(
     return moved
 
 
+async def _free_to_leave(tx: Tx, things: Things, ids: list[str]) -> list[str]:
+    """Those of no job that was stopped: of a large one, not all have followed yet."""
+    if await tx.row("job_changes_any") is None:
+        return ids
+    stopped = await _stopped(tx, things, ids)
+    return [each for each in ids if each not in stopped]
+
+
+async def _stopped(tx: Tx, things: Things, ids: Sequence[str]) -> dict[str, str]:
+    """Those of a job that was paused or cancelled, with what the job is."""
+    stopped: dict[str, str] = {}
+    for chunk in _chunks(ids):
+        stopped |= {row["id"]: row["status"] for row in await tx.rows(f"{things}_ids_stopped", ids=chunk)}
+    return stopped
+
+
 async def put_back(
     tx: Tx, things: Things, ids: Sequence[str], now_ms: int, *, reason: str = "", error_code: str = ""
 ) -> list[str]:
@@ -84,9 +103,7 @@ async def put_back(
     What belongs to a job that was paused or cancelled meanwhile goes where the job's others went.
     Returns: the ids that are queued or held now.
     """
-    stopped: dict[str, str] = {}
-    for chunk in _chunks(ids):
-        stopped |= {row["id"]: row["status"] for row in await tx.rows(f"{things}_ids_stopped", ids=chunk)}
+    stopped = await _stopped(tx, things, ids)
     over = [each for each in ids if stopped.get(each) == "cancelled"]
     await move(tx, things, over, "cancelled", now_ms, reason="job_cancelled")
     back = await move(tx, things, ids, "queued", now_ms, reason=reason, error_code=error_code)
@@ -128,9 +145,9 @@ async def cancel_person(tx: Tx, things: Things, said: OptOut) -> list[str]:
     return await move(tx, things, [row["id"] for row in rows], "cancelled", said.at_ms, reason="opted_out")
 
 
-async def of_job(tx: Tx, things: Things, job_id: str, statuses: Sequence[str]) -> list[str]:
+async def of_job(tx: Tx, things: Things, job_id: str, statuses: Sequence[str], limit: int) -> list[str]:
     """Ids of a job's messages or calls that are in one of `statuses`."""
-    rows = await tx.rows(f"{things}_ids_of_job", job_id=job_id, statuses=statuses)
+    rows = await tx.rows(f"{things}_ids_of_job", job_id=job_id, statuses=statuses, limit=limit)
     return [row["id"] for row in rows]
 
 

@@ -13,7 +13,7 @@ from gateway.clock import now_ms
 from gateway.errors import StoreUnavailable
 from gateway.metrics import Metrics
 from gateway.settings import Settings
-from gateway.store import jobs, lives
+from gateway.store import jobs, lives, loads
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals, Things
 
@@ -21,6 +21,7 @@ _EVERY_S: Final = 0.5
 _COUNT_EVERY: Final = 10  # sweeps
 _COUNTED: Final = {"message": "messages", "call": "calls"}  # the metric of each kind of event
 _CHUNK: Final = 2_000  # rows a transaction, so that nobody waits long for the writer
+_BLOCKS: Final = 20  # of an upload a sweep
 _WEBHOOKS_KEPT_MS: Final = 7 * 86_400_000  # carriers repeat a webhook within minutes
 _HOUR_MS: Final = 3_600_000
 T = TypeVar("T")
@@ -58,9 +59,21 @@ class Housekeeper:
                 pass
         while await self._write(self._give_up_on_reports) == _CHUNK:
             pass
-        if await self._write(jobs.complete_finished):
+        await self._go_on_with_large_jobs()
+        if await self.database.read(jobs.finished):
+            await self._write(jobs.complete_finished)
             self.signals.wake("events")
         await self._write(self._forget)
+
+    async def _go_on_with_large_jobs(self) -> None:
+        """What a killed process, or a request that ran out of time, has left."""
+        whole, given_up = await self.database.read(loads.left)
+        for load_id in whole:
+            await loads.fill(self.database, load_id, _BLOCKS)
+        for load_id in given_up:
+            await loads.drop(self.database, load_id)
+        for job_id in await self.database.read(jobs.unsettled):
+            await jobs.settle(self.database, job_id)
 
     async def _write(self, step: Callable[..., Awaitable[T]]) -> T:
         return await self.database.write(lambda tx: step(tx, now_ms=now_ms()))

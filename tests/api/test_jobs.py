@@ -463,3 +463,49 @@ async def test_a_full_disk_is_told_and_nothing_of_the_job_is_kept(api: Api) -> N
     assert (said.status, said.slug) == (503, "store_unavailable")
     assert (await api.get("/v1/jobs")).body["items"] == []
     assert (await api.get("/v1/messages")).body["items"] == []
+
+
+def many(first: int, count: int) -> list[dict[str, str]]:
+    return [{"to": f"+1212{n:07}"} for n in range(first, first + count)]
+
+
+def lines(people: list[dict[str, str]]) -> bytes:
+    return b"".join(b'{"to": "%s"}\n' % each["to"].encode() for each in people)
+
+
+async def test_a_large_job_is_all_there_when_it_is_accepted_and_its_repeat_is_told_the_same(api: Api) -> None:
+    await api.sender()
+    body = sms(*many(2_000_000, 2_500))
+
+    said = [await api.post("/v1/jobs", body, headers={"Idempotency-Key": "one"}) for _ in range(2)]
+
+    assert [each.status for each in said] == [202, 202]
+    assert said[0].body == said[1].body
+    assert await states(api, said[0].body["id"]) == {"queued": 2_500}
+    assert len((await api.get("/v1/jobs")).body["items"]) == 1
+    assert await api.doors.database.read(lambda tx: tx.rows("load_blocks_numbers", load_id="", limit=9)) == []
+
+
+async def test_of_large_uploads_at_once_each_person_is_added_by_one(api: Api) -> None:
+    await api.sender()
+    job = await job_of(api, 0)
+    parts = [(2_000_000, 1_800), (2_001_000, 1_800), (2_002_500, 500)]
+
+    said = await asyncio.gather(*(upload(api, job, NDJSON, lines(many(*each)), on_invalid="skip") for each in parts))
+
+    assert [each.status for each in said] == [202, 202, 202]
+    assert sum(each.body["accepted"] for each in said) == 3_000
+    assert sum(each.body["skipped"]["count"] for each in said) == 1_100
+    assert await states(api, job) == {"queued": 3_000}
+
+
+async def test_a_large_upload_with_somebody_who_is_in_the_job_leaves_nothing_behind(api: Api) -> None:
+    await api.sender()
+    job = await job_of(api, 0)
+    await upload(api, job, NDJSON, lines(many(2_002_000, 1)))
+
+    said = await upload(api, job, NDJSON, lines(many(2_000_000, 2_500)))
+
+    assert [(each["line"], each["slug"]) for each in said.body["errors"]] == [(2_001, "duplicate")]
+    assert await states(api, job) == {"queued": 1}
+    assert (await upload(api, job, NDJSON, lines(many(2_000_000, 2_000)))).body["accepted"] == 2_000

@@ -217,7 +217,7 @@ async def test_calls_at_once_never_pass_the_channels_and_their_starts_never_the_
 async def test_a_job_that_is_cancelled_dials_no_more(calling: Any) -> None:
     calling.roads["live", "main"] = TrunkRoad(calling.trunk, 2.0, 10, 5)
     job = Job("job_1", "acme", "live", "voice", SENDER, {})
-    await calling.database.write(lambda tx: jobs.accept(tx, job, []))
+    await calling.database.write(lambda tx: jobs.accept(tx, job))
     ids = await calling.queue(*["0600"] * 5, job_id="job_1")
     await calling.start()
     await calling.until_status(ids[0], "dialing", "ringing", "answered", "completed")

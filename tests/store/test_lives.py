@@ -116,7 +116,8 @@ async def test_a_paused_job_keeps_its_other_holds_and_releases_them_only_when_re
     job = Job("job_1", "acme", "live", "sms", SENDER, {})
     queued = text(1, job_id="job_1")
     capped = text(2, job_id="job_1", status="held", reason="cap_day", hold_until_ms=50)
-    await database.write(lambda tx: jobs.accept(tx, job, [to_row(queued), to_row(capped)]))
+    await database.write(lambda tx: jobs.accept(tx, job))
+    await keep(database, queued, capped)
 
     await database.write(lambda tx: jobs.change(tx, job, "paused", 10))
     assert await database.write(lambda tx: lives.release_due(tx, "messages", 60, 99)) == set()
@@ -129,8 +130,8 @@ async def test_a_paused_job_keeps_its_other_holds_and_releases_them_only_when_re
 
 async def test_a_job_completes_when_nothing_in_it_can_still_be_sent(database: Database) -> None:
     job = Job("job_1", "acme", "live", "sms", SENDER, {})
-    rows = [to_row(text(1, job_id="job_1", status="delivered")), to_row(text(2, job_id="job_1", status="sent"))]
-    await database.write(lambda tx: jobs.accept(tx, job, [*rows, to_row(text(3, job_id="job_1"))]))
+    await database.write(lambda tx: jobs.accept(tx, job))
+    await keep(database, *(text(n, job_id="job_1", status=s) for n, s in enumerate(("delivered", "sent", "queued"), 1)))
 
     assert await database.write(lambda tx: jobs.complete_finished(tx, 5)) == 0
     await database.write(lambda tx: lives.move(tx, "messages", ["msg_0003"], "cancelled", 6))

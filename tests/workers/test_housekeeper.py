@@ -77,7 +77,7 @@ async def test_silence_for_less_is_not(database: Database) -> None:
 
 async def test_a_job_is_completed_once_nothing_in_it_can_be_sent(database: Database) -> None:
     job = Job("job_1", "acme", "live", "sms", SENDER, {}, created_ms=1)
-    await database.write(lambda tx: jobs.accept(tx, job, []))
+    await database.write(lambda tx: jobs.accept(tx, job))
     await swept_empty(database)
     await keep(database, job_id="job_1")
     await swept(database)

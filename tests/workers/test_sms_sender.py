@@ -132,7 +132,7 @@ async def test_who_said_stop_is_not_texted_and_what_waits_for_them_is_cancelled(
 async def test_a_paused_job_stops_at_once_and_goes_on_when_resumed(sending: Any) -> None:
     await sending.sender(limits={"rate": "20/s"})
     job = Job("job_1", "acme", "live", "sms", "+18005550199", {})
-    await sending.database.write(lambda tx: jobs.accept(tx, job, []))
+    await sending.database.write(lambda tx: jobs.accept(tx, job))
     ids = await sending.queue(*(f"{number:04}" for number in range(1000, 1020)), job_id="job_1")
     sending.start()
     await sending.until_status(ids[2], "delivered")
@@ -242,7 +242,7 @@ async def test_one_burst_of_throttled_texts_is_one_reason_to_wait(sending: Any) 
 async def test_a_text_that_was_throttled_goes_where_its_job_has_gone(sending: Any, change: str, status: str) -> None:
     """The job ends or is paused while the carrier still thinks; its 429 must not send the text again."""
     job = Job("job_1", "acme", "live", "sms", "+18005550199", {})
-    await sending.database.write(lambda tx: jobs.accept(tx, job, []))
+    await sending.database.write(lambda tx: jobs.accept(tx, job))
     sending.far_end.parts.faults.set({"fail_status": 429, "latency_s": 0.3})
     (message_id,) = await sending.queue("1234", job_id="job_1")
     sending.start()

@@ -19,5 +19,30 @@ ORDER BY id DESC LIMIT :limit;
 -- name: jobs_move
 UPDATE jobs SET status = :status, finished_ms = :finished_ms WHERE id = :id AND status IN :sources RETURNING *;
 
--- name: jobs_running
-SELECT * FROM jobs WHERE status = 'running';
+-- name: jobs_status
+SELECT status FROM jobs WHERE id = :id;
+
+-- name: jobs_finished
+-- Running jobs with people, none of whom is in an open state or on the way in. The first condition names the index.
+SELECT * FROM jobs
+WHERE status IN ('running', 'paused') AND status = 'running'
+  AND NOT EXISTS (SELECT 1 FROM loads WHERE loads.job_id = jobs.id)
+  AND ((EXISTS (SELECT 1 FROM messages WHERE messages.job_id = jobs.id)
+        AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.job_id = jobs.id AND messages.status IN :messages))
+    OR (EXISTS (SELECT 1 FROM calls WHERE calls.job_id = jobs.id)
+        AND NOT EXISTS (SELECT 1 FROM calls WHERE calls.job_id = jobs.id AND calls.status IN :calls)));
+
+-- name: job_changes_put!
+INSERT INTO job_changes (job_id) VALUES (:job_id) ON CONFLICT (job_id) DO NOTHING;
+
+-- name: job_changes_one
+SELECT jobs.* FROM job_changes JOIN jobs ON jobs.id = job_changes.job_id WHERE job_changes.job_id = :job_id;
+
+-- name: job_changes_any
+SELECT 1 FROM job_changes LIMIT 1;
+
+-- name: job_changes_all
+SELECT job_id FROM job_changes;
+
+-- name: job_changes_delete!
+DELETE FROM job_changes WHERE job_id = :job_id;

@@ -33,8 +33,10 @@ WHERE tenant_id = :tenant_id AND mode = :mode
 ORDER BY id DESC LIMIT :limit;
 
 -- name: {things}_queued
--- What this sender's loop takes next, in order.
+-- What this sender's loop takes next, in order; not what is still to follow a job that was stopped.
 SELECT * FROM {things} WHERE status = 'queued' AND sender = :sender AND mode = :mode
+  AND NOT EXISTS (SELECT 1 FROM job_changes JOIN jobs ON jobs.id = job_changes.job_id
+                  WHERE job_changes.job_id = {things}.job_id AND jobs.status <> 'running')
 ORDER BY priority DESC, id LIMIT :limit;
 
 -- name: {things}_senders
@@ -58,10 +60,10 @@ SELECT id FROM {things}
 WHERE status IN ('queued', 'held') AND expires_ms IS NOT NULL AND expires_ms <= :now_ms LIMIT :limit;
 
 -- name: {things}_ids_of_job
-SELECT id FROM {things} WHERE job_id = :job_id AND status IN :statuses;
+SELECT id FROM {things} WHERE job_id = :job_id AND status IN :statuses LIMIT :limit;
 
 -- name: {things}_ids_paused
-SELECT id FROM {things} WHERE job_id = :job_id AND status = 'held' AND reason = 'paused';
+SELECT id FROM {things} WHERE job_id = :job_id AND status = 'held' AND reason = 'paused' LIMIT :limit;
 
 -- name: {things}_ids_stopped
 -- Those of a job that was paused or cancelled, with what the job is.
@@ -70,11 +72,6 @@ WHERE {things}.id IN :ids AND jobs.status IN ('paused', 'cancelled');
 
 -- name: {things}_counts
 SELECT status, reason, COUNT(*) AS n FROM {things} WHERE job_id = :job_id GROUP BY status, reason;
-
--- name: {things}_done_in_job
--- A row when the job has people, and none of them is in one of these states.
-SELECT 1 WHERE EXISTS (SELECT 1 FROM {things} WHERE job_id = :job_id)
-    AND NOT EXISTS (SELECT 1 FROM {things} WHERE job_id = :job_id AND status IN :statuses);
 
 -- name: {things}_with_status
 SELECT * FROM {things} WHERE status = :status ORDER BY id LIMIT :limit;
