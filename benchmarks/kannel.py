@@ -2,11 +2,12 @@
 
     python benchmarks/kannel.py [--runs 3]
 
-A real Kannel (bearerbox, smsbox, spool store, generic HTTP carrier) before the stub, whose ledger is the judge. Four
+A real Kannel (bearerbox, smsbox, spool store, generic HTTP carrier) before the stub, whose ledger is the judge. Five
 faults, each `runs` times; a figure is a list, one entry a run:
 
     killed      kill -9 of bearerbox while 2,000 texts leave, then started again on its spool: of those answered 202,
                 how many never came (`lost`), and how many copies too many came (`twice`)
+    silent      the carrier takes 100 texts and never answers every 10th (http-timeout 2 s): copies too many
     broken      the carrier takes 100 texts, and of every 10th it closes the connection unanswered: copies too many
     throughput  set to 10 a second, 120 texts waiting: the most that came in any rolling second
     stop        one person has 40 texts waiting at 10 a second and says STOP: texts that came after STOP was answered
@@ -22,6 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -30,7 +32,7 @@ from parts.kannel import Kannel, installed
 from parts.processes import STUB, child
 
 QUIET_S = 3.0
-AGAIN_S = 10.0  # when Kannel tries a broken request again
+AGAIN_S = 15.0  # when Kannel tries a broken request again
 PERSON = "+12125551234"
 
 
@@ -91,11 +93,11 @@ async def killed() -> dict[str, int]:
     return {"accepted": len(taken), "lost": len(set(taken) - came), "twice": copies(found)}
 
 
-async def broken() -> dict[str, int]:
-    with kannel("--broken-every", "10") as (running, url):
+async def unanswered(fault: str) -> dict[str, int]:
+    with kannel(f"--{fault}-every", "10", core="http-timeout = 2") as (running, url):
         taken = await running.submit(texts(100))
         found = await quiet(url, AGAIN_S + QUIET_S)
-    return {"accepted": len(taken), "broken": len(found) // 10, "twice": copies(found)}
+    return {"accepted": len(taken), fault: len(found) // 10, "twice": copies(found)}
 
 
 async def throughput() -> dict[str, int | float]:
@@ -121,7 +123,13 @@ async def main(runs: int) -> None:
     if not installed():
         print(json.dumps({"benchmark": "kannel", "skipped": "Kannel is not installed (Debian: kannel)"}))
         return
-    faults = {"killed": killed, "broken": broken, "throughput": throughput, "stop": stop}
+    faults = {
+        "killed": killed,
+        "silent": partial(unanswered, "silent"),
+        "broken": partial(unanswered, "broken"),
+        "throughput": throughput,
+        "stop": stop,
+    }
     found = {name: [await fault() for _ in range(runs)] for name, fault in faults.items()}
     print(json.dumps({"benchmark": "kannel", "runs": runs, **found}))
 

@@ -1,11 +1,18 @@
-"""How many texts a second go end to end, durable at every step, beside a bare aiohttp loop that posts the same.
+"""How many texts a second go end to end, durable at every step, beside a bare aiohttp client and beside Kannel.
 
-    python benchmarks/texts.py [--texts 3000]
+    python benchmarks/texts.py [--texts 5000] [--reports] [--both]
 
-Three processes: the practice far end (Twilio's wire), a gateway with its embedded defaults, and this one, which submits
-one job and waits until the far end has had every text. The sender's rate is set far above what can be reached. The bare
-side posts the same forms, 64 at once, and keeps nothing. CPU is each side's own: the gateway's counts its Valkey. One
-JSON line.
+The far end is the stub (benchmarks/parts/stub.py), the same one for all. The gateway, a process of its own with its
+embedded defaults, is given one job; the sender's rate is set above what can be reached. The bare side posts the very
+same forms, 64 at once, and keeps nothing. Kannel, where it is installed, has a spool store (no fsync) and an HTTP
+carrier, and is fed by sendsms, 16 at once. Each side's figures:
+
+    per_s           texts over the time from the first at the far end to the last
+    cpu_s_per_1000  CPU seconds of that side's own processes: the gateway's count its Valkey, from the first text at
+                    the far end to the last report (taking the job is measured by benchmarks/accept.py)
+
+`--reports` has the stub report each of the gateway's texts `delivered`, signed; `--both` measures it without and with.
+`times_bare` is the gateway's CPU per text over the bare client's. One JSON line.
 """
 
 import argparse
@@ -13,49 +20,30 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import psutil
+import uvloop
+from parts.kannel import Kannel, installed
+from parts.processes import GATEWAY, ROOT, STUB, child, cpu
 
 from gateway.client import Client
 
-ROOT = Path(__file__).parents[1]
-GATEWAY = [sys.executable, "-m", "gateway.cli"]
 SENDER = "+18005550199"
 BODY = "City Water: your bill of $42.10 is due on Friday. Reply STOP to end."
 AT_ONCE = 64
-
-
-@contextmanager
-def child(*words: str, **environ: str) -> Iterator[tuple[psutil.Process, dict[str, Any]]]:
-    """A process of ours, and the JSON line it prints when it listens."""
-    process = subprocess.Popen(
-        [*GATEWAY, *words], env=os.environ | environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT
-    )
-    try:
-        assert process.stdout is not None
-        yield psutil.Process(process.pid), json.loads(process.stdout.readline())
-    finally:
-        process.terminate()
-        process.wait(20)
+GIVE_UP_S = 300
+MARK = {"times_bare": 2.0, "per_s": 2000}
 
 
 def number_of(index: int) -> str:
-    """A number whose last four digits the far end delivers to."""
     return f"+1212{200 + index // 9000}{1000 + index % 9000}"
-
-
-def cpu(process: psutil.Process) -> float:
-    """CPU seconds of a process and of what it started."""
-    family = [process, *process.children(recursive=True)]
-    return sum(times.user + times.system for times in (each.cpu_times() for each in family))
 
 
 def new_key(environ: dict[str, str]) -> str:
@@ -64,71 +52,134 @@ def new_key(environ: dict[str, str]) -> str:
     return done.stdout.strip()
 
 
-async def received(http: aiohttp.ClientSession, url: str) -> int:
-    async with http.get(f"{url}/practice/counts") as answer:
-        counts = await answer.json()
-    return int(counts["messages_received"])
+async def counts(http: aiohttp.ClientSession, url: str) -> int:
+    async with http.get(f"{url}/counts") as answer:
+        return int((await answer.json())["received"])
 
 
-async def through_gateway(url: str, key: str, far_end: str, number: int, gateway: psutil.Process) -> dict[str, float]:
-    """Submit a job; the figures count from the first text at the far end to the last."""
-    people = [{"to": number_of(index)} for index in range(number)]
-    async with Client(url, key) as client, aiohttp.ClientSession() as http:
-        await client.put(
-            f"/v1/senders/{SENDER}", {"kind": "toll_free", "status": "verified", "limits": {"rate": "9999/s"}}
-        )
-        used = cpu(gateway)
-        start = time.perf_counter()
-        job = {"channel": "sms", "from": SENDER, "recipients": people, "message": {"body": BODY}}
-        made = await client.post("/v1/jobs", job)
-        accepted = time.perf_counter() - start
-        while await received(http, far_end) < number:
-            await asyncio.sleep(0.05)
-        spent = time.perf_counter() - start - accepted
-        while (await client.get(f"/v1/jobs/{made['id']}"))["status"] != "completed":
-            await asyncio.sleep(0.2)
-        return {"per_s": round(number / spent), "cpu_s_per_1000": round((cpu(gateway) - used) / number * 1000, 3)}
+async def spread(http: aiohttp.ClientSession, url: str) -> float:
+    """Seconds from the first text at the far end to the last."""
+    async with http.get(f"{url}/ledger") as answer:
+        times = [at for _, at in await answer.json()]
+    return max(times) - min(times)
 
 
-async def bare(far_end: str, account: str, number: int) -> dict[str, float]:
-    """Post the same forms with nothing around them."""
-    todo = iter(range(number))
-    url = f"{far_end}/2010-04-01/Accounts/{account}/Messages.json"
-
-    async def post(http: aiohttp.ClientSession) -> None:
-        for index in todo:
-            form = {"To": number_of(index), "From": SENDER, "Body": BODY}
-            async with http.post(url, data=form) as answer:
-                await answer.read()
-
-    used, start = time.process_time(), time.perf_counter()
-    headers = {"Authorization": aiohttp.encode_basic_auth(account, "practice")}
-    async with aiohttp.ClientSession(headers=headers) as http:
-        await asyncio.gather(*(post(http) for _ in range(AT_ONCE)))
-    spent = time.perf_counter() - start
-    return {
-        "per_s": round(number / spent),
-        "cpu_s_per_1000": round((time.process_time() - used) / number * 1000, 3),
-    }
+async def until(http: aiohttp.ClientSession, url: str, number: int, processes: Sequence[psutil.Process]) -> float:
+    """Wait until the far end has so many; the CPU that had been used when the first came."""
+    used, end = cpu(*processes), time.monotonic() + GIVE_UP_S
+    while (came := await counts(http, url)) < number:
+        assert time.monotonic() < end, f"{came} of {number} came"
+        used = used if came else cpu(*processes)
+        await asyncio.sleep(0.05)
+    return used
 
 
-async def main(number: int) -> None:
-    with tempfile.TemporaryDirectory() as directory, child("simulate", "--report-delay-s", "0.1") as (_, far_end):
-        account, url = far_end["account_sid"], far_end["url"]
+def figures(number: int, spent_s: float, cpu_s: float) -> dict[str, float]:
+    return {"per_s": round(number / spent_s), "cpu_s_per_1000": round(cpu_s / number * 1000, 3)}
+
+
+async def through_gateway(number: int, *, reports: bool) -> dict[str, float]:
+    """Submit a job and wait until it is over."""
+    with tempfile.TemporaryDirectory() as folder, child([*STUB, *(["--reports"] if reports else [])]) as (_, far_end):
         environ = {
-            "GATEWAY_DATA_DIR": directory,
-            "GATEWAY_TWILIO__ACCOUNT_SID": account,
+            "GATEWAY_DATA_DIR": folder,
+            "GATEWAY_TWILIO__ACCOUNT_SID": far_end["account"],
             "GATEWAY_TWILIO__AUTH_TOKEN": "practice",
-            "GATEWAY_TWILIO__BASE_URL": url,
+            "GATEWAY_TWILIO__BASE_URL": far_end["url"],
         }
         key = new_key(environ)
-        with child("serve", "--port", "0", **environ) as (process, gateway):
-            through = await through_gateway(gateway["url"], key, url, number, process)
-        alone = await bare(url, account, number)
-    print(json.dumps({"benchmark": "texts", "texts": number, "gateway": through, "bare_post": alone}))
+        with child([*GATEWAY, "serve", "--port", "0"], **environ) as (process, gateway):
+            async with Client(gateway["url"], key) as client, aiohttp.ClientSession() as http:
+                await client.put(f"/v1/senders/{SENDER}", verified())
+                made = await client.post("/v1/jobs", job(number))
+                used = await until(http, far_end["url"], number, [process])
+                status = "delivered" if reports else "sent"
+                while await in_state(client, made["id"], status) < number:
+                    await asyncio.sleep(0.1)
+                return figures(number, await spread(http, far_end["url"]), cpu(process) - used)
+
+
+def verified() -> dict[str, Any]:
+    return {"kind": "toll_free", "status": "verified", "limits": {"rate": "9999/s"}}
+
+
+def job(number: int) -> dict[str, Any]:
+    people = [{"to": number_of(index)} for index in range(number)]
+    return {"channel": "sms", "from": SENDER, "recipients": people, "message": {"body": BODY}}
+
+
+async def in_state(client: Client, job_id: str, status: str) -> int:
+    told = await client.get(f"/v1/jobs/{job_id}")
+    return int(told["counts"]["by_state"].get(status, 0))
+
+
+async def bare(number: int) -> dict[str, float]:
+    """Post the same forms with nothing around them."""
+    todo = iter(range(number))
+    with child(STUB) as (_, far_end):
+        account = far_end["account"]
+        url = f"{far_end['url']}/2010-04-01/Accounts/{account}/Messages.json"
+        callback = f"http://127.0.0.1:8080/carriers/twilio/status?{urlencode({'id': 'm_' + 26 * '0'})}"
+        fixed = {"From": SENDER, "Body": BODY, "SmartEncoded": "False", "StatusCallback": callback}
+
+        async def post(http: aiohttp.ClientSession) -> None:
+            for index in todo:
+                async with http.post(url, data={"To": number_of(index), **fixed, "ValidityPeriod": "14400"}) as answer:
+                    assert answer.status == 201
+                    await answer.read()
+
+        headers = {"Authorization": aiohttp.encode_basic_auth(account, "practice")}
+        async with aiohttp.ClientSession(headers=headers) as http:
+            used = time.process_time()
+            await asyncio.gather(*(post(http) for _ in range(AT_ONCE)))
+            spent = time.process_time() - used
+            return figures(number, await spread(http, far_end["url"]), spent)
+
+
+async def through_kannel(number: int) -> dict[str, Any]:
+    """Feed Kannel and wait until the stub has all."""
+    if not installed():
+        return {"skipped": "Kannel is not installed (Debian: kannel)"}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        child(STUB) as (_, far_end),
+        Kannel(Path(folder), far_end["url"]) as kannel,
+    ):
+        async with aiohttp.ClientSession() as http:
+            used = cpu(*kannel.processes)
+            taken = await kannel.submit((number_of(index), BODY) for index in range(number))
+            assert len(taken) == number
+            await until(http, far_end["url"], number, kannel.processes)
+            return figures(number, await spread(http, far_end["url"]), cpu(*kannel.processes) - used)
+
+
+async def main(number: int, forms: Sequence[bool]) -> None:
+    before = await bare(number)
+    ours = {
+        "with_reports" if reports else "without_reports": await through_gateway(number, reports=reports)
+        for reports in forms
+    }
+    kannel = await through_kannel(number)
+    after = await bare(number)
+    alone = min(before["cpu_s_per_1000"], after["cpu_s_per_1000"])
+    times = {name: round(each["cpu_s_per_1000"] / alone, 1) for name, each in ours.items()}
+    line = {
+        "benchmark": "texts",
+        "texts": number,
+        "load": round(os.getloadavg()[0], 1),
+        "gateway": ours,
+        "bare_post": [before, after],
+        "kannel": kannel,
+        "times_bare": times,
+        "mark": MARK,
+    }
+    print(json.dumps(line))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--texts", type=int, default=3000)
-    asyncio.run(main(parser.parse_args().texts))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--texts", type=int, default=5000, help="how many each side sends")
+    parser.add_argument("--reports", action="store_true", help="with a delivery report for each of the gateway's texts")
+    parser.add_argument("--both", action="store_true", help="without reports, then with them")
+    asked = parser.parse_args()
+    uvloop.run(main(asked.texts, (False, True) if asked.both else (asked.reports,)))
