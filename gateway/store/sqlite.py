@@ -5,7 +5,7 @@ import contextlib
 import re
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -107,6 +107,8 @@ class _Connection(aiosqlite.Connection):
 class Sqlite:
     """The engine of a database in a file."""
 
+    bus = None
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._queries = queries()
@@ -150,6 +152,10 @@ class Sqlite:
         group = gather()
         await self._opened[0].run(lambda connection: commit_group(SqliteTx(connection, self._queries), group))
 
+    async def aside(self, work: Work[T], write: Callable[[Work[T]], Awaitable[T]]) -> T:
+        """A work like any other: see Engine."""
+        return await write(work)
+
     async def read(self, work: Work[T]) -> T:
         """One hop for the whole work: see Engine."""
         reader = await self._readers.get()
@@ -173,6 +179,8 @@ class InlineSqlite:
 
     template: a migrated database to begin as a copy of (`InlineSqlite.template()`), which takes about a millisecond.
     """
+
+    bus = None
 
     def __init__(self, template: sqlite3.Connection) -> None:
         self._template = template
@@ -201,6 +209,10 @@ class InlineSqlite:
     async def commit(self, gather: Callable[[], list[Pending]]) -> None:
         """Run the group here and now: see Engine."""
         commit_group(self._tx, gather())
+
+    async def aside(self, work: Work[T], write: Callable[[Work[T]], Awaitable[T]]) -> T:
+        """A work like any other: see Engine."""
+        return await write(work)
 
     async def read(self, work: Work[T]) -> T:
         """Run the work here and now: see Engine."""

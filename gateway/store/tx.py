@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from gateway.store.bus import Bus
+
 T = TypeVar("T")
 
 
@@ -48,6 +50,14 @@ class Tx(ABC):
 Work = Callable[[Tx], Awaitable[T]]
 
 
+class CommitUnknown(Exception):
+    """The answer of a commit was lost. `was_kept` finds out, however long that takes."""
+
+    def __init__(self, was_kept: Callable[[], Awaitable[bool]]) -> None:
+        super().__init__("the answer of a commit was lost")
+        self.was_kept = was_kept
+
+
 @dataclass(slots=True)
 class Pending:
     """A work that waits for its commit, then what came of it."""
@@ -70,6 +80,10 @@ class Pending:
 class Engine(Protocol):
     """One kind of database. `Database` hands it the works."""
 
+    @property
+    def bus(self) -> Bus | None:
+        """What joins the processes that share it; None where they cannot."""
+
     async def start(self, *, migrate: bool) -> None:
         """Open it. Raises StoreUnavailable; StoreNotMigrated where the schema is older and `migrate` is false."""
 
@@ -80,7 +94,13 @@ class Engine(Protocol):
         """Run what `gather` gives in one transaction, each in a savepoint, and note what came of each.
 
         gather is called when the transaction is open: what arrived until then shares it.
-        Raises: StoreUnavailable when the commit failed: nothing was kept.
+        Raises: StoreUnavailable when the commit failed: nothing was kept. CommitUnknown when its answer was lost.
+        """
+
+    async def aside(self, work: Work[T], write: Callable[[Work[T]], Awaitable[T]]) -> T:
+        """Run `work` without waiting for the writer; where only the writer writes, by `write`.
+
+        Raises: StoreUnavailable.
         """
 
     async def read(self, work: Work[T]) -> T:

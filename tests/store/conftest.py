@@ -19,11 +19,12 @@ def template() -> sqlite3.Connection:
     return InlineSqlite.template()
 
 
-@pytest.fixture(params=["sqlite", "inline"])
+@pytest.fixture(params=["sqlite", "inline", "postgres"])
 async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
     opened: Any = {
         "sqlite": lambda: Database.open(tmp_path / "gateway.db", migrate=True),
         "inline": lambda: Database.inline(request.getfixturevalue("template")),
+        "postgres": lambda: Database.open(request.getfixturevalue("postgres_url")),
     }[request.param]()
     async with opened as database:
         await database.write(lambda tx: tenants.add_tenant(tx, Tenant("acme", "Acme Water", 1)))

@@ -72,6 +72,7 @@ async def test_a_full_disk_is_told_and_nothing_is_kept(database: Database) -> No
     assert "good" in await names(database)
 
 
+@pytest.mark.parametrize("database", ["sqlite", "inline"], indirect=True)
 async def test_a_work_that_waits_for_anything_but_its_transaction_is_refused_alone(database: Database) -> None:
     async def waits(tx: Tx) -> None:
         await add("bad")(tx)

@@ -1,0 +1,280 @@
+"""PostgreSQL: one writing transaction at a time among all processes, readers beside it, claims in transactions apart.
+
+A writer begins, waits for an advisory lock, then gathers its group: so events are numbered in the order of their
+commits, and whoever reads on from a number misses none. The lock ends with the commit. A process that stands still in
+the middle of it is cut by the server (`idle_in_transaction_session_timeout`), so that nobody waits for it for long.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from typing import Any, Final, TypeVar
+
+import asyncpg
+
+from gateway.clock import monotonic
+from gateway.errors import StoreNotMigrated, StoreUnavailable
+from gateway.store.bus import Bus
+from gateway.store.postgres_sql import Statement, schema, statements
+from gateway.store.queries import migrations
+from gateway.store.tx import CommitUnknown, Pending, Row, Tx, Work
+
+T = TypeVar("T")
+
+_WRITER: Final = 0x67_77_01  # advisory locks of this database: who writes, who migrates
+_MIGRATING: Final = 0x67_77_02
+_READERS: Final = 4
+_CLAIMERS: Final = 4
+_CONNECT_S: Final = 5.0
+_ANSWER_S: Final = 30.0  # a statement, or a wait for the writers before us; then the line counts as broken
+_LOOK_AGAIN_S: Final = 0.1
+_LONGEST_WAIT_S: Final = 2.0
+_STILL_MS: Final = "4000"
+_SERVER: Final = {
+    "application_name": "gateway",
+    "idle_in_transaction_session_timeout": _STILL_MS,
+    "tcp_user_timeout": _STILL_MS,
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "jit": "off",  # our statements are short: compiling them costs more than it saves
+}
+# connection, transaction state, rollback, resources, operator, system, internal: not the fault of one work
+_EVERYBODYS: Final = frozenset({"08", "25", "40", "53", "57", "58", "XX"})
+_AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+class PostgresTx(Tx):
+    """A transaction, or for readers a connection, of asyncpg."""
+
+    def __init__(self, connection: Any, named: dict[str, Statement]) -> None:
+        self.connection = connection
+        self._statements = named
+
+    async def rows(self, name: str, /, **params: Any) -> list[Row]:  # noqa: D102 - as Tx says
+        statement = self._statements[name]
+        found: list[Row] = await self.connection.fetch(statement.sql, *statement.values(params))
+        return found
+
+    async def run(self, name: str, /, **params: Any) -> int:  # noqa: D102 - as Tx says
+        statement = self._statements[name]
+        return _changed(await self.connection.execute(statement.sql, *statement.values(params)))
+
+    async def many(self, name: str, rows: Iterable[Any]) -> None:  # noqa: D102 - as Tx says
+        statement = self._statements[name]
+        if statement.bulk:
+            for columns in statement.columns(rows):
+                await self.connection.execute(statement.bulk, *columns)
+        else:
+            await self.connection.executemany(statement.sql, [statement.in_order(row) for row in rows])
+
+
+def _changed(status: str) -> int:
+    """How many rows, by the last word of "UPDATE 3" or "INSERT 0 3"."""
+    return int(status.rpartition(" ")[2])
+
+
+class Postgres:
+    """The engine of a PostgreSQL database. `url` may hold user and password; it is never told."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._statements = statements()
+        self._writer: Any = None
+        self._readers: Any = None
+        self._claimers: Any = None
+        self._failures = 0
+        self._not_before = 0.0
+        self.bus: Bus | None = Bus(self._connect)
+
+    async def start(self, *, migrate: bool) -> None:
+        """Open the writer, both pools and the bus: see Engine."""
+        self._writer = await self._connect()
+        await _bring_up_to_date(self._writer, apply=migrate)
+        with _told():
+            self._readers = await self._pool(_READERS, default_transaction_read_only="on")
+            self._claimers = await self._pool(_CLAIMERS)
+        if self.bus is not None:
+            await self.bus.start()
+
+    async def _connect(self) -> Any:
+        with _told():
+            connection = await asyncpg.connect(
+                self._url, timeout=_CONNECT_S, command_timeout=_ANSWER_S, server_settings=_SERVER
+            )
+            await _set_up(connection)
+            return connection
+
+    async def _pool(self, size: int, **more: str) -> Any:
+        return await asyncpg.create_pool(
+            self._url,
+            min_size=1,
+            max_size=size,
+            timeout=_CONNECT_S,
+            command_timeout=_ANSWER_S,
+            server_settings={**_SERVER, **more},
+            init=_set_up,
+            reset=_as_it_is,
+        )
+
+    async def stop(self) -> None:
+        """Close every connection."""
+        if self.bus is not None:
+            await self.bus.stop()
+        for pool in (self._readers, self._claimers):
+            if pool is not None:
+                pool.terminate()
+        if self._writer is not None:
+            self._writer.terminate()
+
+    # --- writing
+
+    async def commit(self, gather: Callable[[], list[Pending]]) -> None:
+        """One transaction for the group, under the writers' lock: see Engine."""
+        connection = await self._writing()
+        try:
+            await connection.execute(f"BEGIN; SELECT pg_advisory_xact_lock({_WRITER})")
+            xid = await connection.fetchval("SELECT pg_current_xact_id()::text")
+            kept = await self._run(connection, gather())
+        except _AWAY as error:
+            await _let_go(connection)
+            raise StoreUnavailable(_why(error)) from error
+        if not kept:
+            return
+        try:
+            ended = await connection.execute("COMMIT")
+        except _AWAY as error:
+            connection.terminate()
+            raise CommitUnknown(lambda: self._was_kept(xid)) from error
+        if ended != "COMMIT":
+            raise StoreUnavailable("the transaction was rolled back")
+
+    async def _writing(self) -> Any:
+        if self._writer is not None and not self._writer.is_closed():
+            return self._writer
+        if monotonic() < self._not_before:
+            raise StoreUnavailable("the connection is lost, and soon tried again")
+        try:
+            self._writer = await self._connect()
+        except StoreUnavailable:
+            self._failures += 1
+            self._not_before = monotonic() + min(_LOOK_AGAIN_S * 2 ** min(self._failures, 8), _LONGEST_WAIT_S)
+            raise
+        self._failures = 0
+        return self._writer
+
+    async def _run(self, connection: Any, group: list[Pending]) -> bool:
+        """Run each work in a savepoint; a work by itself needs none. Returns whether there is anything to commit."""
+        tx = PostgresTx(connection, self._statements)
+        alone, begin = len(group) == 1, "SAVEPOINT work"
+        for pending in group:
+            if not alone:
+                await connection.execute(begin)
+            try:
+                pending.result = await pending.work(tx)
+            except Exception as error:
+                if connection.is_closed() or _is_everybodys(error):
+                    raise
+                pending.error = error
+                await connection.execute("ROLLBACK" if alone else "ROLLBACK TO SAVEPOINT work")
+            begin = "RELEASE SAVEPOINT work; SAVEPOINT work"
+        return not (alone and group[0].error is not None)
+
+    async def _was_kept(self, xid: str) -> bool:
+        """Whether a commit whose answer was lost took place; asks until somebody knows."""
+        while True:
+            try:
+                async with self._readers.acquire(timeout=_CONNECT_S) as connection:
+                    status = await connection.fetchval("SELECT pg_xact_status($1::text::xid8)", xid)
+            except asyncpg.InvalidParameterValueError:
+                return False  # the server fell back to a time before it: a standby that had not heard of it
+            except _AWAY:
+                status = "in progress"
+            if status != "in progress":
+                return bool(status == "committed")
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+    # --- beside the writer
+
+    async def aside(self, work: Work[T], _write: Callable[[Work[T]], Awaitable[T]]) -> T:
+        """Run it in a transaction of its own: see Engine. One whose answer is lost may have been kept."""
+        async with self._using(self._claimers) as tx, tx.connection.transaction():
+            return await work(tx)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run it on a connection that may not write: see Engine."""
+        async with self._using(self._readers) as tx:
+            return await work(tx)
+
+    @contextlib.asynccontextmanager
+    async def _using(self, pool: Any) -> AsyncIterator[PostgresTx]:
+        with _told():
+            async with pool.acquire(timeout=_CONNECT_S) as connection:
+                yield PostgresTx(connection, self._statements)
+
+    def free_bytes(self) -> None:
+        """Its disk is the server's business: see Engine."""
+        return
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except _AWAY as error:
+        raise StoreUnavailable(_why(error)) from error
+
+
+def _why(error: BaseException) -> str:
+    """What happened, in words that hold no address, user or password."""
+    if isinstance(error, asyncpg.PostgresError):
+        return error.message or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return type(error).__name__
+
+
+def _is_everybodys(error: Exception) -> bool:
+    if isinstance(error, asyncpg.PostgresError):
+        return str(error.sqlstate)[:2] in _EVERYBODYS
+    return isinstance(error, (OSError, TimeoutError))
+
+
+async def _let_go(connection: Any) -> None:
+    """Leave a transaction that failed; a connection that does not answer is given up."""
+    try:
+        await connection.execute("ROLLBACK", timeout=_CONNECT_S)
+    except _AWAY:
+        connection.terminate()
+
+
+async def _set_up(connection: Any) -> None:
+    """Sums of BIGINT are NUMERIC there; here they are whole numbers, as on SQLite."""
+    await connection.set_type_codec("numeric", schema="pg_catalog", encoder=str, decoder=int, format="text")
+
+
+async def _as_it_is(_connection: Any) -> None:
+    """Nothing in our sessions changes, so a pool has nothing to set back."""
+
+
+async def _bring_up_to_date(connection: Any, *, apply: bool) -> None:
+    with _told():
+        await connection.execute(f"SELECT pg_advisory_lock({_MIGRATING})")
+        try:
+            version = await _version(connection)
+            waiting = [item for item in migrations() if item[0] > version]
+            if waiting and not apply:
+                raise StoreNotMigrated(version, waiting[-1][0])
+            for number, sql in waiting:
+                async with connection.transaction():
+                    await connection.execute(schema(number, sql))
+        finally:
+            await connection.execute(f"SELECT pg_advisory_unlock({_MIGRATING})")
+
+
+async def _version(connection: Any) -> int:
+    if await connection.fetchval("SELECT to_regclass('schema_version') IS NULL"):
+        async with connection.transaction():
+            await connection.execute("CREATE TABLE schema_version (version INTEGER NOT NULL)")
+            await connection.execute("INSERT INTO schema_version (version) VALUES (0)")
+    return int(await connection.fetchval("SELECT version FROM schema_version"))

