@@ -102,7 +102,7 @@ async def unanswered(fault: str) -> dict[str, int]:
 
 async def throughput() -> dict[str, int | float]:
     with kannel(carrier="throughput = 10") as (running, url):
-        await running.submit(texts(120))
+        assert len(await running.submit(texts(120))) == 120
         await received(url, 120, 30)
         times = sorted(at for _, at in await ledger(url))
     most = max(sum(1 for other in times[index:] if other < at + 1) for index, at in enumerate(times))

@@ -99,8 +99,8 @@ async def through_gateway(number: int, *, reports: bool) -> dict[str, float]:
                 return figures(number, await spread(http, far_end["url"]), cpu(process) - used)
 
 
-def verified() -> dict[str, Any]:
-    return {"kind": "toll_free", "status": "verified", "limits": {"rate": "9999/s"}}
+def verified(rate: str = "9999/s") -> dict[str, Any]:
+    return {"kind": "toll_free", "status": "verified", "limits": {"rate": rate}}
 
 
 def job(number: int) -> dict[str, Any]:

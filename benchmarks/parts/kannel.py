@@ -9,10 +9,11 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import quote_plus
+from urllib.request import urlopen
 
 import psutil
 
@@ -89,6 +90,8 @@ class Kannel:
     def __enter__(self) -> Self:
         self.start("bearerbox", "box")
         self.start("smsbox", "send")
+        status = f"http://127.0.0.1:{self._ports['admin']}/status.txt?password={_PASSWORD}"
+        self._wait(lambda: b"smsbox:" in urlopen(status, timeout=5).read())  # noqa: S310 - our own Kannel
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -109,15 +112,17 @@ class Kannel:
         self._running[box] = subprocess.Popen(
             [shutil.which(box) or box, str(self._file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
+        self._wait(lambda: socket.create_connection(("127.0.0.1", self._ports[port]), 1).close() is None)
+
+    @staticmethod
+    def _wait(there: Callable[[], bool]) -> None:
         end = time.monotonic() + 20
         while time.monotonic() < end:
-            try:
-                socket.create_connection(("127.0.0.1", self._ports[port]), 1).close()
-            except OSError:
-                time.sleep(0.02)
-            else:
-                return
-        raise TimeoutError(f"{box} does not listen")
+            with contextlib.suppress(OSError):
+                if there():
+                    return
+            time.sleep(0.02)
+        raise TimeoutError("Kannel does not start")
 
     def kill_and_restart(self) -> None:
         """End bearerbox as a power cut would end the process, and start all again on the same spool."""

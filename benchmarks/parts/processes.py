@@ -14,6 +14,7 @@ import psutil
 ROOT = Path(__file__).parents[2]
 GATEWAY = [sys.executable, "-m", "gateway.cli"]
 STUB = [sys.executable, str(Path(__file__).with_name("stub.py"))]
+SENDER = [sys.executable, str(Path(__file__).with_name("sender.py"))]
 
 
 @contextmanager
