@@ -91,7 +91,7 @@ class Kannel:
         self.start("bearerbox", "box")
         self.start("smsbox", "send")
         status = f"http://127.0.0.1:{self._ports['admin']}/status.txt?password={_PASSWORD}"
-        self._wait(lambda: b"smsbox:" in urlopen(status, timeout=5).read())  # noqa: S310 - our own Kannel
+        self._wait(lambda: b"smsbox:" in urlopen(status, timeout=5).read())
         return self
 
     def __exit__(self, *_: object) -> None:
