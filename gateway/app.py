@@ -36,6 +36,7 @@ from gateway.workers.call_runner import CallRunner
 from gateway.workers.callback_sender import CallbackSender
 from gateway.workers.counters import Counters
 from gateway.workers.housekeeper import Housekeeper
+from gateway.workers.reconciler import Reconciler
 from gateway.workers.sms_sender import SmsSender
 
 _log = structlog.get_logger(__name__)
@@ -224,7 +225,21 @@ async def _start_loops(parts: Parts, roads: Roads) -> None:
         parts.metrics.ignored.watch(trunk.name, trunk.ignored)
     callbacks = await _callback_loop(parts)
     housekeeper = Housekeeper(parts.database, parts.signals, parts.settings, parts.metrics)
-    loops = {"callbacks": callbacks.run, "housekeeper": housekeeper.run, "texts": texts.run, "calls": calls.run}
+    asking = Reconciler(
+        parts.database,
+        parts.signals,
+        roads.sms,
+        parts.settings.sms,
+        parts.settings.twilio.timeout_s,
+        parts.metrics,
+    )
+    loops = {
+        "callbacks": callbacks.run,
+        "housekeeper": housekeeper.run,
+        "texts": texts.run,
+        "unknown": asking.run,
+        "calls": calls.run,
+    }
     for name, loop in loops.items():
         task = asyncio.create_task(_kept_alive(name, loop), name=name)
         parts.stack.push_async_callback(partial(_ended, task))

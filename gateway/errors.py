@@ -392,6 +392,15 @@ class BadReport(GatewayError):
     slug, status = "bad_report", 400
 
 
+class CarrierListUnread(GatewayError):
+    """The carrier's own list of texts could not be read whole, so nothing is known to be missing in it."""
+
+    slug, status = "carrier_list_unread", 502
+
+    def __init__(self, carrier: str, why: str) -> None:
+        super().__init__(f"the list of {carrier} could not be read: {why}")
+
+
 class BadSignature(GatewayError):
     """A carrier's webhook is not signed by that carrier. The log says which URL would have verified."""
 
@@ -557,6 +566,15 @@ class JobNotOpen(GatewayError):
 
     def __init__(self, status: str) -> None:
         super().__init__(f"the job is {status}")
+
+
+class NotUnknown(GatewayError):
+    """Only a text that the carrier never answered for can be settled by a person; this one is elsewhere by now."""
+
+    slug, status = "not_unknown", 409
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"the text is {status}, so there is nothing to settle")
 
 
 class BadIdempotencyKey(GatewayError):

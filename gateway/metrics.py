@@ -72,6 +72,20 @@ class Metrics:
             ["carrier", "outcome"],
             registry=registry,
         )
+        self.settled = Counter(
+            "gateway_unknown_settled",
+            "Texts whose carrier never answered: carrier (found in its list), resent (a flagged copy), person, "
+            "unsettled (left to a person).",
+            ["how"],
+            registry=registry,
+        )
+        self.reports = Counter(
+            "gateway_reports",
+            "Delivery reports by what they did: moved, kept (too late to move anything), nothing (known already or "
+            "repeated), early (names no message of ours yet).",
+            ["effect"],
+            registry=registry,
+        )
         self.send_seconds = Histogram(
             "gateway_send_seconds",
             "Time from offering a message to the carrier's answer.",

@@ -148,6 +148,8 @@ class Sms(Section):
     validity_s: Annotated[int, Field(ge=1, le=36_000)] = 14_400
     no_report_after_h: Annotated[float, Field(gt=0)] = 72
     commit_ahead_ms: Annotated[int, Field(ge=1, le=200)] = 200
+    ask_every_s: Seconds = 60
+    ask_window_s: Seconds = 120
 
 
 class Account(Section):

@@ -14,6 +14,7 @@ from aiohttp import web
 from twilio.request_validator import RequestValidator
 
 from gateway import steps
+from gateway.api.operation import DOORS
 from gateway.carriers import reports
 from gateway.carriers.base import SmsCarrier
 from gateway.carriers.inbound import InboundTexts
@@ -118,13 +119,15 @@ class SmsWebhooks:
         report = self.carrier.read_report(form, request.query)
         token = f"{report.carrier_id}:{form.get('MessageStatus') or form.get('SmsStatus', '')}"
 
-        async def once(tx: Tx) -> None:
+        async def once(tx: Tx) -> reports.Effect:
             now = now_ms()
             if await tx.run("webhooks_insert", carrier=self.carrier.name, token=token, answer="", at_ms=now):
-                await reports.apply(tx, self.carrier.name, self.mode, report, now)
+                return await reports.apply(tx, self.carrier.name, self.mode, report, now)
+            return "nothing"
 
         steps.reached("report:before")
-        await self.database.write(once)
+        effect = await self.database.write(once)
         steps.reached("report:after")
+        request.app[DOORS].metrics.reports.labels(effect).inc()
         self.signals.wake("events")
         return web.Response(status=204)

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gateway.model.message import Message
 from gateway.model.outcome import Outcome
@@ -21,6 +21,15 @@ class Report:
     status: str
     reason: str = ""
     error_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One text in a carrier's own list. `created_ms` is by the carrier's clock; `report` is what it says of it."""
+
+    body: str
+    created_ms: int
+    report: Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,4 +65,17 @@ class SmsCarrier(Protocol):
 
     def read_incoming(self, form: Mapping[str, str]) -> Incoming:
         """Translate an inbound text whose signature was checked. Raises BadReport."""
+        ...
+
+
+@runtime_checkable
+class ListingCarrier(SmsCarrier, Protocol):
+    """A carrier that tells what it has: what nobody answered for can be looked up there."""
+
+    async def listed(self, sender: str, recipient: str, since_ms: int, *, timeout_s: float) -> list[Listed]:
+        """Every text from `sender` to `recipient` that the carrier created at or after `since_ms`, newest first.
+
+        timeout_s: for each request to the carrier.
+        Raises:    CarrierListUnread where the list could not be read whole: then nothing is known to be absent.
+        """
         ...

@@ -16,15 +16,17 @@ from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from gateway.carriers.base import Incoming, Ready, Report, Written
+from gateway.carriers.base import Incoming, Listed, Ready, Report, Written
 from gateway.carriers.twilio_codes import ACCOUNT, THROTTLES, refusal
-from gateway.errors import BadReport
+from gateway.errors import BadReport, CarrierListUnread
 from gateway.model.message import Message
 from gateway.model.outcome import Accepted, NotSent, Outcome, Refused, Throttled, Unknown
 from gateway.net.http_client import Attempt, HttpClient, TakenBackError
 
 _API: Final = "https://api.twilio.com"
 _MAX_VALIDITY_S: Final = 36_000  # Twilio: ValidityPeriod is 1 to 36,000 seconds
+_PAGE: Final = 100  # texts a page of a list: some 100 kB
+_MOST_LISTED: Final = 2_000  # texts to one person within the time asked about: more is no list we understand
 
 # What Twilio's MessageStatus means to us; what is missing here changes nothing.
 _STATUSES: Final = {
@@ -124,14 +126,28 @@ class TwilioSms:
         word = form.get("MessageStatus") or form.get("SmsStatus")
         if not sid or not word:
             raise BadReport("MessageSid and MessageStatus are both needed")
-        code = form.get("ErrorCode", "")
-        status = _STATUSES.get(word, "")
-        reason = ""
-        if status in {"failed", "undelivered"}:
-            reason, final = refusal(code)
-            reason = "cancelled_at_carrier" if word == "canceled" else reason
-            status = final if final == "expired" else status
-        return Report(query.get("id"), sid, status, reason, code)
+        return _report(query.get("id"), sid, word, form.get("ErrorCode", ""))
+
+    async def listed(self, sender: str, recipient: str, since_ms: int, *, timeout_s: float) -> list[Listed]:
+        """See `ListingCarrier`. Twilio's date filters look at DateSent, which is empty while queued: not used."""
+        current_attempt.set((Attempt(), timeout_s))
+        found: dict[str, Listed] = {}  # a page may begin with what the one before ended with
+        read = 0
+        try:
+            pages = await self._client.messages.stream_async(
+                to=recipient, from_=sender, page_size=_PAGE, limit=_MOST_LISTED
+            )
+            async for record in pages:
+                listed = _listed(record)
+                if listed.created_ms < since_ms:
+                    return list(found.values())
+                found[listed.report.carrier_id] = listed
+                read += 1
+        except Exception as error:
+            raise CarrierListUnread(self.name, type(error).__name__) from error
+        if read == _MOST_LISTED:
+            raise CarrierListUnread(self.name, f"{_MOST_LISTED} texts to one person and no end")
+        return list(found.values())
 
     def read_incoming(self, form: Mapping[str, str]) -> Incoming:
         """Translate an inbound message webhook."""
@@ -139,6 +155,24 @@ class TwilioSms:
         if missing:
             raise BadReport(f"missing {', '.join(missing)}")
         return Incoming(form["MessageSid"], form["To"], form["From"], form.get("Body", ""))
+
+
+def _listed(record: Any) -> Listed:
+    created_ms = int(record.date_created.timestamp() * 1000)
+    return Listed(
+        record.body or "", created_ms, _report(None, record.sid, str(record.status), str(record.error_code or ""))
+    )
+
+
+def _report(message_id: str | None, sid: str, word: str, code: str) -> Report:
+    """What Twilio's word for a status, and its error code, mean to us."""
+    status = _STATUSES.get(word, "")
+    reason = ""
+    if status in {"failed", "undelivered"}:
+        reason, final = refusal(code)
+        reason = "cancelled_at_carrier" if word == "canceled" else reason
+        status = final if final == "expired" else status
+    return Report(message_id, sid, status, reason, code)
 
 
 def outcome_of(error: Exception, attempt: Attempt) -> Outcome:

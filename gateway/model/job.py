@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One broadcast. Times are epoch milliseconds; `spec` is the `message` or `call` part as it was given."""
+    """One broadcast. Times are epoch milliseconds; `spec` is the `message` or `call` part as it was given.
+
+    on_unknown: what becomes of a text that the carrier never answered and does not list: "rest", or "resend" once.
+    """
 
     id: str
     tenant_id: str
@@ -23,3 +26,4 @@ class Job:
     callback_url: str = ""
     created_ms: int = 0
     finished_ms: int | None = None
+    on_unknown: str = "rest"

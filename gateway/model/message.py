@@ -11,6 +11,7 @@ class Message:
     hold_until_ms:   when the hold ends by itself; None while only a person can end it.
     reason:          our slug for why it ended so, or why it is held.
     error_code:      the carrier's own code.
+    copies:          how often it was queued again although it may have left before; somebody chose that.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Message:
     metadata: Mapping[str, object] = field(default_factory=dict)
     callback_url: str = ""
     attempts: int = 0
+    copies: int = 0
     created_ms: int = 0
     updated_ms: int = 0
     sent_ms: int | None = None

@@ -27,8 +27,9 @@ _ENDS_WAITING: Final = {"cancelled", "suppressed", "expired", "failed"}
 _REPORTED: Final = {"delivered", "undelivered", "failed", "expired"}
 
 MESSAGE_MOVES: Final[Moves] = {
-    "queued": frozenset({"held", "sending"} | _ENDS_WAITING),
-    "held": frozenset({"queued"} | _ENDS_WAITING),
+    # sent and what is reported: only of what was queued again, and had left before
+    "queued": frozenset({"held", "sending", "sent"} | _ENDS_WAITING | _REPORTED),
+    "held": frozenset({"queued", "sent"} | _ENDS_WAITING | _REPORTED),
     # cancelled: a stop or a pause recalled it before its first byte; suppressed: the carrier knows of an opt-out
     "sending": frozenset({"sent", "queued", "unknown", "cancelled", "suppressed"} | _REPORTED),
     "sent": frozenset({"no_report"} | _REPORTED),

@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from gateway import steps
+from gateway.carriers import reports
 from gateway.clock import now_ms
 from gateway.errors import RedisAway, StoreUnavailable
 from gateway.limits.gate import Gate
@@ -124,6 +125,9 @@ class Settlement:
                 await lives.put_back(tx, "messages", ids, now_ms(), reason=reason, error_code=code)
             else:
                 await lives.move(tx, "messages", ids, status, now_ms(), reason=reason, error_code=code)
+        for carrier in {each["carrier"] for each in taken}:
+            ids = [each["carrier_id"] for each in taken if each["carrier"] == carrier]
+            await reports.take_early(tx, carrier, ids, now_ms())
         for result in _uncounted(batch):
             await usage.add(tx, result.debits, result.seq, sign=-1)
 

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from gateway.carriers.twilio import TwilioAccount, TwilioSms
 from gateway.carriers.twilio_codes import REFUSALS
-from gateway.errors import BadReport
+from gateway.errors import BadReport, CarrierListUnread
 from gateway.model.message import Message
 from gateway.model.outcome import Accepted, NotSent, Refused, Throttled, Unknown
 from gateway.net.http_client import HttpClient
@@ -165,3 +165,62 @@ async def test_a_report_without_its_fields_is_refused() -> None:
 
 def test_every_refusal_ends_in_a_final_state() -> None:
     assert {final for _, final in REFUSALS.values()} <= {"failed", "expired", "suppressed"}
+
+
+def listed_text(number: int, *, made: str = "Sat, 21 Nov 2026 20:00:00 +0000", **more: Any) -> dict[str, Any]:
+    return {"sid": f"SM{number:032}", "body": f"text {number}", "date_created": made, "status": "queued", **more}
+
+
+class Lists(Twilio):
+    """A list of two pages, the second of which begins with what the first ended with."""
+
+    def __init__(self, second: int = 200) -> None:
+        super().__init__()
+        self.second = second
+        self.queries: list[dict[str, str]] = []
+
+    async def give(self, request: web.Request) -> web.StreamResponse:
+        self.queries.append(dict(request.query))
+        following = f"{request.path}?{request.query_string}&Page=1&PageToken=PASM"
+        if "Page" not in request.query:
+            newest = [listed_text(3, status="failed", error_code=30036), listed_text(2, status="sent")]
+            return web.json_response({"messages": newest, "next_page_uri": following})
+        old = listed_text(0, made="Sat, 21 Nov 2026 19:00:00 +0000")
+        last = [listed_text(2, status="delivered"), listed_text(1), old]
+        return web.json_response({"messages": last, "next_page_uri": following}, status=self.second)
+
+
+@asynccontextmanager
+async def listing(twilio: Lists) -> AsyncIterator[TwilioSms]:
+    app = web.Application()
+    app.router.add_get("/{path:.*}", twilio.give)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with HttpClient() as http:
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield TwilioSms(TwilioAccount("twilio", SID, "token", url, "https://gw.example/carriers/twilio"), http)
+    await runner.cleanup()
+
+
+SINCE_MS = 1_795_289_400_000  # 19:30 on that day
+
+
+async def test_a_list_is_read_to_the_moment_asked_about_and_each_text_is_in_it_once() -> None:
+    twilio = Lists()
+    async with listing(twilio) as road:
+        found = await road.listed(TEXT.sender, TEXT.recipient, SINCE_MS, timeout_s=1.0)
+
+    assert twilio.queries[0] == {"From": TEXT.sender, "To": TEXT.recipient, "PageSize": "100"}
+    assert [(each.body, each.report.status, each.report.reason) for each in found] == [
+        ("text 3", "expired", "validity_expired"),
+        ("text 2", "delivered", ""),
+        ("text 1", "sent", ""),
+    ]
+    assert {each.created_ms for each in found} == {SINCE_MS + 1_800_000}
+
+
+async def test_a_list_that_breaks_off_is_not_taken_for_a_whole_one() -> None:
+    async with listing(Lists(second=503)) as road:
+        with pytest.raises(CarrierListUnread):
+            await road.listed(TEXT.sender, TEXT.recipient, SINCE_MS, timeout_s=1.0)

@@ -75,12 +75,12 @@ class Sending:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         self.tasks.clear()
 
-    async def queue(self, *endings: str, segments: int = 1, **more: Any) -> list[str]:
-        """Queue one text to each number that ends so; returns the ids."""
+    async def queue(self, *endings: str, segments: int = 1, body: str = "", **more: Any) -> list[str]:
+        """Queue one text to each number that ends so, with words of its own or `body`; returns the ids."""
         messages = [
             Message(
                 id=new_id("msg"), tenant_id="acme", mode="live", sender=SENDER, recipient=f"+1212555{ending}",
-                body=f"Your bill is due {number}", encoding="gsm7", segments=segments, created_ms=now_ms(), **more,
+                body=body or f"Your bill is due {number}", encoding="gsm7", segments=segments, created_ms=now_ms(), **more,
             )
             for number, ending in enumerate(endings)
         ]  # fmt: skip

@@ -1,8 +1,8 @@
 -- name: jobs_insert!
 INSERT INTO jobs (id, tenant_id, mode, channel, sender, spec, status, start_ms, expires_ms, priority, reference,
-                  metadata, callback_url, created_ms, finished_ms)
+                  metadata, callback_url, created_ms, finished_ms, on_unknown)
 VALUES (:id, :tenant_id, :mode, :channel, :sender, :spec, :status, :start_ms, :expires_ms, :priority, :reference,
-        :metadata, :callback_url, :created_ms, :finished_ms);
+        :metadata, :callback_url, :created_ms, :finished_ms, :on_unknown);
 
 -- name: jobs_of_tenant
 SELECT * FROM jobs WHERE id = :id AND tenant_id = :tenant_id AND mode = :mode;
