@@ -419,6 +419,15 @@ class BadRate(GatewayError):
         super().__init__("a rate is a positive number per s, min or h, such as 3/s, 1.25/s or 75/min")
 
 
+class BadRolling(GatewayError):
+    """A rolling limit is not a number and a length of a minute to 31 days: `3/24h`, `10/90min`, `500/7d`."""
+
+    slug, status = "bad_rolling", 422
+
+    def __init__(self) -> None:
+        super().__init__("a rolling limit is a number and a length of 1 min to 31 d, such as 3/24h, 10/90min or 500/7d")
+
+
 class BadLimits(GatewayError):
     """The limits file, or a sender's own limits, cannot be used. The text names the row and the key."""
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.limits.windows import bounds
-from gateway.model.limit import Usage
+from gateway.model.limit import Cap, Usage
 
 _MOST_WINDOWS = 2_000  # five years of days; what takes longer is told as never
 
@@ -13,14 +13,14 @@ _MOST_WINDOWS = 2_000  # five years of days; what takes longer is told as never
 class _Cap:
     """One cap on its way through its windows."""
 
-    usage: Usage
+    cap: Cap
     free: int
     resets_us: int
 
     def renew(self, now_us: int) -> None:
         while self.resets_us <= now_us:
-            self.free = self.usage.cap.limit
-            self.resets_us = bounds(self.usage.cap, self.resets_us).end_us
+            self.free = self.cap.limit
+            self.resets_us = bounds(self.cap, self.resets_us).end_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ def finish(units: int, per_s: float, usages: Sequence[Usage], start_us: int) -> 
 
     units:    segments, those that wait before included.
     per_s:    units a second, above 0.
-    usages:   how full each cap is now.
+    usages:   how full each cap is now; rolling limits are left out, since their windows never end.
     start_us: when the first may leave.
     """
-    caps = [_Cap(usage, usage.free, usage.resets_at_us) for usage in usages]
+    caps = [_Cap(each.cap, each.free, each.resets_at_us) for each in usages if isinstance(each.cap, Cap)]
     now_us, left, limited_by = start_us, units, "rate"
     for _ in range(_MOST_WINDOWS):
         for cap in caps:
@@ -57,8 +57,8 @@ def finish(units: int, per_s: float, usages: Sequence[Usage], start_us: int) -> 
         empty = [cap for cap in caps if cap.free <= 0]
         if empty:
             last = max(empty, key=lambda cap: cap.resets_us)
-            limited_by = f"cap_{last.usage.cap.window}"
-            if not last.usage.cap.limit:
+            limited_by = f"cap_{last.cap.window}"
+            if not last.cap.limit:
                 break
             now_us = max(now_us, last.resets_us)
     return Estimate(None, limited_by)

@@ -5,7 +5,7 @@ from pydantic import Field
 from gateway.api import limits_of, senders
 from gateway.api.operation import Answer, Call, View, operation
 from gateway.api.views import when
-from gateway.model.limit import Throughput, Usage
+from gateway.model.limit import Cap, Throughput, Usage
 
 
 class Window(View):
@@ -79,8 +79,8 @@ def _runs_out_ms(usage: Usage, per_s: float | None, waiting: int, now_ms: int) -
 def _window(usage: Usage, runs_out_ms: int | None) -> Window:
     cap = usage.cap
     return Window(
-        window=cap.window,
-        zone=cap.zone,
+        window=cap.window if isinstance(cap, Cap) else "rolling",
+        zone=cap.zone if isinstance(cap, Cap) else "",
         unit=cap.unit,
         counts=cap.counts,
         limit=cap.limit,

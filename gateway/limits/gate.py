@@ -7,8 +7,10 @@ restarted, failed over, evicted) `take` answers Refused("rebuild") until `rebuil
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from itertools import islice
 from typing import Any, Self, TypeVar, cast
 
 from redis.asyncio import Redis
@@ -16,9 +18,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
-from gateway.errors import BadLimits, RedisAway
+from gateway.errors import RedisAway
+from gateway.limits.asking import MARKER, NEAR_US, Asking, Own, Windows, counter_of, key_of
+from gateway.limits.pacer import MARGIN
 from gateway.limits.windows import Bounds, bounds
 from gateway.model.limit import (
+    BUCKETS,
     Blocked,
     Cap,
     Concurrency,
@@ -27,7 +32,7 @@ from gateway.model.limit import (
     Limit,
     Reason,
     Refused,
-    Slot,
+    Rolling,
     Throughput,
     Usage,
     UsageRow,
@@ -35,10 +40,8 @@ from gateway.model.limit import (
 
 GUARD = 0.004  # the share of a rate left over, so that jitter on the way does not pass it at the far end
 AHEAD_US = 1_000_000  # slots reach at most this far, so that one sender never blocks a limit that others share
-MAX_CAPS = 17  # a mask holds 3 bits a cap and must stay exact in a double
-TAG = "{gateway}"  # one hash tag: all keys of a call lie on one node of a Redis Cluster
-MARKER = f"{TAG}:marker"
-SCRIPTS = ("take", "give_back", "late", "lease", "rebuild", "notice")
+ROWS = 1_000  # usage rows a call of refill.lua
+SCRIPTS = ("take", "give_back", "late", "lease", "refill", "rebuild", "notice")
 
 T = TypeVar("T")
 
@@ -96,13 +99,16 @@ class Gate:
         *,
         ahead_us: int = AHEAD_US,
         holders: Sequence[str] = (),
+        own: Own = (),
     ) -> Granted | Refused:
         """Take all `limits` for as many of the messages as fit, in order.
 
         segments: how many segments each message or call has (1 for a call).
         ahead_us: how far beyond Redis's now a slot may lie, at most 1 s.
         holders:  where a limit is a Concurrency: who holds each channel, one fresh name per call.
-        Returns:  Granted with at least one slot, and in `then` why the next got none; or Refused for the first.
+        own:      for each message the rates, caps and rolling limits that bind it alone (its recipient's, its
+                  network's). What these hold is passed over: its slot is a Refused.
+        Returns:  Granted with at least one entry, and in `then` why the next got none; or Refused for the first.
         Next:     write `seq` and the slots' debits with `sending`, wait for each slot on Redis's clock, write. After
                   "rate" ask again up to `ahead_us` before it opens; after "rebuild" see `rebuild`.
         Raises:   RedisAway. Slots that were granted all the same are then spent.
@@ -110,21 +116,36 @@ class Gate:
         blocked = next((limit for limit in limits if isinstance(limit, Blocked)), None)
         if blocked is not None:
             return Refused("blocked", blocked.key)
-        ordered = _ordered(limits, segments, holders)
-        answer = await self._take(ordered, segments, min(ahead_us, AHEAD_US), holders)
+        asking = Asking(limits, segments, holders, own)
+        answer = await self._take(asking, min(ahead_us, AHEAD_US))
         if answer[0] == b"bounds":  # the clocks disagree about which window this is; by less than the skew allowed
-            answer = await self._take(ordered, segments, min(ahead_us, AHEAD_US), holders, now_us=answer[1])
-        return self._read(ordered, segments, answer)
+            answer = await self._take(asking, min(ahead_us, AHEAD_US), now_us=answer[1])
+        status, _, seq, *_ = answer
+        if status != b"ok":
+            return Refused(cast("Reason", status.decode()))
+        self.seen = max(self.seen, seq)
+        return asking.read(answer, self.epoch)
 
-    async def late(self, limits: Sequence[Limit], slot_us: int, at_us: int) -> None:
-        """Tell that the write of `slot_us` happened at `at_us` (Redis's clock); later slots then keep their distance.
+    async def late(self, writes: Sequence["Late"]) -> int:
+        """Tell of writes that happened later than their slots; slots granted later then keep their distance.
 
-        Needed only where the next writer is another process: a WriteClock holds the distance between its own writes.
+        Needed only where the next writer is another process, which is where a rate is shared, and only for writes
+        that `is_late`: a WriteClock holds the distance between its own writes. Tell it before the slot one period
+        later is granted: within the rate's period less `ahead_us`.
+        Returns: after how many of them following slots moved. Raises RedisAway.
         """
-        for limit in limits:
-            if isinstance(limit, Throughput):
-                period = guarded_us(limit, self._guard)
-                await self._eval("late", [_key(limit)], [slot_us, at_us, period, limit.period_us])
+        keys: list[str] = []
+        args: list[int | str] = []
+        for write in writes:
+            for limit in write.rates:
+                keys.append(key_of(limit))
+                args += [write.slot_us, write.at_us, guarded_us(limit, self._guard), limit.period_us]
+        return int(await self._eval("late", keys, args)) if keys else 0
+
+    def is_late(self, write: "Late") -> bool:
+        """Whether a write was later than what the rates' guard leaves over."""
+        spare = max(0.0, self._guard - MARGIN)
+        return any(write.at_us - write.slot_us > limit.period_us * spare for limit in write.rates)
 
     async def give_back(self, debits: Sequence[Debit], epoch: int) -> int:
         """Give units back, once, when the carrier is known not to have counted them (`counts = accepted`, NotSent).
@@ -132,41 +153,52 @@ class Gate:
         epoch:   of the grant; after a rebuild nothing is given back here, for the usage rows already tell the truth.
         Returns: how many debits were given back.
         """
-        keys = [MARKER, *(_cap_key(debit.limit_key) for debit in debits)]
-        args = [epoch, *(word for debit in debits for word in (debit.window_start_us, debit.units))]
+        keys: list[str] = [MARKER]
+        args: list[int | str] = [epoch]
+        for debit in debits:
+            counter, field, _, _ = counter_of(debit.limit_key, debit.window_start_us)
+            keys.append(counter)
+            args += [field, debit.units]
         return int(await self._eval("give_back", keys, args))
 
     async def renew(self, limit: Concurrency, holder: str) -> bool:
         """Keep a channel for another `lease_ms`. False: it ran out and went to someone else; end the call."""
-        return bool(await self._eval("lease", [_key(limit)], [holder, limit.lease_ms * 1000, limit.limit]))
+        return bool(await self._eval("lease", [key_of(limit)], [holder, limit.lease_ms * 1000, limit.limit]))
 
     async def release(self, limit: Concurrency, holder: str) -> None:
         """Free a channel. Harmless when it is no longer held."""
-        await self._eval("lease", [_key(limit)], [holder, 0, limit.limit])
+        await self._eval("lease", [key_of(limit)], [holder, 0, limit.limit])
 
     async def usage(
         self, limits: Sequence[Limit], durable: Mapping[tuple[str, int], int] | None = None
     ) -> tuple[Usage, ...]:
-        """Tell how full the current window of every cap is, debiting nothing.
+        """Tell how full the current window of every cap and rolling limit is, debiting nothing.
 
         durable: the database's rows, (limit key, window start) to units. What Redis has debited beyond a row is
                  reserved. Without rows all that was debited counts as used.
         Raises:  RedisAway, also while the counters wait to be rebuilt.
         """
-        caps = [limit for limit in limits if isinstance(limit, Cap)]
-        found = [(cap, self._windows(cap, self._wall_us())) for cap in caps]
+        found = [(cap, self._spans(cap)) for cap in limits if isinstance(cap, Cap | Rolling)]
 
         async def ask() -> list[Any]:
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.hget(MARKER, "epoch")
-            for cap, window in found:
-                pipeline.hget(_key(cap), str(window.start_us))
+            for cap, spans in found:
+                for start_us, _ in spans:
+                    counter, field, _, _ = counter_of(_counter(cap), start_us)
+                    pipeline.hget(counter, field)
             return await pipeline.execute()
 
         epoch, *debited = await self._bounded(ask)
         if int(epoch or 0) != self.epoch:
             raise RedisAway("the counters are being rebuilt")
-        return tuple(_usage(each, int(used or 0), durable) for each, used in zip(found, debited, strict=True))
+        counts = iter(debited)
+        told = [(cap, spans, [int(each or 0) for each in islice(counts, len(spans))]) for cap, spans in found]
+        return tuple(_usage(cap, spans, used, durable) for cap, spans, used in told)
+
+    def _spans(self, cap: Cap | Rolling) -> list[tuple[int, int]]:
+        """The windows that count now, oldest first: where each begins, and when it counts no more."""
+        return spans_of(cap, self._wall_us(), self._windows)
 
     async def rebuild(
         self,
@@ -185,17 +217,27 @@ class Gate:
         Returns: the epoch in force. If it is not `epoch`, another process was first: read the database's again and
                  set it by `adopt`.
         """
-        keys = [MARKER, *(_cap_key(row.limit_key) for row in rows), *(_key(limit) for limit, _ in held)]
         seq = max([self.seen, *(row.seq for row in rows)])
         last = -1 if last_slot_us is None else last_slot_us
-        words = [word for row in rows for word in (row.window_start_us, row.used)]
         calls = [word for limit, holder in held for word in (holder, limit.lease_ms * 1000)]
         server = await self._bounded(self._load)
-        args = [epoch, server, last, seq, len(rows), *words, *calls]
+        for first in range(0, len(rows), ROWS):
+            await self._refill(rows[first : first + ROWS], epoch)
+        keys = [MARKER, *(key_of(limit) for limit, _ in held)]
+        args = [epoch, server, last, seq, *calls]
         in_force = int(await self._eval("rebuild", keys, args, load=False))
         if in_force == epoch:
             self.epoch = epoch
         return in_force
+
+    async def _refill(self, rows: Sequence[UsageRow], epoch: int) -> None:
+        keys: list[str] = [MARKER]
+        args: list[int | str] = [epoch]
+        for row in rows:
+            counter, _, index, member = counter_of(row.limit_key, row.window_start_us)
+            keys += [counter, index]
+            args += [row.window_start_us, row.used, row.until_us, member]
+        await self._eval("refill", keys, args, load=False)
 
     def adopt(self, epoch: int) -> None:
         """Go on with an epoch that another process began, as the database tells."""
@@ -209,37 +251,13 @@ class Gate:
 
         await self._bounded(ask)
 
-    async def _take(
-        self, limits: "_Ordered", segments: Sequence[int], ahead_us: int, holders: Sequence[str], now_us: int = 0
-    ) -> list[Any]:
+    async def _take(self, asking: Asking, ahead_us: int, now_us: int = 0) -> list[Any]:
         wall_us = self._wall_us()
-        args: list[int | str] = [wall_us, self.epoch, self.seen, ahead_us]
-        args += [len(limits.throughputs), len(limits.caps), len(limits.leases), len(segments)]
-        for throughput in limits.throughputs:
-            args += [throughput.n, guarded_us(throughput, self._guard), int(throughput.unit == "segment")]
-        limits.windows.clear()
-        for cap in limits.caps:
-            window = self._windows(cap, now_us or wall_us)
-            limits.windows.append(window)
-            args += [cap.limit, int(cap.unit == "segment")]
-            args += [window.previous_us, window.start_us, window.end_us, window.after_us]
-        for lease in limits.leases:
-            args += [lease.limit, lease.lease_ms * 1000]
-        return cast("list[Any]", await self._eval("take", limits.keys, [*args, *segments, *holders]))
-
-    def _read(self, limits: "_Ordered", segments: Sequence[int], answer: list[Any]) -> Granted | Refused:
-        status, now_us, seq, slots, masks, refused = answer
-        if status != b"ok":
-            return Refused(cast("Reason", status.decode()))
-        self.seen = max(self.seen, seq)
-        then = limits.refused(*refused) if refused else None
-        if not slots:
-            return then or Refused("bounds")
-        debits = {each: limits.debits(*each) for each in set(zip(masks, segments, strict=False))}
-        granted = tuple(
-            Slot(slot, count, debits[mask, count]) for slot, mask, count in zip(slots, masks, segments, strict=False)
+        before = [wall_us, self.epoch, self.seen, ahead_us]
+        keys, args = asking.ask(
+            wall_us, now_us or wall_us, before, self._windows, lambda limit: guarded_us(limit, self._guard)
         )
-        return Granted(granted, seq, self.epoch, now_us, then)
+        return cast("list[Any]", await self._eval("take", keys, args))
 
     async def _eval(self, name: str, keys: Sequence[str], args: Sequence[int | str], *, load: bool = True) -> Any:
         async def ask() -> Any:
@@ -278,28 +296,24 @@ class Gate:
             raise RedisAway(f"{type(error).__name__}: {error}") from error
 
 
-class _Ordered:
-    """The limits of one call in the script's order: throughputs, caps, leases; reads its answer back."""
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A write that happened at `at_us` instead of `slot_us`, on Redis's clock; `rates` are those that others share."""
 
-    def __init__(self, limits: Sequence[Limit]) -> None:
-        self.throughputs = [limit for limit in limits if isinstance(limit, Throughput)]
-        self.caps = [limit for limit in limits if isinstance(limit, Cap)]
-        self.leases = [limit for limit in limits if isinstance(limit, Concurrency)]
-        self.all: list[Throughput | Cap | Concurrency] = [*self.throughputs, *self.caps, *self.leases]
-        self.keys = [MARKER, *(_key(limit) for limit in self.all)]
-        self.windows: list[Bounds] = []
+    rates: Sequence[Throughput]
+    slot_us: int
+    at_us: int
 
-    def refused(self, index: int, opens_at_us: int) -> Refused:
-        limit = self.all[index - 1]
-        return Refused(_reason(limit), limit.key, opens_at_us or None)
 
-    def debits(self, mask: int, segments: int) -> tuple[Debit, ...]:
-        found = []
-        for index, (cap, window) in enumerate(zip(self.caps, self.windows, strict=True)):
-            units = segments if cap.unit == "segment" else 1
-            starts = (window.previous_us, window.start_us, window.end_us)
-            found += [Debit(cap.key, start, units) for bit, start in enumerate(starts) if mask >> (3 * index + bit) & 1]
-        return tuple(found)
+def spans_of(cap: Cap | Rolling, now_us: int, windows: Windows = bounds) -> list[tuple[int, int]]:
+    """The windows of a cap, or parts of a rolling limit, that count at `now_us`, oldest first: begin, and when over."""
+    if isinstance(cap, Cap):
+        window = windows(cap, now_us)
+        return [(window.start_us, window.end_us)]
+    part, kept = cap.part_us, cap.part_us + cap.length_us + NEAR_US
+    last = now_us // part * part
+    starts = range(last - (BUCKETS + 3) * part, last + part, part)
+    return [(start, start + kept) for start in starts if start + kept > now_us]
 
 
 def connect(url: str, *, timeout_s: float = 2.0) -> Redis:
@@ -309,43 +323,20 @@ def connect(url: str, *, timeout_s: float = 2.0) -> Redis:
     )
 
 
-def _ordered(limits: Sequence[Limit], segments: Sequence[int], holders: Sequence[str]) -> _Ordered:
-    ordered = _Ordered(limits)
-    if len(ordered.caps) > MAX_CAPS:
-        raise BadLimits(f"a message has at most {MAX_CAPS} caps, not {len(ordered.caps)}")
-    if len(ordered.keys) != len(set(ordered.keys)):
-        raise BadLimits("two limits of one message have the same key")
-    if not segments or min(segments) < 1:
-        raise ValueError("every message has at least one segment")
-    if ordered.leases and len(set(holders)) != len(segments):
-        raise ValueError("a limit on channels needs one holder per call")
-    return ordered
+def _counter(cap: Cap | Rolling) -> str:
+    return cap.counter if isinstance(cap, Rolling) else cap.key
 
 
-def _reason(limit: Throughput | Cap | Concurrency) -> Reason:
-    match limit:
-        case Throughput():
-            return "rate"
-        case Cap():
-            return cast("Reason", f"cap_{limit.window}")
-        case Concurrency():
-            return "channels"
-
-
-def _key(limit: Throughput | Cap | Concurrency) -> str:
-    if isinstance(limit, Cap):
-        return _cap_key(limit.key)
-    return f"{TAG}:{'rate' if isinstance(limit, Throughput) else 'lease'}:{limit.key}"
-
-
-def _cap_key(key: str) -> str:
-    return f"{TAG}:cap:{key}"
-
-
-def _usage(found: tuple[Cap, Bounds], debited: int, durable: Mapping[tuple[str, int], int] | None) -> Usage:
-    cap, window = found
-    used = debited if durable is None else durable.get((cap.key, window.start_us), 0)
-    return Usage(cap, window.start_us, window.end_us, used, max(0, debited - used))
+def _usage(
+    cap: Cap | Rolling,
+    spans: Sequence[tuple[int, int]],
+    debited: Sequence[int],
+    durable: Mapping[tuple[str, int], int] | None,
+) -> Usage:
+    total = sum(debited)
+    used = total if durable is None else sum(durable.get((_counter(cap), start), 0) for start, _ in spans)
+    oldest = next((over for (_, over), count in zip(spans, debited, strict=True) if count), spans[-1][1])
+    return Usage(cap, spans[0][0], oldest, used, max(0, total - used))
 
 
 @lru_cache

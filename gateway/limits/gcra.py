@@ -1,19 +1,25 @@
 """The pure model of `lua/take.lua`: the same inputs give the same outputs. Tests hold the two against each other.
 
 GCRA is the generic cell rate algorithm (ITU-T I.371, annex A) with no burst tolerance: spacing, not a bucket. Here its
-schedule is absolute: slot k of a busy stretch lies at base + ceil(k * period / n), so lateness never adds up.
+schedule is absolute: slot k of a busy stretch lies at base + ceil(k * period / n), so lateness never adds up. Where a
+slot lies later than the schedule's next, the stretch between is kept as a gap that others who share the rate may fill.
 All instants and spans are integers, in microseconds; the time is handed in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from gateway.limits.windows import Bounds
 
 NEAR_US = 2_000_000  # a slot this close to a boundary is charged to both windows
 SKEW_US = 2_000_000  # clocks that differ by more are not trusted
+MOST_GAPS = 64
 NEVER = 0
+
+Refusal: TypeAlias = tuple[int, int]  # place of the limit, when it opens or NEVER
+Own: TypeAlias = tuple[int, str]  # place of a limit among throughputs, caps, rollings; a rolling one's member
+Span: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,22 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
+class Roll:
+    """One family of rolling counters as the script sees it; `member` where all messages share one."""
+
+    key: str
+    limit: int
+    segments: bool
+    length_us: int
+    part_us: int
+    member: str = ""
+
+    def over_us(self, part: int) -> int:
+        """When what was charged to this part no longer counts."""
+        return (part + 1) * self.part_us + self.length_us + NEAR_US
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """One concurrency limit as the script sees it."""
 
@@ -46,8 +68,17 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """One message: its segments, its holder if there are leases, and the limits that bind it beside the shared ones."""
+
+    segments: int
+    holder: str = ""
+    own: tuple[Own, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """What `take` is asked: limits, then one segment count (and one holder, if there are leases) per message."""
+    """What `take` is asked. `shared`: how many paces, quotas and rolls, from the first on, bind every message."""
 
     client_us: int
     epoch: int
@@ -55,24 +86,30 @@ class Request:
     ahead_us: int
     paces: tuple[Pace, ...] = ()
     quotas: tuple[Quota, ...] = ()
+    rolls: tuple[Roll, ...] = ()
     leases: tuple[Lease, ...] = ()
-    segments: tuple[int, ...] = ()
-    holders: tuple[str, ...] = ()
+    shared: tuple[int, int, int] = (0, 0, 0)
+    asks: tuple[Ask, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A throughput's state: the next slot is base + ceil(k * period / n), 0 <= k < n."""
+    """A throughput's state: the next slot is base + ceil(k * period / n), 0 <= k < n; `gaps` lie before it, free."""
 
     n: int
     period_us: int
     base_us: int = 0
     k: int = 0
+    gaps: tuple[Span, ...] = ()
 
     @property
     def due_us(self) -> int:
-        """The next slot."""
+        """The next slot at the schedule's end."""
         return self.base_us + -(-self.k * self.period_us // self.n)
+
+    def width_us(self, units: int) -> int:
+        """How long so many units keep the rate busy."""
+        return -(-units * self.period_us // self.n)
 
     def changed(self, n: int, period_us: int) -> "Schedule":
         """Start anew under other numbers, one new interval after the last slot."""
@@ -85,16 +122,45 @@ class Schedule:
         """Start anew at `at_us` if the next slot would come earlier."""
         return self if self.due_us >= at_us else replace(self, base_us=at_us, k=0)
 
-    def spend(self, slot_us: int, units: int) -> "Schedule":
-        """Take `units` slots from `slot_us` on. Time not used is gone."""
-        start = self if slot_us <= self.due_us else replace(self, base_us=slot_us, k=0)
+    def from_now(self, at_us: int) -> "Schedule":
+        """Forget the gaps, or the parts of them, that lie before `at_us`."""
+        return replace(self, gaps=self._wide((max(begin, at_us), end) for begin, end in self.gaps))
+
+    def fits(self, from_us: int, units: int) -> int:
+        """The first instant from `from_us` on at which so many units fit in."""
+        wide = self.width_us(units)
+        for begin, end in self.gaps:
+            if max(from_us, begin) + wide <= end:
+                return max(from_us, begin)
+        return max(from_us, self.due_us)
+
+    def spend(self, slot_us: int, units: int, now_us: int = 0) -> "Schedule":
+        """Take `units` slots from `slot_us` on, which `fits` gave. What is left over on the way stays as gaps."""
+        if slot_us < self.due_us:
+            after = slot_us + self.width_us(units)
+            left: list[Span] = []
+            for begin, end in self.gaps:
+                inside = begin <= slot_us < end
+                left += self._wide([(begin, slot_us), (after, end)]) if inside else [(begin, end)]
+            return replace(self, gaps=tuple(left))
+        start = self
+        if slot_us > self.due_us:
+            gaps = (*self.gaps, *self._wide([(max(self.due_us, now_us), slot_us)]))
+            start = replace(self, base_us=slot_us, k=0, gaps=gaps[-MOST_GAPS:])
         periods, k = divmod(start.k + units, self.n)
         return replace(start, base_us=start.base_us + periods * self.period_us, k=k)
+
+    def _wide(self, gaps: Iterable[Span]) -> tuple[Span, ...]:
+        return tuple((begin, end) for begin, end in gaps if end - begin >= self.period_us // self.n)
 
 
 @dataclass(slots=True)
 class State:
-    """What the server keeps. `used` is by (cap key, window start), `held` by lease key: holder to expiry."""
+    """What the server keeps.
+
+    used:    by (cap key, window start). held: by lease key, holder to expiry.
+    rolled:  by (rolling key, member, number of the part).
+    """
 
     epoch: int = 0
     seq: int = 0
@@ -102,21 +168,26 @@ class State:
     quiet_us: int = 0
     schedules: dict[str, Schedule] = field(default_factory=dict)
     used: dict[tuple[str, int], int] = field(default_factory=dict)
+    rolled: dict[tuple[str, str, int], int] = field(default_factory=dict)
     held: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What `take` answers. `charged` holds, per message, the (cap index, window 0..2) pairs it was charged to.
+    """What `take` answers, one entry a message that was looked at.
 
-    refused: (index of the limit: throughputs, caps, leases in order; opens at, or NEVER), for the next message.
+    slots:   its instant, or the Refusal of one of its own limits, for which it was passed over.
+    charged: the (cap place, window 0..2) pairs it was charged to.
+    refused: the next message's.
+    full:    the (cap place, window) pairs at four fifths or more after this grant.
     """
 
     status: Literal["ok", "rebuild", "clock_skew", "bounds"]
     seq: int
-    slots: tuple[int, ...] = ()
+    slots: tuple[int | Refusal, ...] = ()
     charged: tuple[frozenset[tuple[int, int]], ...] = ()
-    refused: tuple[int, int] | None = None
+    refused: Refusal | None = None
+    full: frozenset[tuple[int, int]] = frozenset()
 
 
 def take(state: State, request: Request, now_us: int) -> Answer:
@@ -125,41 +196,167 @@ def take(state: State, request: Request, now_us: int) -> Answer:
         return Answer("rebuild", state.seq)
     if now_us < state.last_us or abs(now_us - request.client_us) > SKEW_US:
         return Answer("clock_skew", state.seq)
-    _load(state, request, now_us)
-    slots: list[int] = []
-    charged: list[frozenset[tuple[int, int]]] = []
-    refusals: list[tuple[int, int]] = []
-    for index, segments in enumerate(request.segments):
-        slot = max([now_us, *(state.schedules[pace.key].due_us for pace in request.paces)])
-        windows = [_windows(quota.bounds, slot) for quota in request.quotas]
-        if index == 0 and None in windows:
-            return Answer("bounds", state.seq)
-        refusals = _refusals(state, request, now_us, slot, segments, windows)
-        if refusals:
-            break
-        _spend(state, request, index, slot, windows)
-        slots.append(slot)
-        charged.append(frozenset((i, w) for i, found in enumerate(windows) for w in found or ()))
-    if slots:
-        state.seq, state.last_us = state.seq + 1, now_us
-    return Answer("ok", state.seq, tuple(slots), tuple(charged), _binding(refusals))
+    return _Grant(state, request, now_us).answer()
 
 
 def late(state: State, pace: Pace, slot_us: int, at_us: int, exact_us: int) -> None:
-    """Push the next slot: the write of `slot_us` happened at `at_us`. `exact_us` is the period without its guard."""
+    """Push what follows: the write of `slot_us` happened at `at_us`. `exact_us` is the period without its guard."""
     schedule = state.schedules.get(pace.key)
-    if schedule is not None:
-        pushed = at_us + (schedule.due_us - slot_us) * exact_us // pace.period_us
-        state.schedules[pace.key] = schedule.not_before(pushed)
+    if schedule is None:
+        return
+
+    def pushed(instant_us: int) -> int:
+        return at_us + (instant_us - slot_us) * exact_us // pace.period_us
+
+    moved = [(max(begin, pushed(begin)) if begin >= slot_us else begin, end) for begin, end in schedule.gaps]
+    kept = tuple((begin, end) for begin, end in moved if begin < end)
+    state.schedules[pace.key] = replace(schedule.not_before(pushed(schedule.due_us)), gaps=kept)
 
 
-def _load(state: State, request: Request, now_us: int) -> None:
-    for pace in request.paces:
-        schedule = state.schedules.get(pace.key, Schedule(pace.n, pace.period_us))
-        state.schedules[pace.key] = schedule.changed(pace.n, pace.period_us).not_before(state.quiet_us + pace.period_us)
-    for lease in request.leases:
-        held = state.held.get(lease.key, {})
-        state.held[lease.key] = {holder: until for holder, until in held.items() if until > now_us}
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """Places of the limits of each kind that bind a message."""
+
+    paces: tuple[int, ...]
+    quotas: tuple[int, ...]
+    rolls: tuple[Own, ...]
+
+
+class _Grant:
+    """One call of the script at work. Schedules change in `state` only where something was granted."""
+
+    def __init__(self, state: State, request: Request, now_us: int) -> None:
+        self.state, self.request, self.now = state, request, now_us
+        self.schedules = [self._schedule(pace) for pace in request.paces]
+        for lease in request.leases:
+            held = state.held.get(lease.key, {})
+            state.held[lease.key] = {holder: until for holder, until in held.items() if until > now_us}
+        paces, quotas, rolls = request.shared
+        members = tuple((place, request.rolls[place].member) for place in range(rolls))
+        self.shared = _Bound(tuple(range(paces)), tuple(range(quotas)), members)
+        self.changed: set[tuple[int, int]] = set()
+
+    def answer(self) -> Answer:
+        slots: list[int | Refusal] = []
+        charged: list[frozenset[tuple[int, int]]] = []
+        refused: Refusal | None = None
+        for index, ask in enumerate(self.request.asks):
+            outside, found, refused = self._look(ask)
+            if index == 0 and outside:
+                return Answer("bounds", self.state.seq)
+            if refused is not None:
+                break
+            slots.append(found)
+            charged.append(self._take(ask, found) if isinstance(found, int) else frozenset())
+        if any(isinstance(slot, int) for slot in slots):
+            self.state.seq, self.state.last_us = self.state.seq + 1, self.now
+            keys = [pace.key for pace in self.request.paces]
+            self.state.schedules.update(zip(keys, self.schedules, strict=True))
+        return Answer("ok", self.state.seq, tuple(slots), tuple(charged), refused, self._full())
+
+    def _schedule(self, pace: Pace) -> Schedule:
+        free_us = self.state.quiet_us + pace.period_us
+        known = self.state.schedules.get(pace.key, Schedule(pace.n, pace.period_us))
+        return known.changed(pace.n, pace.period_us).from_now(max(self.now, free_us)).not_before(free_us)
+
+    def _look(self, ask: Ask) -> tuple[bool, int | Refusal, Refusal | None]:
+        """Whether the bounds passed do not reach; its slot, or why it is passed over; what ends the grant here."""
+        own, horizon = self._own(ask), self.now + self.request.ahead_us
+        slot, slowest = self._earliest(self.now, -1, ask, self.shared.paces)
+        refusals = [(slowest, slot)] if slot > horizon else []
+        if slot <= horizon and own.paces:
+            later, which = self._earliest(slot, slowest, ask, self.shared.paces + own.paces)
+            if later > horizon:
+                return False, (which, later), None
+            slot = later
+        outside = self._outside(self.shared, slot)
+        refusals += [*self._refusals(self.shared, ask, slot), *self._leases_full()]
+        if refusals:
+            return outside, slot, _binding(refusals)
+        refusals = self._refusals(own, ask, slot)
+        return outside or self._outside(own, slot), _binding(refusals) or slot, None
+
+    def _own(self, ask: Ask) -> _Bound:
+        paces, caps = len(self.request.paces), len(self.request.paces) + len(self.request.quotas)
+        return _Bound(
+            tuple(place for place, _ in ask.own if place < paces),
+            tuple(place - paces for place, _ in ask.own if paces <= place < caps),
+            tuple((place - caps, member) for place, member in ask.own if place >= caps),
+        )
+
+    def _earliest(self, from_us: int, slowest: int, ask: Ask, places: tuple[int, ...]) -> tuple[int, int]:
+        slot, moved = from_us, True
+        while moved:
+            moved = False
+            for place in places:
+                best = self.schedules[place].fits(slot, self._units(self.request.paces[place], ask))
+                if best > slot:
+                    slot, slowest, moved = best, place, True
+        return slot, slowest
+
+    @staticmethod
+    def _units(limit: Pace | Quota | Roll, ask: Ask) -> int:
+        return ask.segments if limit.segments else 1
+
+    def _outside(self, bound: _Bound, slot: int) -> bool:
+        return any(_windows(self.request.quotas[place].bounds, slot) is None for place in bound.quotas)
+
+    def _refusals(self, bound: _Bound, ask: Ask, slot: int) -> list[Refusal]:
+        found: list[Refusal] = []
+        first = len(self.request.paces)
+        for place in bound.quotas:
+            quota = self.request.quotas[place]
+            charged = _windows(quota.bounds, slot)
+            opens = [slot] if charged is None else _full(self.state, quota, charged, self._units(quota, ask))
+            found += [(first + place, each) for each in opens]
+        first += len(self.request.quotas)
+        for place, member in bound.rolls:
+            roll = self.request.rolls[place]
+            found += [
+                (first + place, each) for each in _rolled_full(self.state, roll, member, slot, self._units(roll, ask))
+            ]
+        return found
+
+    def _leases_full(self) -> list[Refusal]:
+        first = len(self.request.paces) + len(self.request.quotas) + len(self.request.rolls)
+        return [
+            (first + place, min(self.state.held[lease.key].values(), default=NEVER))
+            for place, lease in enumerate(self.request.leases)
+            if len(self.state.held[lease.key]) + 1 > lease.limit
+        ]
+
+    def _take(self, ask: Ask, slot: int) -> frozenset[tuple[int, int]]:
+        charged: set[tuple[int, int]] = set()
+        for bound in (self.shared, self._own(ask)):
+            for place in bound.paces:
+                units = self._units(self.request.paces[place], ask)
+                self.schedules[place] = self.schedules[place].spend(slot, units, self.now)
+            for place in bound.quotas:
+                quota = self.request.quotas[place]
+                for window in _windows(quota.bounds, slot) or ():
+                    key = (quota.key, _starts(quota.bounds)[window])
+                    self.state.used[key] = self.state.used.get(key, 0) + self._units(quota, ask)
+                    charged.add((place, window))
+            for place, member in bound.rolls:
+                roll = self.request.rolls[place]
+                part = (roll.key, member, slot // roll.part_us)
+                self.state.rolled[part] = self.state.rolled.get(part, 0) + self._units(roll, ask)
+        for lease in self.request.leases:
+            self.state.held[lease.key][ask.holder] = slot + lease.lease_us
+        self.changed |= charged
+        return frozenset(charged)
+
+    def _full(self) -> frozenset[tuple[int, int]]:
+        quotas = self.request.quotas
+        used = {
+            each: self.state.used[quotas[each[0]].key, _starts(quotas[each[0]].bounds)[each[1]]]
+            for each in self.changed
+        }
+        return frozenset(each for each, units in used.items() if units * 5 >= quotas[each[0]].limit * 4)
+
+
+def _starts(bounds: Bounds) -> tuple[int, int, int, int]:
+    return bounds.previous_us, bounds.start_us, bounds.end_us, bounds.after_us
 
 
 def _windows(bounds: Bounds, slot_us: int) -> tuple[int, ...] | None:
@@ -173,27 +370,8 @@ def _windows(bounds: Bounds, slot_us: int) -> tuple[int, ...] | None:
     return tuple(window for window, yes in enumerate(charged) if yes)
 
 
-def _refusals(
-    state: State, request: Request, now_us: int, slot: int, segments: int, windows: Sequence[tuple[int, ...] | None]
-) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
-    if slot > now_us + request.ahead_us:
-        dues = [state.schedules[pace.key].due_us for pace in request.paces]
-        found.append((dues.index(slot), slot))
-    for index, (quota, charged) in enumerate(zip(request.quotas, windows, strict=True), start=len(request.paces)):
-        if charged is None:
-            found.append((index, slot))
-            continue
-        found += [(index, opens) for opens in _full(state, quota, charged, segments if quota.segments else 1)]
-    for index, lease in enumerate(request.leases, start=len(request.paces) + len(request.quotas)):
-        held = state.held[lease.key]
-        if len(held) + 1 > lease.limit:
-            found.append((index, min(held.values(), default=NEVER)))
-    return found
-
-
-def _full(state: State, quota: Quota, charged: tuple[int, ...], need: int) -> list[int]:
-    starts = (quota.bounds.previous_us, quota.bounds.start_us, quota.bounds.end_us, quota.bounds.after_us)
+def _full(state: State, quota: Quota, charged: Sequence[int], need: int) -> list[int]:
+    starts = _starts(quota.bounds)
     if need > quota.limit:
         return [NEVER]
     return [
@@ -203,21 +381,24 @@ def _full(state: State, quota: Quota, charged: tuple[int, ...], need: int) -> li
     ]
 
 
-def _binding(refusals: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+def _rolled_full(state: State, roll: Roll, member: str, slot: int, need: int) -> list[int]:
+    """When there is room again; empty while there is."""
+    if need > roll.limit:
+        return [NEVER]
+    counted = {part: used for (key, who, part), used in state.rolled.items() if (key, who) == (roll.key, member)}
+    live = sorted(part for part in counted if roll.over_us(part) > slot)
+    total = need + sum(counted[part] for part in live)
+    if total <= roll.limit:
+        return []
+    for part in live:
+        total -= counted[part]
+        if total <= roll.limit:
+            return [roll.over_us(part)]
+    raise AssertionError("without any of it there is room: need <= limit")
+
+
+def _binding(refusals: Sequence[Refusal]) -> Refusal | None:
     """Pick the limit that opens last: it is what really holds the message. NEVER beats all; the first of equals."""
     if not refusals:
         return None
     return max(refusals, key=lambda refusal: float("inf") if refusal[1] == NEVER else refusal[1])
-
-
-def _spend(state: State, request: Request, index: int, slot: int, windows: Sequence[tuple[int, ...] | None]) -> None:
-    segments = request.segments[index]
-    for pace in request.paces:
-        state.schedules[pace.key] = state.schedules[pace.key].spend(slot, segments if pace.segments else 1)
-    for quota, charged in zip(request.quotas, windows, strict=True):
-        starts = (quota.bounds.previous_us, quota.bounds.start_us, quota.bounds.end_us)
-        for window in charged or ():
-            key = (quota.key, starts[window])
-            state.used[key] = state.used.get(key, 0) + (segments if quota.segments else 1)
-    for lease in request.leases:
-        state.held[lease.key][request.holders[index]] = slot + lease.lease_us

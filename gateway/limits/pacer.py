@@ -30,6 +30,11 @@ class WriteClock:
         self._units = 0  # that left in it
         self._total = 0  # that ever left
 
+    def keeps(self, throughput: Throughput) -> bool:
+        """Whether it keeps this rate, in these numbers. Slots of other numbers keep their distance by themselves."""
+        numbers = (throughput.n, throughput.period_us, throughput.unit == "segment")
+        return numbers == (self._n, self._period_us, self._by_segment)
+
     def due(self, slot_us: int, segments: int = 1) -> int:
         """Give the earliest instant at which a message may be written: its slot, or later after late writes."""
         free = self._n - len(self._left)

@@ -6,21 +6,37 @@ otherwise.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
-from gateway.errors import BadRate
+from gateway.errors import BadRate, BadRolling
 
 Unit: TypeAlias = Literal["segment", "message", "call"]
 Counts: TypeAlias = Literal["attempts", "accepted"]
 WindowKind: TypeAlias = Literal["day", "week", "month"]
+Network: TypeAlias = Literal["att", "tmobile", "verizon", "other"]
 Reason: TypeAlias = Literal[
-    "rate", "cap_day", "cap_week", "cap_month", "channels", "blocked", "clock_skew", "rebuild", "bounds"
+    "rate",
+    "cap_day",
+    "cap_week",
+    "cap_month",
+    "cap_rolling",
+    "recipient_limit",
+    "channels",
+    "blocked",
+    "clock_skew",
+    "rebuild",
+    "bounds",
 ]
 
+NETWORKS: tuple[Network, ...] = ("att", "tmobile", "verizon", "other")
+BUCKETS = 24  # a rolling window is counted in so many parts, and therefore closes up to one part late
+
 PERIODS_US = {"s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000}
+LENGTHS_US = {"min": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+_ROLLING = re.compile(r"(\d{1,9})/(\d{1,5})(min|h|d)", re.ASCII)
 _RATE = re.compile(r"(\d{1,7}(?:\.\d{1,4})?)/(s|min|h)", re.ASCII)
 
 
@@ -28,7 +44,8 @@ _RATE = re.compile(r"(\d{1,7}(?:\.\d{1,4})?)/(s|min|h)", re.ASCII)
 class Throughput:
     """At most `n` units in any `period_us`, evenly spaced.
 
-    unit: `segment` counts a message as its segments; `message` and `call` count it as one.
+    unit:    `segment` counts a message as its segments; `message` and `call` count it as one.
+    network: the destination network whose messages alone it counts; empty: all.
     """
 
     key: str
@@ -37,6 +54,7 @@ class Throughput:
     unit: Unit = "segment"
     source: str = ""
     effective_from: date | None = None
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +63,7 @@ class Cap:
 
     counts:     `attempts` never come back; `accepted` are given back when the carrier is known not to count them.
     week_start: 6 is Sunday, 0 is Monday, as `datetime.weekday`.
+    network:    as for a Throughput.
     """
 
     key: str
@@ -56,6 +75,35 @@ class Cap:
     week_start: int = 6
     source: str = ""
     effective_from: date | None = None
+    network: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rolling:
+    """At most `limit` units in any stretch of `length_us`, for each `member` apart (a person; empty: there is one).
+
+    Units are counted by parts of length / 24, each until its end is a whole length old: on the safe side by at most
+    one part. One `key` is one family of counters; its members share limit, length and unit.
+    """
+
+    key: str
+    limit: int
+    length_us: int
+    unit: Unit = "message"
+    counts: Counts = "attempts"
+    member: str = ""
+    source: str = ""
+    effective_from: date | None = None
+
+    @property
+    def part_us(self) -> int:
+        """How long one part is."""
+        return max(1, self.length_us // BUCKETS)
+
+    @property
+    def counter(self) -> str:
+        """What debits and usage rows name it by. No key holds a `#`."""
+        return f"{self.key}#{self.member}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +126,7 @@ class Blocked:
     effective_from: date | None = None
 
 
-Limit: TypeAlias = Throughput | Cap | Concurrency | Blocked
+Limit: TypeAlias = Throughput | Cap | Rolling | Concurrency | Blocked
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,37 +144,75 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Debit:
-    """What one message took from one window of one cap. Two per cap within 2 s of a boundary."""
+    """What one message took from one window of one cap (two within 2 s of a boundary), or from one part of a Rolling.
+
+    until_us: when the window no longer matters, for whoever keeps its usage.
+    """
 
     limit_key: str
     window_start_us: int
     units: int
+    until_us: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One message's leave to be written, not before `at_us`. `debits` go to the usage rows with `sending`."""
+    """One message's leave to be written, not before `at_us`. `debits` go to the usage rows with `sending`.
+
+    rates: what paces it: each needs a WriteClock of its own.
+    """
 
     at_us: int
     units: int
     debits: tuple[Debit, ...] = ()
+    rates: tuple[Throughput, ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """A window of a cap that is four fifths full or more after a grant; its usage row may be less so by now."""
+
+    cap: Cap
+    window_start_us: int
+    resets_at_us: int
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
     """Slots for the first messages of what was asked, in order.
 
-    seq:    rises by one a grant; store the highest with the usage rows.
-    epoch:  the counters' epoch. A grant of an older epoch than the database's must not be written.
-    now_us: Redis's clock when it granted.
-    then:   why the next message got none; None when all got one.
+    slots:   a Refused stands for a message that one of its own limits holds (its recipient's, its network's), and
+             which holds up nobody else. Times need not rise: a short message may fit before a long one.
+    seq:     rises by one a grant; store the highest with the usage rows.
+    epoch:   the counters' epoch. A grant of an older epoch than the database's must not be written.
+    now_us:  Redis's clock when it granted.
+    then:    why the next message got none; None when all were answered.
+    full:    windows that are nearly full.
+    version: of the limits it was granted under; set by `Counters`.
     """
 
-    slots: tuple[Slot, ...]
+    slots: tuple[Slot | Refused, ...]
     seq: int
     epoch: int
     now_us: int
     then: Refused | None = None
+    full: tuple[Full, ...] = ()
+    version: int = 0
+
+    @property
+    def granted(self) -> tuple[Slot, ...]:
+        """The slots alone."""
+        return tuple(slot for slot in self.slots if isinstance(slot, Slot))
+
+    @property
+    def debits(self) -> tuple[Debit, ...]:
+        """What all of it took."""
+        return tuple(debit for slot in self.granted for debit in slot.debits)
+
+    @property
+    def last_us(self) -> int:
+        """The latest slot; `now_us` where there is none."""
+        return max((slot.at_us for slot in self.granted), default=self.now_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +223,17 @@ class UsageRow:
     window_start_us: int
     used: int
     seq: int
+    until_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How full the current window of one cap is. `reserved` was debited for slots not yet written."""
+    """How full the current window of one cap is. `reserved` was debited for slots not yet written.
 
-    cap: Cap
+    resets_at_us: of a Rolling: when the oldest of what was used comes back.
+    """
+
+    cap: Cap | Rolling
     starts_at_us: int
     resets_at_us: int
     used: int
@@ -166,3 +256,18 @@ def parse_rate(text: str) -> tuple[int, int]:
         raise BadRate
     count = Fraction(found[1])
     return count.numerator, count.denominator * PERIODS_US[found[2]]
+
+
+def parse_rolling(text: str) -> tuple[int, int]:
+    """Read a rolling limit such as `3/24h`, `10/90min`, `500/7d`.
+
+    Returns: (limit, length in µs); a length is a minute to 31 days.
+    Raises:  BadRolling.
+    """
+    found = _ROLLING.fullmatch(text.strip())
+    if found is None:
+        raise BadRolling
+    length_us = int(found[2]) * LENGTHS_US[found[3]]
+    if not PERIODS_US["min"] <= length_us <= 31 * LENGTHS_US["d"]:
+        raise BadRolling
+    return int(found[1]), length_us

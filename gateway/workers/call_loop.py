@@ -124,7 +124,7 @@ class CallLoop:
             await committing  # what is on its way to the disk gets there: the stop takes it back from the plan
             raise
         self._note("rate" if answer.then is not None and answer.then.reason == "rate" else "")
-        await _sleep_until(self.desk.plan.redis_clock.local(answer.slots[-1].at_us) - _AHEAD_US // 2)
+        await _sleep_until(self.desk.plan.redis_clock.local(answer.last_us) - _AHEAD_US // 2)
 
     async def _read(self) -> list[Planned[Call]]:
         rows = await self.desk.database.read(lambda tx: lives.queued(tx, "calls", self.number, self.mode, self.reach))
@@ -222,14 +222,14 @@ class CallLoop:
         road: Road,
         backoff: Backoff,
     ) -> None:
-        pairs = list(zip(ready, granted.slots, strict=False))
+        pairs = [(each, slot) for each, slot in zip(ready, granted.slots, strict=False) if isinstance(slot, Slot)]
         for (planned, _), _slot in pairs:
             self.desk.channels.hold(planned.thing.id, limits)
 
         async def commit(tx: Tx) -> set[str]:
             if await usage.epoch(tx) != granted.epoch:
                 return set()  # the counters were rebuilt meanwhile, without these
-            await usage.add(tx, (debit for slot in granted.slots for debit in slot.debits), granted.seq)
+            await usage.add(tx, granted.debits, granted.seq)
             ids = [planned.thing.id for (planned, _), _slot in pairs]
             dialing = await lives.move(tx, "calls", ids, "dialing", now_ms())
             taken = [{"id": each, "carrier": road.carrier.name, "carrier_id": None} for each in dialing]

@@ -14,7 +14,7 @@ from gateway.errors import RedisAway
 from gateway.limits.gate import Gate
 from gateway.limits.profiles import Profiles
 from gateway.metrics import Metrics
-from gateway.model.limit import Cap, Concurrency, Granted, Limit, Refused, Throughput
+from gateway.model.limit import Cap, Concurrency, Granted, Limit, Refused, Slot, Throughput
 from gateway.model.sender import Sender
 from gateway.store import usage
 from gateway.store.database import Database
@@ -57,7 +57,7 @@ class Counters:
             answer = await self._ask(limits, segments, ahead_us, holders)
         if isinstance(answer, Granted):
             channels = [limit for limit in limits if isinstance(limit, Concurrency)]
-            self._held |= {(limit.key, each): limit for limit in channels for each in holders[: len(answer.slots)]}
+            self._held |= {(limit.key, each): limit for limit in channels for each in _granted(holders, answer)}
             self._show_channels(channels)
         return answer
 
@@ -73,7 +73,7 @@ class Counters:
             self._metrics.refusals.labels(answer.reason).inc()
         elif limits:
             unit = next((limit.unit for limit in limits if isinstance(limit, Throughput | Cap)), "segment")
-            self._metrics.grants.labels(unit).inc(sum(slot.units for slot in answer.slots))
+            self._metrics.grants.labels(unit).inc(sum(slot.units for slot in answer.granted))
         return answer
 
     def _show_channels(self, channels: Sequence[Concurrency]) -> None:
@@ -111,3 +111,7 @@ class Counters:
                     break
             steps.reached("rebuild:after")
             _log.warning("counters_rebuilt", epoch=in_force, windows=len(wanted.rows), channels=len(held))
+
+
+def _granted(holders: Sequence[str], answer: Granted) -> list[str]:
+    return [holder for holder, slot in zip(holders, answer.slots, strict=False) if isinstance(slot, Slot)]

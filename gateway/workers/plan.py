@@ -62,7 +62,8 @@ class Plan(Generic[T]):
         return ids
 
     def clock(self, throughput: Throughput) -> WriteClock:
-        """The clock that holds this rate between our own writes."""
-        if throughput.key not in self.clocks:
-            self.clocks[throughput.key] = WriteClock(throughput)
-        return self.clocks[throughput.key]
+        """The clock that holds this rate between our own writes; a new one where the rate's numbers changed."""
+        clock = self.clocks.get(throughput.key)
+        if clock is None or not clock.keeps(throughput):
+            clock = self.clocks[throughput.key] = WriteClock(throughput)
+        return clock

@@ -19,7 +19,7 @@ from gateway.carriers.base import SmsCarrier
 from gateway.clock import monotonic, now_ms
 from gateway.errors import RedisAway
 from gateway.metrics import Metrics
-from gateway.model.limit import Granted, Limit, Refused, Throughput
+from gateway.model.limit import Granted, Refused, Slot
 from gateway.model.message import Message
 from gateway.model.outcome import NotSent, Outcome, Throttled, Unknown
 from gateway.model.sender import Sender
@@ -107,7 +107,7 @@ class SenderLoop:
             return
         self.plan.redis_clock.observe(answer.now_us, now_us())
         self.reach = min(max(_FEWEST_ROWS, 2 * len(answer.slots)), _MOST_ROWS)
-        committing = asyncio.create_task(self._commit_and_dispatch(sends, answer, limits, carrier))
+        committing = asyncio.create_task(self._commit_and_dispatch(sends, answer, carrier))
         try:
             await asyncio.shield(committing)
         except asyncio.CancelledError:
@@ -115,7 +115,7 @@ class SenderLoop:
             raise
         self._note("rate" if answer.then is not None and answer.then.reason == "rate" else "")
         lead_us = ahead_us // 2
-        await sleep_until(self.plan.redis_clock.local(answer.slots[-1].at_us) - lead_us)
+        await sleep_until(self.plan.redis_clock.local(answer.last_us) - lead_us)
 
     async def _read(self) -> list[Planned[Message]]:
         rows = await self.database.read(lambda tx: lives.queued(tx, "messages", self.number, self.mode, self.reach))
@@ -177,24 +177,25 @@ class SenderLoop:
         self.signals.wake("events")
 
     async def _commit_and_dispatch(
-        self, sends: Sequence[Planned[Message]], granted: Granted, limits: Sequence[Limit], carrier: SmsCarrier
+        self, sends: Sequence[Planned[Message]], granted: Granted, carrier: SmsCarrier
     ) -> None:
-        pairs = list(zip(sends, granted.slots, strict=False))
+        answered = zip(sends, granted.slots, strict=False)
+        pairs = [(planned, slot) for planned, slot in answered if isinstance(slot, Slot)]
 
         async def commit(tx: Tx) -> set[str]:
             if await usage.epoch(tx) != granted.epoch:
                 return set()  # the counters were rebuilt meanwhile, without these
-            await usage.add(tx, (debit for slot in granted.slots for debit in slot.debits), granted.seq)
+            await usage.add(tx, granted.debits, granted.seq)
             ids = [planned.thing.id for planned, _ in pairs]
             return set(await lives.move(tx, "messages", ids, "sending", now_ms()))
 
         steps.reached("sending:before")
         sending = await self.database.write(commit)
         steps.reached("sending:after")
-        clocks = [self.plan.clock(limit) for limit in limits if isinstance(limit, Throughput)]
         for planned, slot in pairs:
             if planned.thing.id in sending and self.plan.holds(planned):
                 planned.committed = True
+                clocks = [self.plan.clock(limit) for limit in slot.rates]
                 offer = Offer(planned, slot, self.plan, clocks, self.metrics)
                 task = asyncio.create_task(self._offer(offer, granted, carrier))
                 self.offers.add(task)

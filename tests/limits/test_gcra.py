@@ -1,6 +1,7 @@
 """The pure model, by itself and against the script on a real Valkey."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -8,11 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from gateway.limits.gate import MARKER, TAG, _script
-from gateway.limits.gcra import Lease, Pace, Quota, Request, Schedule, State, late, take
+from gateway.limits.asking import MARKER, TAG, index_of, part_of
+from gateway.limits.gate import _script
+from gateway.limits.gcra import Ask, Lease, Pace, Quota, Request, Roll, Schedule, State, late, take
 from gateway.limits.windows import Bounds
 
 SECOND = 1_000_000
+PARTS = 10  # of a rolling limit, that a call passes
 
 
 @st.composite
@@ -32,32 +35,96 @@ def quotas(draw: st.DrawFn, index: int) -> tuple[str, int, bool, tuple[int, int,
     return f"{TAG}:cap:{index}", draw(st.integers(0, 12)), draw(st.booleans()), edges
 
 
-def pool(draw: st.DrawFn) -> tuple[list[Pace], list[Any], list[Lease]]:
-    return (
-        [draw(paces(index)) for index in range(draw(st.integers(0, 3)))],
-        [draw(quotas(index)) for index in range(draw(st.integers(0, 3)))],
-        [Lease(f"{TAG}:lease:{i}", draw(st.integers(0, 4)), 3600 * SECOND) for i in range(draw(st.integers(0, 2)))],
-    )
+@st.composite
+def rolls(draw: st.DrawFn, index: int) -> Roll:
+    """Give a rolling limit; of the short ones most is over already, of the long ones nothing."""
+    part, length = draw(st.sampled_from([(SECOND, 3 * SECOND), (60 * SECOND, 300 * SECOND)]))
+    return Roll(f"r{index}", draw(st.integers(0, 8)), draw(st.booleans()), length, part, "all")
+
+
+@dataclass(frozen=True)
+class History:
+    """Limits, how many of each kind all messages share, and calls: (messages, ahead, when)."""
+
+    paces: list[Pace]
+    quotas: list[Any]
+    rolls: list[Roll]
+    leases: list[Lease]
+    shared: tuple[int, int, int]
+    calls: list[tuple[list[Ask], int]]
+    quiet: int
+    before: list[tuple[int, str, int, int]]  # rolled already: roll, member, parts ago, units
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[tuple[list[Pace], list[Any], list[Lease]], list[tuple[list[int], int]], int]:
-    calls = st.tuples(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.sampled_from([0, 200_000, SECOND]))
-    return pool(draw), draw(st.lists(calls, min_size=1, max_size=5)), draw(st.integers(0, 1))
+def histories(draw: st.DrawFn) -> History:
+    found = History(
+        [draw(paces(index)) for index in range(draw(st.integers(0, 3)))],
+        [draw(quotas(index)) for index in range(draw(st.integers(0, 3)))],
+        [draw(rolls(index)) for index in range(draw(st.integers(0, 2)))],
+        [Lease(f"{TAG}:lease:{i}", draw(st.integers(0, 4)), 3600 * SECOND) for i in range(draw(st.integers(0, 2)))],
+        (0, 0, 0),
+        [],
+        draw(st.integers(0, 1)),
+        [],
+    )
+    sizes = (len(found.paces), len(found.quotas), len(found.rolls))
+    shared = tuple(draw(st.integers(0, size)) for size in sizes)
+    places = [
+        *range(shared[0], sizes[0]),
+        *range(sizes[0] + shared[1], sizes[0] + sizes[1]),
+        *range(sizes[0] + sizes[1] + shared[2], sum(sizes)),
+    ]
+    member = st.sampled_from(["a", "b"])
+
+    @st.composite
+    def asks(draw: st.DrawFn, number: int) -> Ask:
+        mine = draw(st.lists(st.sampled_from(places), unique=True)) if places else []
+        own = tuple((place, draw(member) if place >= sizes[0] + sizes[1] else "") for place in mine)
+        return Ask(draw(st.integers(1, 9)), str(number) if found.leases else "", own)
+
+    calls = []
+    for number in range(draw(st.integers(1, 5))):
+        messages = [draw(asks(10 * number + i)) for i in range(draw(st.integers(1, 6)))]
+        calls.append((messages, draw(st.sampled_from([0, 200_000, SECOND]))))
+    before = []
+    if found.rolls:
+        roll = st.integers(0, len(found.rolls) - 1)
+        rolled = st.tuples(roll, st.sampled_from(["a", "b", "all"]), st.integers(0, 6), st.integers(1, 5))
+        before = draw(st.lists(rolled, max_size=4))
+    return replace(found, shared=shared, calls=calls, before=before)
+
+
+def first_part(roll: Roll, at_us: int) -> int:
+    return at_us // roll.part_us - PARTS + 3
 
 
 def ask(redis: Redis, request: Request) -> Any:
-    keys = [MARKER, *(each.key for each in (*request.paces, *request.quotas, *request.leases))]
+    keys = [MARKER, *(each.key for each in (*request.paces, *request.quotas))]
     args: list[int | str] = [request.client_us, request.epoch, request.seen, request.ahead_us]
-    args += [len(request.paces), len(request.quotas), len(request.leases), len(request.segments)]
+    args += [len(request.paces), len(request.quotas), len(request.rolls), len(request.leases), len(request.asks)]
+    args += request.shared
     for pace in request.paces:
         args += [pace.n, pace.period_us, int(pace.segments)]
     for quota in request.quotas:
         edges = quota.bounds
         args += [quota.limit, int(quota.segments), edges.previous_us, edges.start_us, edges.end_us, edges.after_us]
+    for roll in request.rolls:
+        first = first_part(roll, request.client_us)
+        keys += [index_of(roll.key), *(part_of(roll.key, (first + i) * roll.part_us) for i in range(PARTS))]
+        args += [roll.limit, int(roll.segments), roll.length_us, roll.part_us, first, PARTS]
+    args += [roll.member for roll in request.rolls[: request.shared[2]]]
+    keys += [lease.key for lease in request.leases]
     for lease in request.leases:
         args += [lease.limit, lease.lease_us]
-    return redis.eval(_script("take"), len(keys), *keys, *args, *request.segments, *request.holders)
+    rolling = len(request.paces) + len(request.quotas)
+    for each in request.asks:
+        args += [each.segments, len(each.own)]
+        args += [
+            word for place, member in each.own for word in ([place + 1, member] if place >= rolling else [place + 1])
+        ]
+    args += [each.holder for each in request.asks if each.holder]
+    return redis.eval(_script("take"), len(keys), *keys, *args)
 
 
 def now_us(redis: Redis) -> int:
@@ -80,36 +147,57 @@ def begun(server: Redis) -> Callable[[int], State]:
     return begin
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def put(redis: Redis, state: State, roll: Roll, member: str, part: int, units: int) -> None:
+    """Have a part of a rolling limit charged before, as an earlier call would have left it."""
+    start = part * roll.part_us
+    redis.hincrby(part_of(roll.key, start), member, units)
+    redis.hset(index_of(roll.key), str(start), roll.over_us(part))
+    state.rolled[roll.key, member, part] = state.rolled.get((roll.key, member, part), 0) + units
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories())
-def test_the_script_answers_as_its_model(server: Redis, begun: Callable[[int], State], history: Any) -> None:
+def test_the_script_answers_as_its_model(server: Redis, begun: Callable[[int], State], history: History) -> None:
     """Whatever is asked, and however often: the same slots, windows, refusals, numbers and counters."""
-    (paces_, quotas_, leases), calls, quiet = history
     first = now_us(server)
-    state = begun(quiet * first)
-    for number, (segments, ahead_us) in enumerate(calls):
+    state = begun(history.quiet * first)
+    for place, member, ago, units in history.before:
+        roll = history.rolls[place]
+        put(server, state, roll, member, max(first // roll.part_us - ago, first_part(roll, first)), units)
+    for asks, ahead_us in history.calls:
+        edges = [(key, n, seg, Bounds(*(first + edge for edge in edges))) for key, n, seg, edges in history.quotas]
         request = Request(
             client_us=first,
             epoch=1,
             seen=0,
             ahead_us=ahead_us,
-            paces=tuple(paces_),
-            quotas=tuple(
-                Quota(key, n, seg, Bounds(*(first + edge for edge in edges))) for key, n, seg, edges in quotas_
-            ),
-            leases=tuple(leases),
-            segments=tuple(segments),
-            holders=tuple(f"{number}-{i}" for i in range(len(segments))) if leases else (),
+            paces=tuple(history.paces),
+            quotas=tuple(Quota(*each) for each in edges),
+            rolls=tuple(history.rolls),
+            leases=tuple(history.leases),
+            shared=history.shared,
+            asks=tuple(asks),
         )
-        status, now, seq, slots, masks, refused = ask(server, request)
+        status, now, seq, slots, masks, refused, full = ask(server, request)
         model = take(state, request, now)
 
-        assert (status.decode(), seq, tuple(slots)) == (model.status, model.seq, model.slots)
-        charged = [frozenset(divmod(bit, 3) for bit in range(9) if mask >> bit & 1) for mask in masks]
+        told = tuple(slot if isinstance(slot, int) else (slot[0] - 1, slot[1]) for slot in slots)
+        assert (status.decode(), seq, told) == (model.status, model.seq, model.slots)
+        charged = [
+            frozenset((cap, w) for cap, bits in enumerate(mask.decode()) for w in range(3) if int(bits) >> w & 1)
+            for mask in masks
+        ]
         assert tuple(charged) == model.charged
         assert tuple(refused) == ((model.refused[0] + 1, model.refused[1]) if model.refused else ())
+        assert {divmod(each - 1, 3) for each in full} == model.full
     for (key, start), used in state.used.items():
         assert int(server.hget(key, str(start)) or 0) == used
+    for (key, member, part), used in state.rolled.items():
+        assert int(server.hget(part_of(key, part * part_us(history, key)), member) or 0) == used
+
+
+def part_us(history: History, key: str) -> int:
+    return next(roll.part_us for roll in history.rolls if roll.key == key)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -118,15 +206,20 @@ def test_a_late_write_moves_the_script_as_its_model(
     server: Redis, begun: Callable[[int], State], pace: Pace, behind: int
 ) -> None:
     state = begun(0)
-    request = Request(now_us(server), 1, 0, SECOND, (pace,), segments=(1, 1, 1))
-    _, now, _, slots, _, _ = ask(server, request)
+    request = Request(now_us(server), 1, 0, SECOND, (pace,), shared=(1, 0, 0), asks=(Ask(1),) * 3)
+    _, now, _, slots, *_ = ask(server, request)
     take(state, request, now)
+    gap = (slots[0] + 100, slots[0] + 100 + pace.period_us)
+    server.hset(pace.key, "gaps", f"{gap[0]}:{gap[1]}")
+    state.schedules[pace.key] = replace(state.schedules[pace.key], gaps=(gap,))
     exact = pace.period_us * 997 // 1000
     server.eval(_script("late"), 1, pace.key, slots[0], slots[0] + behind, pace.period_us, exact)
     late(state, pace, slots[0], slots[0] + behind, exact)
 
-    n, period, base, k = (int(word) for word in server.hmget(pace.key, ["n", "period", "base", "k"]))  # type: ignore[arg-type]
-    assert Schedule(n, period, base, k) == state.schedules[pace.key]
+    words = server.hmget(pace.key, ["n", "period", "base", "k", "gaps"])
+    n, period, base, k = (int(word) for word in words[:4])
+    gaps = tuple(tuple(map(int, each.split(":"))) for each in words[4].decode().split(",") if each)
+    assert Schedule(n, period, base, k, gaps) == state.schedules[pace.key]
 
 
 @given(

@@ -65,6 +65,7 @@ async def test_no_rolling_second_is_above_the_rate_and_nearly_all_is_used(begun:
 
     leaves = [at + k * 5_000 for at, segments in taken for k in range(segments)]
     assert all(later - earlier >= 1_000_000 for earlier, later in zip(leaves, leaves[200:], strict=False))
+    leaves = leaves[20:]  # until all processes are up, some of the rate is nobody's
     allowed = 1 + (leaves[-1] - leaves[0]) * 200 // 1_000_000
     assert len(leaves) >= 0.995 * allowed
 

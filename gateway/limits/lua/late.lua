@@ -1,21 +1,42 @@
--- Tell a throughput that a write happened later than its slot, so that slots taken from now on keep their distance.
+-- Tell throughputs that writes happened later than their slots, so that slots taken from now on keep their distance.
 --
--- KEYS  [1] the throughput
--- ARGV  slot_us, at_us (both on this server's clock), period_us with the guard, period_us without
--- Returns 1 when following slots moved, else 0.
+-- KEYS  one throughput per entry
+-- ARGV  per entry: slot_us, at_us (both on this server's clock), period_us with the guard, period_us without
+-- Returns the number of entries after which following slots moved.
 -- The units between the two slots lie (next - slot) apart with the guard; after a late write they need only the exact
--- spacing, so what the guard leaves over makes up for the lateness.
+-- spacing, so what the guard leaves over makes up for the lateness. A gap that follows begins later by the same rule.
 
 local function int(x) return string.format('%.0f', x) end
 
-local was = redis.call('HMGET', KEYS[1], 'n', 'period', 'base', 'k')
-if not was[1] then return 0 end
-local slot, at, guarded, exact = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local due = tonumber(was[3]) + math.ceil(tonumber(was[4]) * tonumber(was[2]) / tonumber(was[1]))
-local pushed = at + math.floor((due - slot) * exact / guarded)
-if pushed <= due then return 0 end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-redis.call('HSET', KEYS[1], 'base', int(pushed), 'k', 0)
-redis.call('PEXPIRE', KEYS[1], int(math.ceil((math.max(pushed - now, 0) + 2 * tonumber(was[2])) / 1000) + 60000))
-return 1
+
+local function tell(name, slot, at, guarded, exact)
+  local was = redis.call('HMGET', name, 'n', 'period', 'base', 'k', 'gaps')
+  if not was[1] then return 0 end
+  local function pushed(instant) return at + math.floor((instant - slot) * exact / guarded) end
+  local due = tonumber(was[3]) + math.ceil(tonumber(was[4]) * tonumber(was[2]) / tonumber(was[1]))
+  local moved, gaps = 0, {}
+  for from, to in string.gmatch(was[5] or '', '(%d+):(%d+)') do
+    from, to = tonumber(from), tonumber(to)
+    if from >= slot then
+      local later = math.max(from, pushed(from))
+      if later > from then from, moved = later, 1 end
+    end
+    if from < to then gaps[#gaps + 1] = int(from) .. ':' .. int(to) end
+  end
+  if pushed(due) > due then
+    moved = 1
+    redis.call('HSET', name, 'base', int(pushed(due)), 'k', 0)
+    redis.call('PEXPIRE', name, int(math.ceil((math.max(pushed(due) - now, 0) + 2 * tonumber(was[2])) / 1000) + 60000))
+  end
+  if moved == 1 then redis.call('HSET', name, 'gaps', table.concat(gaps, ',')) end
+  return moved
+end
+
+local moved = 0
+for i = 1, #KEYS do
+  local slot, at, guarded, exact = unpack(ARGV, 4 * i - 3, 4 * i)
+  moved = moved + tell(KEYS[i], tonumber(slot), tonumber(at), tonumber(guarded), tonumber(exact))
+end
+return moved

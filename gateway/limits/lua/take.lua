@@ -1,74 +1,142 @@
 -- Take all limits of each message or none, for as many messages as fit, in order, on this server's clock.
 -- gateway/limits/gcra.py is the pure model of this script: change both, or the tests fail.
 --
--- KEYS  [1] the marker; then one per throughput, per cap, per concurrency limit, in the order of ARGV. One hash tag.
+-- A message is bound by the limits that all share (the first so many of each kind) and by its own: its recipient's, its
+-- network's. One that a shared limit holds ends the grant; one that its own hold is passed over.
+--
+-- KEYS  [1] the marker; then, in the order of ARGV, one per throughput, one per cap, per rolling limit its index and its
+--       parts, one per concurrency limit. One hash tag.
 -- ARGV  client_us   the caller's wall clock           epoch    the counters' epoch the caller knows
 --       seen        highest grant number it knows     ahead_us how far beyond now a slot may lie
---       throughputs caps leases messages              how many of each follow
+--       throughputs caps rollings leases messages     how many of each follow
+--       shared throughputs, caps, rollings            how many of each, from the first on, bind every message
 --       per throughput  n, period_us (guard included), 1 if it counts segments
 --       per cap         limit, 1 if it counts segments, previous, start, end, after: bounds of three windows, us
+--       per rolling     limit, 1 if it counts segments, length_us, part_us, number of its first part in KEYS, how many
+--       per shared one  its member
 --       per lease       limit, lease_us
---       per message     segments
+--       per message     segments, how many own limits, then each: its place among throughputs, caps, rollings, and for a
+--                       rolling one the member
 --       per message     its holder's name (only when there are leases)
--- Returns  {status, now_us, seq, slots, masks, refused}
+-- Returns  {status, now_us, seq, slots, windows, refused, full}
 --       status  ok | rebuild | clock_skew | bounds
---       slots   one instant a granted message, us; masks: which windows each was charged to, 3 bits a cap
---       refused {} or {index of the limit in KEYS less 1, opens_at_us or 0 for never}: the next message's
--- State  marker: hash epoch, seq, now, quiet, server, c:<cap key> = until when that key must exist
---        throughput: hash n, period, base, k: the next slot is base + ceil(k * period / n), 0 <= k < n
+--       slots   one a message that was looked at: its instant, us; or {place, opens_at_us} when passed over
+--       windows one text a message: per cap a digit with a bit for each window it was charged to; "" when passed over
+--       refused {} or {place of the limit, opens_at_us or 0 for never}: the next message's
+--       full    the windows at four fifths or more after this grant: 3 * (place among the caps - 1) + 1, 2 or 3
+-- State  marker: hash epoch, seq, now, quiet, server, c:<key> = until when that key must exist
+--        throughput: hash n, period, base, k, gaps: the next slot is base + ceil(k * period / n), 0 <= k < n; gaps are
+--        the stretches before it that nobody took, "from:to,from:to"
 --        cap: hash window start -> units debited.  lease: zset holder -> expiry.  Instants are us.
+--        rolling: a hash a part, member -> units debited; an index, hash start of part -> until when that must exist
 
 local NEAR = 2000000            -- a slot this close to a boundary is charged to both windows
 local SKEW = 2000000            -- clocks that differ by more are not trusted
 local RETAIN = 40 * 86400000000 -- longer than any window
+local MOST_GAPS = 64
 
 local function int(x) return string.format('%.0f', x) end
 
-local at = 0
+local at, key_at = 0, 1
 local function arg() at = at + 1 return tonumber(ARGV[at]) end
+local function word() at = at + 1 return ARGV[at] end
+local function key() key_at = key_at + 1 return KEYS[key_at] end
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local client, epoch, seen, ahead = arg(), arg(), arg(), arg()
-local throughputs, caps, leases, messages = arg(), arg(), arg(), arg()
+local throughputs, caps, rollings, leases, messages = arg(), arg(), arg(), arg(), arg()
+local shared_throughputs, shared_caps, shared_rollings = arg(), arg(), arg()
 
 local marker = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'now', 'quiet')
 local seq, last, quiet = tonumber(marker[2] or 0), tonumber(marker[3] or 0), tonumber(marker[4] or 0)
-if tonumber(marker[1] or 0) ~= epoch or seq < seen then return {'rebuild', now, seq, {}, {}, {}} end
-if now < last or math.abs(now - client) > SKEW then return {'clock_skew', now, seq, {}, {}, {}} end
+local function no(status) return {status, now, seq, {}, {}, {}, {}} end
+if tonumber(marker[1] or 0) ~= epoch or seq < seen then return no('rebuild') end
+if now < last or math.abs(now - client) > SKEW then return no('clock_skew') end
+
+-- True when the key should exist and does not: evicted, or deleted by someone.
+local function lost(name)
+  if redis.call('EXISTS', name) == 1 then return false end
+  local known = redis.call('HGET', KEYS[1], 'c:' .. name)
+  return known and tonumber(known) > now
+end
+
+-- --- rates: a schedule, and the gaps that were left in it
+
+local function due(t) return t.base + math.ceil(t.k * t.period / t.n) end
+
+local function units(t, segments) return t.segments and segments or 1 end
+
+local function width(t, segments) return math.ceil(units(t, segments) * t.period / t.n) end
+
+local function keep_gap(t, from, to)
+  if to - from >= math.floor(t.period / t.n) then t.gaps[#t.gaps + 1] = {from, to} end
+end
 
 -- A rate whose numbers changed starts anew, one new interval after its last slot.
-local function throughput(key)
-  local t = {key = key, n = arg(), period = arg(), segments = arg() == 1, base = 0, k = 0}
-  local was = redis.call('HMGET', key, 'n', 'period', 'base', 'k')
+local function throughput(name)
+  local t = {key = name, n = arg(), period = arg(), segments = arg() == 1, base = 0, k = 0, gaps = {}}
+  local was = redis.call('HMGET', name, 'n', 'period', 'base', 'k', 'gaps')
+  local free = quiet + t.period
   if was[1] then
     local n, period = tonumber(was[1]), tonumber(was[2])
     t.base, t.k = tonumber(was[3]), tonumber(was[4])
     if n ~= t.n or period ~= t.period then
       local slower = math.ceil(t.period / t.n) - math.floor(period / n)
       t.base, t.k = t.base + math.ceil(t.k * period / n) + math.max(0, slower), 0
+    elseif was[5] and was[5] ~= '' then
+      local from_now = math.max(now, free)
+      for from, to in string.gmatch(was[5], '(%d+):(%d+)') do
+        keep_gap(t, math.max(tonumber(from), from_now), tonumber(to))
+      end
     end
   end
-  if t.base + math.ceil(t.k * t.period / t.n) < quiet + t.period then t.base, t.k = quiet + t.period, 0 end
+  if due(t) < free then t.base, t.k = free, 0 end
   return t
 end
 
-local function due(t) return t.base + math.ceil(t.k * t.period / t.n) end
+-- The first instant from `from` on at which a message fits in: a gap wide enough, or the schedule's end.
+local function fits(t, from, segments)
+  if t.gaps[1] then
+    local wide = width(t, segments)
+    for _, gap in ipairs(t.gaps) do
+      local slot = math.max(from, gap[1])
+      if slot + wide <= gap[2] then return slot end
+    end
+  end
+  return math.max(from, due(t))
+end
 
 local function spend(t, slot, segments)
-  if slot > due(t) then t.base, t.k = slot, 0 end -- time not used is gone: spacing, not a bucket
-  t.k = t.k + (t.segments and segments or 1)
+  local next_due = due(t)
+  if slot < next_due then -- it lies in a gap: what is left of that on both sides stays
+    local gaps = t.gaps
+    t.gaps = {}
+    for _, gap in ipairs(gaps) do
+      if gap[1] <= slot and slot < gap[2] then
+        keep_gap(t, gap[1], slot)
+        keep_gap(t, slot + width(t, segments), gap[2])
+      else
+        t.gaps[#t.gaps + 1] = gap
+      end
+    end
+    return
+  end
+  if slot > next_due then
+    keep_gap(t, math.max(next_due, now), slot)
+    if #t.gaps > MOST_GAPS then table.remove(t.gaps, 1) end
+    t.base, t.k = slot, 0 -- time not used is gone: spacing, not a bucket
+  end
+  t.k = t.k + units(t, segments)
   t.base, t.k = t.base + math.floor(t.k / t.n) * t.period, t.k % t.n
 end
 
--- Nil when the key should exist and does not: evicted, or deleted by someone.
-local function cap(key)
-  local c = {key = key, limit = arg(), segments = arg() == 1, edges = {arg(), arg(), arg(), arg()}, used = {}, was = {}, fresh = {}}
-  local used = redis.call('HMGET', key, int(c.edges[1]), int(c.edges[2]), int(c.edges[3]))
-  if not (used[1] or used[2] or used[3]) and redis.call('EXISTS', key) == 0 then
-    local known = redis.call('HGET', KEYS[1], 'c:' .. key)
-    if known and tonumber(known) > now then return nil end
-  end
+-- --- caps
+
+local function cap(name)
+  local c = {key = name, limit = arg(), segments = arg() == 1, edges = {arg(), arg(), arg(), arg()}, used = {}, was = {}, fresh = {}}
+  local used = redis.call('HMGET', name, int(c.edges[1]), int(c.edges[2]), int(c.edges[3]))
+  if not (used[1] or used[2] or used[3]) and lost(name) then return nil end
   for w = 1, 3 do
     c.used[w], c.fresh[w] = tonumber(used[w] or 0), not used[w]
     c.was[w] = c.used[w]
@@ -81,92 +149,263 @@ local function windows(e, slot)
   if slot < e[2] or slot + NEAR >= e[4] then return nil end
   return (slot <= e[2] + NEAR and 1) or (slot <= e[3] + NEAR and 2) or 3, slot >= e[3] - NEAR and 3 or 2
 end
-local BITS = {{[2] = 3, [3] = 7}, {[2] = 2, [3] = 6}, {[3] = 4}}
+local BITS = {{[2] = '3', [3] = '7'}, {[2] = '2', [3] = '6'}, {[3] = '4'}}
 
-local T, C, L = {}, {}, {}
-for i = 1, throughputs do T[i] = throughput(KEYS[1 + i]) end
-for i = 1, caps do
-  C[i] = cap(KEYS[1 + throughputs + i])
-  if not C[i] then return {'rebuild', now, seq, {}, {}, {}} end
+-- --- rolling limits: parts of their length, each counted until its end is one length old
+
+local function rolling()
+  local r = {limit = arg(), segments = arg() == 1, length = arg(), part = arg(), first = arg(), count = arg()}
+  r.index, r.parts, r.there, r.used, r.more = key(), {}, {}, {}, {}
+  for j = 1, r.count do r.parts[j] = key() end
+  local starts = {}
+  for j = 1, r.count do starts[j] = int((r.first + j - 1) * r.part) end
+  r.starts = starts
+  local known = redis.call('HMGET', r.index, unpack(starts))
+  local any = false
+  for j = 1, r.count do
+    any = any or known[j]
+    r.there[j] = known[j] and tonumber(known[j]) > now
+    if r.there[j] and redis.call('EXISTS', r.parts[j]) == 0 then return nil end
+  end
+  if not any and lost(r.index) then return nil end
+  return r
 end
+
+local function over(r, j) return (r.first + j) * r.part + r.length + NEAR end -- when part j no longer counts
+
+local function used(r, member)
+  local counts = r.used[member]
+  if counts then return counts end
+  counts = {}
+  for j = 1, r.count do
+    counts[j] = r.there[j] and tonumber(redis.call('HGET', r.parts[j], member) or 0) or 0
+  end
+  r.used[member] = counts
+  return counts
+end
+
+-- When there is room for `need` at `slot`: nil for now, else the instant, 0 for never.
+local function room(r, member, slot, need)
+  if need > r.limit then return 0 end
+  local counts, total = used(r, member), need
+  for j = 1, r.count do if over(r, j) > slot then total = total + counts[j] end end
+  if total <= r.limit then return nil end
+  for j = 1, r.count do
+    if over(r, j) > slot then
+      total = total - counts[j]
+      if total <= r.limit then return over(r, j) end
+    end
+  end
+end
+
+local function charge(r, member, slot, need)
+  local j = math.floor(slot / r.part) - r.first + 1
+  local counts = used(r, member)
+  counts[j] = counts[j] + need
+  r.more[j] = r.more[j] or {}
+  r.more[j][member] = (r.more[j][member] or 0) + need
+end
+
+-- --- what was passed
+
+local T, C, R, L = {}, {}, {}, {}
+for i = 1, throughputs do T[i] = throughput(key()) end
+for i = 1, caps do
+  C[i] = cap(key())
+  if not C[i] then return no('rebuild') end
+end
+for i = 1, rollings do
+  local r = rolling()
+  if not r then return no('rebuild') end
+  if math.floor(now / r.part) < r.first or math.floor((now + ahead) / r.part) >= r.first + r.count then return no('bounds') end
+  R[i] = r
+end
+local shared_members = {}
+for i = 1, shared_rollings do shared_members[i] = word() end
 for i = 1, leases do
-  local l = {key = KEYS[1 + throughputs + caps + i], limit = arg(), lease = arg()}
+  local l = {key = key(), limit = arg(), lease = arg()}
   redis.call('ZREMRANGEBYSCORE', l.key, '-inf', int(now))
   l.held = redis.call('ZCARD', l.key)
   L[i] = l
 end
-local segments_at = at
-local holders_at = at + messages
 
-local refused, opens_last = {}, -1
-local function refuse(index, opens) -- the one that opens last is what holds the message; 0 (never) beats all
-  if opens_last ~= 0 and (opens == 0 or opens > opens_last) then refused, opens_last = {index, opens}, opens end
+local shared = {T = {}, C = {}, R = {}}
+for i = 1, shared_throughputs do shared.T[i] = i end
+for i = 1, shared_caps do shared.C[i] = i end
+for i = 1, shared_rollings do shared.R[i] = {i, shared_members[i]} end
+
+-- A message's own limits, beside the shared ones; nil where it has none.
+local function own()
+  local count = arg()
+  if count == 0 then return nil end
+  local o = {T = {}, C = {}, R = {}}
+  for _ = 1, count do
+    local i = arg()
+    if i <= throughputs then o.T[#o.T + 1] = i
+    elseif i <= throughputs + caps then o.C[#o.C + 1] = i - throughputs
+    else o.R[#o.R + 1] = {i - throughputs - caps, word()} end
+  end
+  return o
 end
 
-local slots, masks = {}, {}
-for m = 1, messages do
-  local segments = tonumber(ARGV[segments_at + m])
-  local slot, slowest = now, 0
-  for i, t in ipairs(T) do if due(t) > slot then slot, slowest = due(t), i end end
-  if slot > now + ahead then refuse(slowest, slot) end
+-- The first instant at which a message fits into all these rates, and the one that put it off last.
+local function earliest(from, slowest, segments, lists)
+  local slot, moved = from, true
+  while moved do
+    moved = false
+    for _, list in ipairs(lists) do
+      for _, i in ipairs(list) do
+        local at_best = fits(T[i], slot, segments)
+        if at_best > slot then slot, slowest, moved = at_best, i, true end
+      end
+    end
+  end
+  return slot, slowest
+end
 
-  local mask = 0
-  for i = 1, caps do
+local refused, opens_last, outside = {}, -1, false
+local function refuse(place, opens) -- the one that opens last is what holds the message; 0 (never) beats all
+  if opens_last ~= 0 and (opens == 0 or opens > opens_last) then refused, opens_last = {place, opens}, opens end
+end
+
+local function check(limits, slot, segments)
+  for _, i in ipairs(limits.C) do
     local c = C[i]
     local need = c.segments and segments or 1
     c.from, c.to = windows(c.edges, slot)
     if not c.from then
-      if m == 1 then return {'bounds', now, seq, {}, {}, {}} end
+      outside = true
       refuse(throughputs + i, slot)
     else
-      mask = mask + BITS[c.from][c.to] * 8 ^ (i - 1)
       for j = c.from, c.to do
         if need > c.limit then refuse(throughputs + i, 0)
         elseif c.used[j] + need > c.limit then refuse(throughputs + i, c.edges[j + 1] + NEAR + 1) end
       end
     end
   end
+  for _, each in ipairs(limits.R) do
+    local r = R[each[1]]
+    local opens = room(r, each[2], slot, r.segments and segments or 1)
+    if opens then refuse(throughputs + caps + each[1], opens) end
+  end
+end
 
+local function check_leases()
   for i, l in ipairs(L) do
     if l.held + 1 > l.limit then
       local first = redis.call('ZRANGE', l.key, 0, 0, 'WITHSCORES')
-      refuse(throughputs + caps + i, tonumber(first[2] or 0))
+      refuse(throughputs + caps + rollings + i, tonumber(first[2] or 0))
     end
   end
-  if refused[1] then break end
+end
 
-  for _, t in ipairs(T) do spend(t, slot, segments) end
-  for i = 1, caps do
+local marks = {}
+local function take(limits, slot, segments)
+  for _, i in ipairs(limits.T) do spend(T[i], slot, segments) end
+  for _, i in ipairs(limits.C) do
     local c = C[i]
     for j = c.from, c.to do c.used[j] = c.used[j] + (c.segments and segments or 1) end
+    marks[i] = BITS[c.from][c.to]
   end
-  for _, l in ipairs(L) do
-    redis.call('ZADD', l.key, int(slot + l.lease), ARGV[holders_at + m])
-    redis.call('PEXPIRE', l.key, int(math.ceil((slot + l.lease - now) / 1000) + 60000))
-    l.held = redis.call('ZCARD', l.key)
+  for _, each in ipairs(limits.R) do
+    local r = R[each[1]]
+    charge(r, each[2], slot, r.segments and segments or 1)
   end
-  slots[m], masks[m] = slot, mask
 end
 
-if not slots[1] then return {'ok', now, seq, slots, masks, refused} end
+-- --- message by message
+
+local slots, charged, granted, stopped = {}, {}, 0, {}
+local bare, all = {shared.T}, {shared.T, nil}
+for m = 1, messages do
+  local segments, mine = arg(), own()
+  refused, opens_last = {}, -1
+  local slot, slowest = earliest(now, 0, segments, bare)
+  local passed = nil
+  if slot > now + ahead then
+    refuse(slowest, slot)
+  elseif mine and mine.T[1] then
+    all[2] = mine.T
+    local later, which = earliest(slot, slowest, segments, all)
+    if later > now + ahead then passed = {which, later} else slot = later end
+  end
+
+  if not passed then
+    check(shared, slot, segments)
+    check_leases()
+    if refused[1] then stopped = refused end
+    if not stopped[1] and mine then
+      check(mine, slot, segments)
+      if refused[1] then passed = refused end
+    end
+    if m == 1 and outside then return no('bounds') end
+  end
+  if stopped[1] then break end
+
+  if passed then
+    slots[m], charged[m] = passed, ''
+  else
+    for i = 1, caps do marks[i] = '0' end
+    take(shared, slot, segments)
+    if mine then take(mine, slot, segments) end
+    for _, l in ipairs(L) do
+      redis.call('ZADD', l.key, int(slot + l.lease), ARGV[#ARGV - messages + m])
+      redis.call('PEXPIRE', l.key, int(math.ceil((slot + l.lease - now) / 1000) + 60000))
+      l.held = redis.call('ZCARD', l.key)
+    end
+    slots[m], charged[m] = slot, table.concat(marks)
+    granted = granted + 1
+  end
+end
+
+if granted == 0 then return {'ok', now, seq, slots, charged, stopped, {}} end
+
+-- --- what changed
 
 for _, t in ipairs(T) do
-  redis.call('HSET', t.key, 'n', int(t.n), 'period', int(t.period), 'base', int(t.base), 'k', int(t.k))
-  redis.call('PEXPIRE', t.key, int(math.ceil((t.base - now + 2 * t.period) / 1000) + 60000))
+  local gaps = {}
+  for i, gap in ipairs(t.gaps) do gaps[i] = int(gap[1]) .. ':' .. int(gap[2]) end
+  redis.call('HSET', t.key, 'n', int(t.n), 'period', int(t.period), 'base', int(t.base), 'k', int(t.k),
+    'gaps', table.concat(gaps, ','))
+  redis.call('PEXPIRE', t.key, int(math.ceil((math.max(t.base - now, 0) + 2 * t.period) / 1000) + 60000))
 end
-for _, c in ipairs(C) do
+
+local function must_last(name, until_us) redis.call('HSET', KEYS[1], 'c:' .. name, int(until_us)) end
+
+local function forget_before(name, start)
+  for _, each in ipairs(redis.call('HKEYS', name)) do
+    if tonumber(each) < start then redis.call('HDEL', name, each) end
+  end
+end
+
+local full = {}
+for i, c in ipairs(C) do
   for j = 1, 3 do
     if c.used[j] ~= c.was[j] then
       redis.call('HSET', c.key, int(c.edges[j]), int(c.used[j]))
+      if c.used[j] * 5 >= c.limit * 4 then full[#full + 1] = 3 * (i - 1) + j end
       if c.fresh[j] then -- a window begins: set the key's expiry, forget windows long past
         redis.call('PEXPIRE', c.key, int(RETAIN / 1000))
-        redis.call('HSET', KEYS[1], 'c:' .. c.key, int(now + RETAIN))
-        for _, start in ipairs(redis.call('HKEYS', c.key)) do
-          if tonumber(start) < c.edges[1] then redis.call('HDEL', c.key, start) end
-        end
+        must_last(c.key, now + RETAIN)
+        forget_before(c.key, c.edges[1])
       end
     end
   end
 end
+
+for _, r in ipairs(R) do
+  for j, members in pairs(r.more) do
+    local lasts = over(r, j)
+    local ttl = int(math.ceil((lasts - now) / 1000) + 60000)
+    for member, more in pairs(members) do redis.call('HINCRBY', r.parts[j], member, int(more)) end
+    if not r.there[j] then -- a part begins: as above
+      redis.call('PEXPIRE', r.parts[j], ttl)
+      redis.call('HSET', r.index, r.starts[j], int(lasts))
+      redis.call('PEXPIRE', r.index, ttl)
+      must_last(r.index, lasts)
+      forget_before(r.index, r.first * r.part)
+    end
+  end
+end
 redis.call('HSET', KEYS[1], 'seq', int(seq + 1), 'now', int(now))
-return {'ok', now, seq + 1, slots, masks, refused}
+return {'ok', now, seq + 1, slots, charged, stopped, full}

@@ -1,0 +1,40 @@
+-- Before a rebuild: take the database's usage rows as the least that was used. In pieces: people may be millions.
+--
+-- KEYS  [1] the marker; then per row: its counter, and for a part of a rolling limit the index (else the marker again)
+-- ARGV  epoch to be begun; then per row: start of the window or part (us), used, until_us (a part's), member ('': a cap)
+-- Returns the epoch in force. When that is not below the one passed, another process was first and nothing changed.
+-- A counter that is higher here stays: grants on their way to the database are in it.
+
+local RETAIN = 40 * 86400000000
+local function int(x) return string.format('%.0f', x) end
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+local in_force = tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0)
+if in_force >= tonumber(ARGV[1]) then return in_force end
+
+local function raise(name, field, used)
+  redis.call('HSET', name, field, int(math.max(used, tonumber(redis.call('HGET', name, field) or 0))))
+end
+
+local function keep(name, until_us) -- no window that exists already may expire sooner
+  local ttl = math.ceil((until_us - now) / 1000) + 60000
+  redis.call('PEXPIRE', name, int(math.max(ttl, redis.call('PTTL', name))))
+  local known = tonumber(redis.call('HGET', KEYS[1], 'c:' .. name) or 0)
+  redis.call('HSET', KEYS[1], 'c:' .. name, int(math.max(known, until_us)))
+end
+
+for i = 1, (#KEYS - 1) / 2 do
+  local counter, index = KEYS[2 * i], KEYS[2 * i + 1]
+  local start, used, lasts, member = ARGV[4 * i - 2], tonumber(ARGV[4 * i - 1]), tonumber(ARGV[4 * i]), ARGV[4 * i + 1]
+  if index == KEYS[1] then
+    raise(counter, start, used)
+    keep(counter, now + RETAIN)
+  elseif lasts > now then
+    raise(counter, member, used)
+    redis.call('PEXPIRE', counter, int(math.ceil((lasts - now) / 1000) + 60000))
+    redis.call('HSET', index, start, int(lasts))
+    keep(index, lasts)
+  end
+end
+return in_force
