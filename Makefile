@@ -3,6 +3,7 @@
 #   make demo                                  a broadcast of texts and calls on this machine, with a report
 #   make demo ARGS="--exit --report demo.json"
 #   make test                                  the tests; ARGS are pytest's
+#   make chaos                                 the promises, by breaking things; prints seeds, ARGS="--seed 123" runs one again
 #   make lint                                  style, types and import contracts
 #   make bench                                 one JSON line a benchmark
 #   make clean                                 removes .venv and what tools leave behind
@@ -18,7 +19,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 STAMP := .venv/.made-for-$(VERSION)
 BENCHMARKS := $(sort $(wildcard benchmarks/*.py))
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint chaos bench clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -32,6 +33,9 @@ lint: $(STAMP)
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+chaos: $(STAMP)
+	.venv/bin/python -m tests.chaos $(ARGS)
 
 bench: $(STAMP)
 	@set -e; for benchmark in $(BENCHMARKS); do .venv/bin/python $$benchmark $(ARGS); done

@@ -297,29 +297,37 @@ def _by_far_end(
 
 
 def _usage(ledgers: Ledgers, offers: Sequence[_Offer]) -> Iterator[Finding]:
-    """The usage rows hold what left, and no more than was ever committed."""
+    """The usage rows hold all that left, and no more than was ever granted and committed."""
     least: Counter[tuple[str, int]] = Counter()
     most: Counter[tuple[str, int]] = Counter()
     caps: dict[str, Cap] = {}
     for offer in offers:
-        for cap in _caps_of(ledgers, offer.text):
+        for cap, units in _counted(ledgers, offer.text):
             caps[cap.key] = cap
-            units = offer.text.segments if cap.unit == "segment" else 1
-            if offer.left:
-                least[cap.key, window_of(cap, offer.at_ms * 1000)] += units
-            at_us = offer.committed_ms * 1000
-            for window in {window_of(cap, at_us + slack) for slack in (-_SLOT_SLACK_US, 0, _SLOT_SLACK_US)}:
-                most[cap.key, window] += units
+            least[cap.key, window_of(cap, offer.at_ms * 1000)] += units * offer.left
+    for text in ledgers.texts:
+        for cap, units in _counted(ledgers, text):
+            for at_us in (move.at_ms * 1000 for move in text.moves if _spends(move)):
+                for window in {window_of(cap, at_us + slack) for slack in (-_SLOT_SLACK_US, 0, _SLOT_SLACK_US)}:
+                    most[cap.key, window] += units
     used = {(row.limit_key, row.window_start_us): row.used for row in ledgers.usage.after}
     for (key, window), units in least.items():
-        if used.get((key, window), 0) < units:
-            yield Finding(
-                "usage_low", key, f"{units} left in the window from {window}, {used.get((key, window), 0)} noted"
-            )
+        if (noted := used.get((key, window), 0)) < units:
+            yield Finding("usage_low", key, f"{units} left in the window from {window}, {noted} noted")
     for row in ledgers.usage.before:
-        if row.limit_key in caps and row.used > most[row.limit_key, row.window_start_us]:
-            told = f"{row.used} noted for the window from {row.window_start_us}"
-            yield Finding("usage_high", row.limit_key, f"{told}, {most[row.limit_key, row.window_start_us]} committed")
+        if row.limit_key in caps and row.used > (spent := most[row.limit_key, row.window_start_us]):
+            told = f"{row.used} noted for the window from {row.window_start_us}, {spent} committed"
+            yield Finding("usage_high", row.limit_key, told)
+
+
+def _spends(move: Move) -> bool:
+    """Whether a slot may have been spent: on a commit, or on what was taken back while its commit was under way."""
+    return move.state == "sending" or (move.state in {"held", "cancelled"} and not move.reason.startswith("cap_"))
+
+
+def _counted(ledgers: Ledgers, text: Text) -> list[tuple[Cap, int]]:
+    """Every cap that a text counts against, and its units there."""
+    return [(cap, text.segments if cap.unit == "segment" else 1) for cap in _caps_of(ledgers, text)]
 
 
 def _caps_of(ledgers: Ledgers, text: Text) -> list[Cap]:
@@ -357,7 +365,7 @@ def _stops(ledgers: Ledgers, writes: Iterable[tuple[Text, int]], *, slack_ms: in
     said: defaultdict[str, list[Stop]] = defaultdict(list)
     for stop in ledgers.stops:
         said[stop.recipient].append(stop)
-    confirmations: Counter[Stop] = Counter()
+    confirmations: defaultdict[Stop, set[str]] = defaultdict(set)
     for text, at_ms in writes:
         for stop in said.get(text.recipient, ()):
             if not stop.forbids(text, at_ms - slack_ms):
@@ -366,8 +374,7 @@ def _stops(ledgers: Ledgers, writes: Iterable[tuple[Text, int]], *, slack_ms: in
             if text.kind not in ALLOWED_AFTER_STOP:
                 yield Finding("after_stop", text.id, f"written {after_ms} ms after the stop was acknowledged")
             elif text.kind == "stop_reply":
-                confirmations[stop] += 1
-                if after_ms > _CONFIRM_WITHIN_MS or confirmations[stop] > 1:
-                    yield Finding(
-                        "confirmation", text.id, f"number {confirmations[stop]}, {after_ms} ms after the stop"
-                    )
+                confirmations[stop].add(text.id)
+                number = len(confirmations[stop])
+                if after_ms > _CONFIRM_WITHIN_MS or number > 1:
+                    yield Finding("confirmation", text.id, f"number {number}, {after_ms} ms after the stop")

@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
@@ -120,10 +119,13 @@ def _stops(rows: Iterable[Row]) -> list[Stop]:
 
 
 def read_arrivals(path: Path) -> list[Arrival]:
-    """The far end's ledger: one JSON object a line, texts and calls; see docs/practice.md. Raises BadLedger."""
+    """The far end's ledger: one JSON object a line, as `gateway simulate --ledger-file` writes it. Raises BadLedger.
+
+    Lines whose `kind` is not "text" are passed over. A carrier's own export does as well, in the same fields.
+    """
     return [
         Arrival(
-            message_id=parse_qs(urlsplit(each["status_callback"]).query).get("id", [""])[0],
+            message_id=each["message_id"],
             sender=each["sender"],
             recipient=each["to"],
             segments=each["segments"],
@@ -131,8 +133,8 @@ def read_arrivals(path: Path) -> list[Arrival]:
             at_s=each["at_s"],
             at_ms=each["at_ms"],
         )
-        for each in _lines(path, ("status_callback", "sender", "to", "segments", "outcome", "at_s", "at_ms"))
-        if each.get("channel") == "text"
+        for each in _lines(path, ("kind",))
+        if each["kind"] == "text"
     ]
 
 

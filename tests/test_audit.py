@@ -224,9 +224,9 @@ def test_the_command_reads_the_other_two_ledgers(data: Path) -> None:
 
 def test_ledgers_are_read_line_by_line_and_a_bad_line_is_named(tmp_path: Path) -> None:
     file = tmp_path / "ledger"
-    one = {"channel": "text", "status_callback": "http://x/status?id=msg_1", "sender": SENDER, "to": PERSON,
+    one = {"kind": "text", "message_id": "msg_1", "sender": SENDER, "to": PERSON,
            "segments": 2, "outcome": "accepted", "at_s": 1.5, "at_ms": 7}  # fmt: skip
-    file.write_text(json.dumps(one) + "\n" + json.dumps({**one, "channel": "twilio"}) + "\n")
+    file.write_text(json.dumps(one) + "\n" + json.dumps({"kind": "report"}) + "\n")
     assert read_arrivals(file) == [Arrival("msg_1", SENDER, PERSON, 2, "accepted", 1.5, 7)]
 
     file.write_text(json.dumps({"at_ms": 5, "stop": PERSON, "tenant_id": "water"}) + "\n[]\n")

@@ -1,0 +1,105 @@
+"""`make chaos`: trials by seed, each a small world of real processes with one trouble; see docs/promises.md.
+
+python -m tests.chaos                     the whole round: each fault three times
+python -m tests.chaos --short             one short round, within three minutes
+python -m tests.chaos --seed 123          one trial again (with the same --fault and --store, if they were given)
+python -m tests.chaos --fault "disk full" --count 10
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.chaos.faults import FAULTS
+from tests.chaos.trial import Trial, run
+
+_SHORT_S = 170  # within three minutes, the last trial included
+_LONGEST_TRIAL_S = 45
+
+
+def main() -> int:
+    """Run what was asked for; exit code 1 where anything was found."""
+    wishes = _wishes()
+    began = time.monotonic()
+    trials = asyncio.run(_trials(wishes, began))
+    broken = [each for each in trials if each.findings]
+    if wishes.results:
+        _append(wishes.results, trials)
+    texts, unknown = sum(each.texts for each in trials), sum(each.unknown for each in trials)
+    kinds = len({each.fault for each in trials})
+    sys.stdout.write(
+        f"chaos: {len(trials)} trials of {kinds} kinds of fault, {texts} texts, {unknown} unknown for a while, "
+        f"{len(broken)} trials with findings, {time.monotonic() - began:.0f} s\n"
+    )
+    return 1 if broken else 0
+
+
+def _wishes() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make chaos ARGS=…", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seed", type=int, help="run this one trial")
+    parser.add_argument("--count", type=int, default=3 * len(FAULTS), help="how many trials (default: %(default)s)")
+    parser.add_argument("--first", type=int, help="the first seed; without it the time of day decides")
+    parser.add_argument("--fault", default="", choices=["", *(each.name for each in FAULTS)], help="only this fault")
+    parser.add_argument("--store", default="", choices=["", "sqlite"], help="only on this database")
+    parser.add_argument("--short", action="store_true", help="one short round, within three minutes")
+    parser.add_argument("--full", action="store_true", help="pauses as long as in life: 60 s")
+    parser.add_argument("--at-once", type=int, default=2, help="trials side by side (default: %(default)s)")
+    parser.add_argument("--keep", action="store_true", help="keep every trial's folder, not those with findings alone")
+    parser.add_argument("--results", type=Path, help="append a JSON line for each trial to this file")
+    return parser.parse_args()
+
+
+async def _trials(wishes: argparse.Namespace, began: float) -> list[Trial]:
+    seeds = iter(_seeds(wishes))
+    done: list[Trial] = []
+
+    async def worker() -> None:
+        for seed in seeds:
+            if wishes.short and time.monotonic() - began > _SHORT_S - _LONGEST_TRIAL_S:
+                return
+            store = wishes.store or "sqlite"
+            trial = await run(seed, fault=wishes.fault, store=store, full=wishes.full, keep=wishes.keep)
+            done.append(trial)
+            _tell(trial, wishes)
+
+    await asyncio.gather(*(worker() for _ in range(1 if wishes.seed is not None else wishes.at_once)))
+    return done
+
+
+def _seeds(wishes: argparse.Namespace) -> Iterator[int]:
+    if wishes.seed is not None:
+        yield wishes.seed
+        return
+    first = wishes.first if wishes.first is not None else int(time.time()) % 100_000 * 100
+    yield from range(first, first + (len(FAULTS) if wishes.short else wishes.count))
+
+
+def _tell(trial: Trial, wishes: argparse.Namespace) -> None:
+    state = "FOUND" if trial.findings else "ok"
+    line = f"{state:<6}seed {trial.seed:<9}{trial.store:<11}{trial.fault:<24}{trial.texts:>4} texts {trial.seconds:5.1f} s\n"
+    sys.stdout.write(line)
+    if trial.findings or wishes.seed is not None:
+        for each in (*trial.notes, *trial.findings[:30]):
+            sys.stdout.write(f"      {each}\n")
+    if trial.findings:
+        named = f' --fault "{trial.fault}"' if wishes.fault else ""
+        sys.stdout.write(f"      again: make chaos ARGS='--seed {trial.seed} --store {trial.store}{named}'")
+        sys.stdout.write(f"; its files: {trial.folder}\n")
+    sys.stdout.flush()
+
+
+def _append(file: Path, trials: list[Trial]) -> None:
+    with file.open("a", encoding="utf-8") as out:
+        for each in trials:
+            facts = {"seed": each.seed, "fault": each.fault, "store": each.store, "texts": each.texts}
+            facts |= {"unknown": each.unknown, "seconds": round(each.seconds, 1), "findings": each.findings}
+            out.write(json.dumps(facts) + os.linesep)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,397 @@
+"""What is done to a world while texts go out: one small class a fault. The dice decide when, how long and how often."""
+
+import asyncio
+import contextlib
+import re
+import resource
+import shutil
+import signal
+import sqlite3
+from datetime import UTC, datetime
+from random import Random
+from typing import ClassVar, Final
+
+from gateway import steps
+from tests.chaos.processes import HOME
+from tests.chaos.world import World
+
+_SEEN_WITHIN_S: Final = 12.0  # a step that was not come to by then is not on this trial's way
+_ROOMS: Final = HOME / "gateway"
+
+
+def all_steps() -> list[str]:
+    """Every step that the source names, sorted."""
+    texts = (file.read_text(encoding="utf-8") for file in sorted(_ROOMS.rglob("*.py")))
+    assert steps.reached is not None
+    return sorted({step for text in texts for step in re.findall(r'reached\("([\w:]+)"\)', text)})
+
+
+class Fault:
+    """One kind of trouble. Made with the dice of its trial; `strike` runs beside the engine."""
+
+    name: ClassVar[str]
+    stores: ClassVar[tuple[str, ...]] = ("sqlite", "postgresql")
+    shift_s: int = 0
+    kill: str = ""  # a step@visit at which the first life of the gateway ends
+    stops: float = 0.05  # the share of people who say stop
+    capped: bool = True  # whether a cap may stand in the way
+    clock_steady: bool = True
+    people: tuple[int, int] = (90, 220)
+
+    def __init__(self, dice: Random, *, full: bool) -> None:
+        """`full`: the long form, with pauses as long as they are in life."""
+        self.dice = dice
+        self.full = full
+        self.settings: dict[str, object] = {}
+        self.limits: dict[str, object] = {}
+
+    async def strike(self, world: World) -> None:
+        """Do it, and wait until its worst is over."""
+
+    async def heal(self, world: World) -> None:
+        """Take away what would stay."""
+
+    async def _midway(self, world: World) -> None:
+        """Wait for a moment at which texts go out."""
+        await world.has_arrived(self.dice.randint(3, 40))
+
+
+class Nothing(Fault):
+    """No fault at all: the harness itself finds nothing."""
+
+    name = "nothing"
+
+
+class KillAtStep(Fault):
+    """The gateway kills itself at a step, some visits in; half the time its next life does so, too."""
+
+    name = "kill -9 at a step"
+    step = ""
+
+    def __init__(self, dice: Random, *, full: bool) -> None:
+        super().__init__(dice, full=full)
+        self.step = self.step or dice.choice(all_steps())
+        self.kill = f"{self.step}@{dice.choice((1, 2, dice.randint(3, 30)))}"
+        if self.step.startswith("stop"):
+            self.stops = 0.3
+
+    async def strike(self, world: World) -> None:
+        again = f"{self.dice.choice(all_steps())}@{self.dice.randint(1, 20)}" if self.dice.random() < 0.5 else ""
+        for kill in (again, ""):
+            if self.step.startswith("rebuild"):
+                await self._forget(world)
+            with contextlib.suppress(TimeoutError):
+                await world.gateway.ended(_SEEN_WITHIN_S)
+                world.note(f"killed itself at {self.kill}")
+                await world.gateway.start(kill=kill)
+                self.kill = kill
+            if not kill:
+                return
+
+    async def _forget(self, world: World) -> None:
+        await self._midway(world)
+        client = world.valkey.client()
+        await client.flushall()
+        await client.aclose()
+
+
+class KillAnytime(Fault):
+    """SIGKILL at a moment of its own choosing, up to three times."""
+
+    name = "kill -9 at random"
+
+    async def strike(self, world: World) -> None:
+        for _ in range(self.dice.randint(1, 3)):
+            await self._midway(world)
+            await asyncio.sleep(self.dice.uniform(0, 0.8))
+            await world.gateway.end(signal.SIGKILL)
+            world.note("killed")
+            await world.gateway.start()
+
+
+class CleanStop(Fault):
+    """SIGTERM in the midst, and begun again: nothing may become unknown."""
+
+    name = "clean stop"
+
+    async def strike(self, world: World) -> None:
+        await self._midway(world)
+        code = await world.gateway.end(signal.SIGTERM)
+        world.note(f"stopped with {code}")
+        await world.gateway.start()
+
+
+class Pause(Fault):
+    """SIGSTOP: the process stands still with slots in hand, and goes on."""
+
+    name = "gateway SIGSTOP"
+
+    async def strike(self, world: World) -> None:
+        await self._midway(world)
+        world.gateway.send(signal.SIGSTOP)
+        world.note("stopped still")
+        await asyncio.sleep(60 if self.full else self.dice.choice((0.3, 1.0, 2.5, 6.0)))
+        world.gateway.send(signal.SIGCONT)
+
+
+class RedisKilled(Fault):
+    """Redis is killed and comes back with its file after a while."""
+
+    name = "Redis killed"
+
+    async def strike(self, world: World) -> None:
+        await self._midway(world)
+        await world.valkey.end()
+        world.note("Redis killed")
+        await asyncio.sleep(self.dice.uniform(0, 2))
+        self.between(world)
+        await world.valkey.start()
+
+    def between(self, world: World) -> None:
+        """What happens to its file meanwhile."""
+
+
+class RedisEmpty(RedisKilled):
+    """Redis comes back without its file."""
+
+    name = "Redis empty"
+
+    def between(self, world: World) -> None:
+        shutil.rmtree(world.valkey.folder)
+
+
+class RedisStale(RedisKilled):
+    """Redis comes back with the file of a while ago, as a replica that was behind does."""
+
+    name = "Redis stale"
+
+    async def strike(self, world: World) -> None:
+        await world.has_arrived(self.dice.randint(1, 10))
+        world.valkey.send(signal.SIGSTOP)
+        shutil.copytree(world.valkey.folder, world.folder / "stale")
+        world.valkey.send(signal.SIGCONT)
+        await asyncio.sleep(self.dice.uniform(0.1, 0.8))
+        await super().strike(world)
+
+    def between(self, world: World) -> None:
+        shutil.rmtree(world.valkey.folder)
+        shutil.move(world.folder / "stale", world.valkey.folder)
+
+
+class RedisPaused(Fault):
+    """Redis stands still, with questions in its socket."""
+
+    name = "Redis SIGSTOP"
+
+    async def strike(self, world: World) -> None:
+        await self._midway(world)
+        world.valkey.send(signal.SIGSTOP)
+        world.note("Redis stopped still")
+        await asyncio.sleep(60 if self.full else self.dice.choice((0.3, 1.0, 3.0, 6.0)))
+        world.valkey.send(signal.SIGCONT)
+
+
+class RedisFlushed(Fault):
+    """FLUSHALL, once or a few times."""
+
+    name = "Redis FLUSHALL"
+
+    async def strike(self, world: World) -> None:
+        client = world.valkey.client()
+        for _ in range(self.dice.randint(1, 4)):
+            await self._midway(world)
+            await asyncio.sleep(self.dice.uniform(0, 0.5))
+            await client.flushall()
+            world.note("flushed")
+        await client.aclose()
+
+
+class RedisEvicts(Fault):
+    """Some of its keys are gone, as under a memory policy that evicts."""
+
+    name = "Redis evicts keys"
+
+    async def strike(self, world: World) -> None:
+        client = world.valkey.client()
+        for _ in range(self.dice.randint(1, 3)):
+            await self._midway(world)
+            await asyncio.sleep(self.dice.uniform(0, 0.5))
+            found = sorted(await client.keys("*"))
+            gone = [key for key in found if self.dice.random() < 0.5] or found[:1]
+            if gone:
+                await client.delete(*gone)
+            world.note(f"evicted {len(gone)} of {len(found)} keys")
+        await client.aclose()
+
+
+class DatabaseLocked(Fault):
+    """Another process holds SQLite's write lock longer than the gateway waits."""
+
+    name = "database locked"
+    stores = ("sqlite",)
+
+    async def strike(self, world: World) -> None:
+        await self._midway(world)
+        await asyncio.to_thread(self._hold, world)
+
+    def _hold(self, world: World) -> None:
+        other = sqlite3.connect(world.gateway.data / "gateway.db", isolation_level=None, timeout=20)
+        with contextlib.closing(other):
+            other.execute("BEGIN IMMEDIATE")
+            world.note("locked")
+            asyncio.run(asyncio.sleep(self.dice.choice((0.5, 2.0, 7.0))))
+            other.execute("ROLLBACK")
+
+
+class DiskFull(Fault):
+    """No file of the gateway may grow any more (RLIMIT_FSIZE): every write beyond fails, as on a full disk."""
+
+    name = "disk full"
+    stores = ("sqlite",)
+
+    async def strike(self, world: World) -> None:
+        await self._midway(world)
+        assert world.gateway.process is not None
+        pid = world.gateway.process.pid
+        wal = world.gateway.data / "gateway.db-wal"
+        size = wal.stat().st_size if wal.exists() else 0
+        no_limit = resource.RLIM_INFINITY
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size + self.dice.choice((0, 100, 50_000)), no_limit))
+        world.note(f"the disk is full at {size}")
+        await asyncio.sleep(self.dice.uniform(0.5, 4))
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (no_limit, no_limit))
+        world.note("there is room again")
+
+
+class ClockMoved(Fault):
+    """The gateway's wall clock jumps by an hour, and later back."""
+
+    name = "clock moved by an hour"
+    clock_steady = False
+
+    def __init__(self, dice: Random, *, full: bool) -> None:
+        super().__init__(dice, full=full)
+        self.hour = dice.choice((3600, -3600))
+
+    async def strike(self, world: World) -> None:
+        await self._midway(world)
+        world.gateway.clock.write_text(f"{self.hour:+}\n")
+        world.note(f"the clock jumped by {self.hour} s")
+        await asyncio.sleep(self.dice.uniform(0.5, 3))
+
+    async def heal(self, world: World) -> None:
+        world.gateway.clock.write_text("+0\n")
+
+
+class Boundary(Fault):
+    """A day, a week or a month ends while texts go out, some of them where the clocks change; caps are small."""
+
+    name = "window boundary"
+    moments: ClassVar = (
+        "2027-03-14T08:00",  # the day of 23 hours begins in Los Angeles
+        "2027-03-14T10:00",  # 2 o'clock becomes 3 there
+        "2027-03-15T07:00",  # that day ends
+        "2027-11-07T07:00",  # the day of 25 hours begins
+        "2027-11-07T09:00",  # 2 o'clock becomes 1
+        "2027-11-08T08:00",  # that day ends
+        "2027-02-01T08:00",  # a month ends, in both zones at once
+        "2027-08-01T07:00",  # a month ends in Los Angeles, and a week with it
+        "2027-08-01T08:00",  # and an hour later at UTC-8
+        "2028-01-01T08:00",  # a year ends
+    )
+    people = (60, 140)
+    lead_s = 9  # from the start of the gateway to the boundary
+
+    def __init__(self, dice: Random, *, full: bool) -> None:
+        super().__init__(dice, full=full)
+        self.moment = dice.choice(self.moments)
+        at = datetime.fromisoformat(self.moment).replace(tzinfo=UTC).timestamp()
+        self.shift_s = int(at - self.lead_s - datetime.now(UTC).timestamp())
+        cap = dice.randint(20, 50)
+        self.limits = {"daily": cap, "weekly": cap + 15, "monthly": cap + 25}
+        self.limits["zones"] = ["America/Los_Angeles", "Etc/GMT+8"]
+
+    async def strike(self, world: World) -> None:
+        at_ms = datetime.fromisoformat(self.moment).replace(tzinfo=UTC).timestamp() * 1000
+        world.note(f"{self.moment} UTC is {(at_ms - world.now_ms()) / 1000:.1f} s away")
+        await asyncio.sleep(max(0.0, (at_ms - world.now_ms()) / 1000) + 4)  # windows open 2 s after the boundary
+
+
+class CarrierTrouble(Fault):
+    """One kind of misbehaviour of the carrier after the other."""
+
+    name = "carrier trouble"
+    kinds: ClassVar[tuple[dict[str, object], ...]] = (
+        {"latency_s": 1.0},
+        {"silence": True, "every": 3},
+        {"drop": True, "every": 4},
+        {"accept_status": 500, "every": 4},
+        {"fail_status": 429},
+        {"fail_status": 500},
+        {"throttle_per_s": 20},
+        {"reset": True},
+        {"duplicate": True, "reorder": True},
+        {"early": True},
+        {"late_s": 2.0},
+        {"mute": True},
+    )
+    capped = False
+
+    async def strike(self, world: World) -> None:
+        for kind in self.dice.sample(self.kinds, k=3):
+            await world.carrier(**kind)
+            world.note(f"the carrier: {kind}")
+            await asyncio.sleep(self.dice.uniform(0.3, 1.5))
+            await world.carrier(**{name: type(value)() for name, value in kind.items()})
+
+
+class CarrierKilled(Fault):
+    """The far end is killed with requests in hand, and comes back with its ledger."""
+
+    name = "carrier killed"
+    capped = False
+
+    async def strike(self, world: World) -> None:
+        await self._midway(world)
+        await world.far_end.end()
+        world.note("the far end killed")
+        await asyncio.sleep(self.dice.uniform(0, 1.5))
+        await world.far_end.start()
+
+
+class StopRace(Fault):
+    """Everybody says stop while they are being written to, and the gateway may be killed meanwhile."""
+
+    name = "STOP races sending"
+    stops = 0.8
+    capped = False
+
+    async def strike(self, world: World) -> None:
+        if self.dice.random() < 0.5:
+            await self._midway(world)
+            await asyncio.sleep(self.dice.uniform(0, 1))
+            await world.gateway.end(signal.SIGKILL)
+            world.note("killed")
+            await world.gateway.start()
+
+
+FAULTS: Final[tuple[type[Fault], ...]] = (
+    KillAtStep,
+    KillAnytime,
+    Pause,
+    RedisFlushed,
+    RedisStale,
+    DatabaseLocked,
+    CarrierTrouble,
+    StopRace,
+    Boundary,
+    DiskFull,
+    RedisKilled,
+    ClockMoved,
+    RedisEmpty,
+    CarrierKilled,
+    RedisPaused,
+    CleanStop,
+    RedisEvicts,
+    Nothing,
+)

@@ -1,0 +1,185 @@
+"""One small world: a gateway or two, a Valkey, a database, a far end; and a look at each of them."""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import aiohttp
+import orjson
+from twilio.request_validator import RequestValidator
+
+from gateway.audit_read import read_arrivals
+from gateway.store import keys
+from gateway.store.database import Database
+from tests.chaos.processes import FarEnd, Gateway, Valkey
+
+SENDER = "+18005550199"
+TOKEN = "chaos-token"
+TENANT = "city-water"
+CALLBACK_SECRET = "chaos-callbacks-are-signed-with-this"
+RESTING = {"queued", "sending"}
+
+
+def zone_of_noon(at_s: float) -> str:
+    """A zone whose day does not end while a trial runs."""
+    zones = ("America/Los_Angeles", "Europe/Paris", "Asia/Tokyo")
+    moment = datetime.fromtimestamp(at_s, UTC)
+    return next(zone for zone in zones if 3 <= moment.astimezone(ZoneInfo(zone)).hour < 21)
+
+
+@dataclass
+class World:
+    """All that a fault can be done to. `shift_s`: how far every clock of it is from ours."""
+
+    folder: Path
+    dice: Random
+    store: str
+    shift_s: int
+    http: aiohttp.ClientSession
+    valkey: Valkey
+    far_end: FarEnd
+    gateways: list[Gateway]
+    database: Database
+    key: str
+    notes: list[str] = field(default_factory=list)
+    mended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def gateway(self) -> Gateway:
+        """The one that answers requests."""
+        return self.gateways[0]
+
+    def now_ms(self) -> int:
+        """The world's wall clock."""
+        return time.time_ns() // 1_000_000 + self.shift_s * 1000
+
+    # --- asking
+
+    async def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
+        """One request to the API. Raises aiohttp.ClientError, TimeoutError."""
+        headers = {"Authorization": f"Bearer {self.key}"} | headers
+        async with (
+            asyncio.timeout(20),
+            self.http.request(method, self.gateway.url + path, json=body, headers=headers) as answer,
+        ):
+            return answer.status, orjson.loads(await answer.read() or b"null")
+
+    async def sure(self, method: str, path: str, body: object = None, **headers: str) -> Any:
+        """Ask again and again until it is answered in the 200s. Raises TimeoutError, AssertionError for a 4xx."""
+        async with asyncio.timeout(90):
+            while True:
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError):
+                    status, found = await self.ask(method, path, body, **headers)
+                    if status < 300:
+                        return found
+                    assert status >= 500, (status, found)
+                await asyncio.sleep(0.05)
+
+    async def webhook(self, path: str, form: Mapping[str, str]) -> None:
+        """Post a webhook as the carrier signs it, until it is answered."""
+        url = self.gateway.url + path
+        headers = {"X-Twilio-Signature": RequestValidator(TOKEN).compute_signature(url, dict(form))}
+        async with asyncio.timeout(90):
+            while True:
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                    async with asyncio.timeout(20), self.http.post(url, data=form, headers=headers) as answer:
+                        if answer.status < 300:
+                            return
+                        assert answer.status >= 500, (answer.status, await answer.text())
+                await asyncio.sleep(0.05)
+
+    async def sender(self, **limits: object) -> None:
+        """The sender's limits; absent caps are none."""
+        zones = limits.pop("zones", None) or [zone_of_noon(self.now_ms() / 1000)]
+        body = {"status": "verified", "keyword_replies": "gateway", "limits": {"zones": zones, **limits}}
+        await self.sure("PUT", f"/v1/senders/{SENDER}", body)
+
+    async def carrier(self, **switches: object) -> None:
+        """Turn switches of the far end."""
+        async with self.http.put(f"{self.far_end.url}/practice/faults", json=switches) as answer:
+            assert answer.status == 200, await answer.text()
+
+    # --- looking
+
+    def arrived(self) -> int:
+        """How many requests to send a text have reached the far end."""
+        return len(read_arrivals(self.far_end.ledger)) if self.far_end.ledger.exists() else 0
+
+    async def states(self) -> Counter[str]:
+        """How many texts are in each state."""
+        rows = await self.database.read(lambda tx: tx.rows("messages_usage_by_status"))
+        return Counter({row["status"]: row["n"] for row in rows})
+
+    async def until(self, check: Callable[[], Awaitable[Any]], timeout_s: float) -> bool:
+        """Look again and again until a look says yes. False: it never did."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                if await check():
+                    return True
+            await asyncio.sleep(0.05)
+        return False
+
+    async def has_arrived(self, number: int, timeout_s: float = 20) -> bool:
+        """Wait until so many texts have reached the far end."""
+
+        async def check() -> bool:
+            return self.arrived() >= number
+
+        return await self.until(check, timeout_s)
+
+    def note(self, what: str) -> None:
+        """Write down what was done, for whoever reads a failing trial."""
+        self.notes.append(f"{time.monotonic() - self._began:6.2f} s  {what}")
+
+    _began: float = field(default_factory=time.monotonic)
+
+
+@contextlib.asynccontextmanager
+async def world(
+    folder: Path, dice: Random, *, store: str = "sqlite", shift_s: int = 0, more: Mapping[str, object] | None = None
+) -> AsyncIterator[World]:
+    """Start everything but the gateway. `shift_s`: seconds by which every clock of the world is off."""
+    clock = None
+    if shift_s:
+        clock = folder / "clock"
+        clock.write_text(f"{shift_s:+}\n")
+    async with contextlib.AsyncExitStack() as stack:
+        valkey, far_end = Valkey(folder, clock), FarEnd(folder, TOKEN, clock)
+        settings: dict[str, object] = {
+            "redis.url": valkey.url,
+            "twilio.account_sid": far_end.account,
+            "twilio.auth_token": TOKEN,
+            "twilio.base_url": far_end.url,
+            "twilio.timeout_s": 2,
+            "logs.level": "warning",
+            "callbacks.allow_private": True,
+            "callbacks.secret": CALLBACK_SECRET,
+            "callbacks.first_retry_s": 0.2,
+            "callbacks.max_retry_s": 0.5,
+            **(more or {}),
+        }
+        gateway = Gateway(folder, "gateway", settings)
+        for child in (gateway, far_end, valkey):
+            stack.push_async_callback(_ended, child)
+        if shift_s:
+            gateway.clock.write_text(f"{shift_s:+}\n")
+        gateway.data.mkdir()
+        await asyncio.gather(valkey.start(), far_end.start())
+        database = await stack.enter_async_context(Database.open(gateway.data / "gateway.db", migrate=True))
+        issued = await database.write(lambda tx: keys.issue(tx, TENANT, label="chaos"))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        yield World(folder, dice, store, shift_s, http, valkey, far_end, [gateway], database, issued.secret)
+
+
+async def _ended(child: Any) -> None:
+    if child.alive:
+        await child.end()
