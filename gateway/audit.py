@@ -20,6 +20,7 @@ _NEW: Final = ("queued", "held")  # a text is one of these when it is accepted; 
 _BACK: Final = frozenset({"queued", "held", "cancelled"})  # after `sending`: known not to have left
 _RESTED: Final = frozenset({"gateway_restarted", "worker_gone"})  # nobody knows when, or whether, its bytes left
 _TAKEN: Final = frozenset({"sent", "delivered", "undelivered", "no_report"})
+_OFFERED: Final = _TAKEN | {"unknown"}
 _CONFIRM_WITHIN_MS: Final = 5 * 60_000
 _SLOT_SLACK_US: Final = 4_000_000  # a slot lies at most 1 s ahead of its commit, and within 2 s counts for both windows
 
@@ -213,6 +214,8 @@ def _life(text: Text, judged: Judged) -> Iterator[Finding]:
         if after not in MESSAGE_MOVES[before]:
             check = "regressed" if before in MESSAGE_FINALS else "illegal_move"
             yield Finding(check, text.id, f"{before} became {after}")
+    if (said := _OFFERED & set(states)) and "sending" not in states[: min(map(states.index, said))]:
+        yield Finding("illegal_move", text.id, f"it was never sending, and became {min(said, key=states.index)}")
     if text.status not in (states[-1:] or _NEW):
         yield Finding("state_differs", text.id, f"it is {text.status}, its last event says {states[-1:] or 'nothing'}")
     if judged.ended and text.status not in MESSAGE_FINALS:
