@@ -35,6 +35,7 @@ async def read_database(
     stops: what the engine saw acknowledged; None takes the database's own word, with five seconds' grace.
     """
     before = await _usage(database)
+    loading = await database.read(lambda tx: tx.rows("audit_loading"))
     texts = [text async for page in _pages(database) for text in _texts(page)]
     jobs = await database.read(lambda tx: tx.rows("audit_jobs"))
     senders = await database.read(lambda tx: tx.rows("audit_senders"))
@@ -46,6 +47,7 @@ async def read_database(
         usage=Usage(before, await _usage(database)),
         stops=stops,
         jobs=[(row["id"], row["reference"]) for row in jobs],
+        loading=frozenset(row["job_id"] for row in loading),
         accepted=accepted,
         arrivals=arrivals,
     )

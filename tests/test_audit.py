@@ -154,7 +154,8 @@ def test_what_is_allowed_is_not_found() -> None:
     rested = [text(each, "sending", "unknown") for each in range(6)]
     rested = [replace(each, moves=(each.moves[0], replace(each.moves[1], reason="worker_gone"))) for each in rested]
 
-    for each in (answered, started, asked_for):
+    loading = ledgers(accepted=[Accepted(1, job_id="job_1", people=2)], loading=frozenset({"job_1"}))
+    for each in (answered, started, asked_for, loading):
         assert audit(each, Judged()) == []
     assert checks(audit(ledgers(*rested, arrivals=None), Judged())) == set()
 

@@ -74,6 +74,8 @@ class KillAtStep(Fault):
         self.kill = f"{self.step}@{dice.choice((1, 2, dice.randint(3, 30)))}"
         if self.step.startswith("stop"):
             self.stops = 0.3
+        if self.step.startswith("load"):  # only large jobs come in by blocks
+            self.people, self.limits = (1500, 2500), {"rate": "400/s"}
 
     async def strike(self, world: World) -> None:
         again = f"{self.dice.choice(all_steps())}@{self.dice.randint(1, 20)}" if self.dice.random() < 0.5 else ""

@@ -20,5 +20,9 @@ WHERE type IN ('opt_out.created', 'opt_out.deleted') ORDER BY seq;
 -- name: audit_jobs
 SELECT id, reference FROM jobs;
 
+-- name: audit_loading
+-- Jobs whose people are accepted and not all rows yet.
+SELECT job_id FROM loads;
+
 -- name: audit_senders
 SELECT * FROM senders;
