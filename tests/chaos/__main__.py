@@ -2,21 +2,20 @@
 
 python -m tests.chaos                     the whole round: each fault three times
 python -m tests.chaos --short             one short round, within three minutes
-python -m tests.chaos --seed 123          one trial again (with the same --fault and --store, if they were given)
+python -m tests.chaos --seed 123          one trial again as the line above its findings says
 python -m tests.chaos --fault "disk full" --count 10
 """
 
 import argparse
 import asyncio
-import json
-import os
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.chaos import report
 from tests.chaos.faults import FAULTS
-from tests.chaos.trial import Trial, run
+from tests.chaos.trial import Trial, pairs, run
 
 _SHORT_S = 170  # within three minutes, the last trial included
 _LONGEST_TRIAL_S = 45
@@ -29,7 +28,11 @@ def main() -> int:
     trials = asyncio.run(_trials(wishes, began))
     broken = [each for each in trials if each.findings]
     if wishes.results:
-        _append(wishes.results, trials)
+        report.append(wishes.results, trials)
+    if wishes.report:
+        sys.stdout.write(
+            report.table(report.read(wishes.results) if wishes.results else [*map(report.line_of, trials)])
+        )
     texts, unknown = sum(each.texts for each in trials), sum(each.unknown for each in trials)
     kinds = len({each.fault for each in trials})
     sys.stdout.write(
@@ -51,6 +54,9 @@ def _wishes() -> argparse.Namespace:
     parser.add_argument("--at-once", type=int, default=2, help="trials side by side (default: %(default)s)")
     parser.add_argument("--keep", action="store_true", help="keep every trial's folder, not those with findings alone")
     parser.add_argument("--results", type=Path, help="append a JSON line for each trial to this file")
+    parser.add_argument(
+        "--report", action="store_true", help="print the table of docs/promises.md, of --results if given"
+    )
     return parser.parse_args()
 
 
@@ -75,7 +81,7 @@ def _seeds(wishes: argparse.Namespace) -> Iterator[int]:
     if wishes.seed is not None:
         yield wishes.seed
         return
-    first = wishes.first if wishes.first is not None else int(time.time()) % 100_000 * 100
+    first = wishes.first if wishes.first is not None else int(time.time()) % 100_000 * len(pairs())
     yield from range(first, first + (len(FAULTS) if wishes.short else wishes.count))
 
 
@@ -87,18 +93,10 @@ def _tell(trial: Trial, wishes: argparse.Namespace) -> None:
         for each in (*trial.notes, *trial.findings[:30]):
             sys.stdout.write(f"      {each}\n")
     if trial.findings:
-        named = f' --fault "{trial.fault}"' if wishes.fault else ""
-        sys.stdout.write(f"      again: make chaos ARGS='--seed {trial.seed} --store {trial.store}{named}'")
+        words = f'--seed {trial.seed} --store {trial.store} --fault "{trial.fault}"'
+        sys.stdout.write(f"      again: make chaos ARGS='{words}'")
         sys.stdout.write(f"; its files: {trial.folder}\n")
     sys.stdout.flush()
-
-
-def _append(file: Path, trials: list[Trial]) -> None:
-    with file.open("a", encoding="utf-8") as out:
-        for each in trials:
-            facts = {"seed": each.seed, "fault": each.fault, "store": each.store, "texts": each.texts}
-            facts |= {"unknown": each.unknown, "seconds": round(each.seconds, 1), "findings": each.findings}
-            out.write(json.dumps(facts) + os.linesep)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,11 @@ import shutil
 import signal
 import sqlite3
 from datetime import UTC, datetime
+from pathlib import Path
 from random import Random
 from typing import ClassVar, Final
+
+import asyncpg
 
 from gateway import steps
 from tests.chaos.processes import HOME
@@ -37,6 +40,7 @@ class Fault:
     capped: bool = True  # whether a cap may stand in the way
     clock_steady: bool = True
     people: tuple[int, int] = (90, 220)
+    workers: ClassVar[int] = 1
 
     def __init__(self, dice: Random, *, full: bool) -> None:
         """`full`: the long form, with pauses as long as they are in life."""
@@ -237,12 +241,49 @@ class DatabaseLocked(Fault):
         await asyncio.to_thread(self._hold, world)
 
     def _hold(self, world: World) -> None:
-        other = sqlite3.connect(world.gateway.data / "gateway.db", isolation_level=None, timeout=20)
+        other = sqlite3.connect(world.where, isolation_level=None, timeout=20)
         with contextlib.closing(other):
             other.execute("BEGIN IMMEDIATE")
             world.note("locked")
             asyncio.run(asyncio.sleep(self.dice.choice((0.5, 2.0, 7.0))))
             other.execute("ROLLBACK")
+
+
+class DatabaseCut(Fault):
+    """Every connection to PostgreSQL is cut, once or a few times."""
+
+    name = "database cut"
+    stores = ("postgresql",)
+
+    async def strike(self, world: World) -> None:
+        for _ in range(self.dice.randint(1, 4)):
+            await self._midway(world)
+            await asyncio.sleep(self.dice.uniform(0, 0.6))
+            cut = await self._cut(world)
+            world.note(f"{cut} connections cut")
+
+    async def _cut(self, world: World) -> int:
+        connection = await asyncpg.connect(str(world.where))
+        others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        cut: int = await connection.fetchval(f"SELECT count(pg_terminate_backend(pid)) {others}")
+        await connection.close()
+        return cut
+
+
+class DatabaseKilled(Fault):
+    """PostgreSQL crashes, all of it, and comes back from its log."""
+
+    name = "database killed"
+    stores = ("postgresql",)
+
+    async def strike(self, world: World) -> None:
+        await self._midway(world)
+        await asyncio.sleep(self.dice.uniform(0, 0.6))
+        assert world.server is not None
+        world.server.stop(signal.SIGQUIT)
+        world.note("PostgreSQL crashed")
+        await asyncio.sleep(self.dice.uniform(0, 1.5))
+        world.server.start()  # on this thread, which it ends with
 
 
 class DiskFull(Fault):
@@ -255,14 +296,17 @@ class DiskFull(Fault):
         await self._midway(world)
         assert world.gateway.process is not None
         pid = world.gateway.process.pid
-        wal = world.gateway.data / "gateway.db-wal"
-        size = wal.stat().st_size if wal.exists() else 0
+        size = _size(Path(f"{world.where}-wal"))
         no_limit = resource.RLIM_INFINITY
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (size + self.dice.choice((0, 100, 50_000)), no_limit))
         world.note(f"the disk is full at {size}")
         await asyncio.sleep(self.dice.uniform(0.5, 4))
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (no_limit, no_limit))
         world.note("there is room again")
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
 
 
 class ClockMoved(Fault):
@@ -386,10 +430,12 @@ FAULTS: Final[tuple[type[Fault], ...]] = (
     DatabaseLocked,
     CarrierTrouble,
     StopRace,
+    DatabaseCut,
     Boundary,
     DiskFull,
     RedisKilled,
     ClockMoved,
+    DatabaseKilled,
     RedisEmpty,
     CarrierKilled,
     RedisPaused,

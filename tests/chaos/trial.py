@@ -17,6 +17,7 @@ from tests.chaos.engine import Engine
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.processes import HOME
 from tests.chaos.world import RESTING, World, world
+from tests.peers.postgres import PostgresServer
 
 _JITTER_MS: Final = 150  # the far end shares two cores with everything else; our own stamps are judged to 1 ms
 _FINAL_BUT_REPORTED: Final = {"sent"}
@@ -42,20 +43,32 @@ class Trial:
         return {line.split()[0] for line in self.findings}
 
 
-def fault_of(seed: int, name: str, store: str) -> type[Fault]:
-    """The seed's fault: each in turn, unless one is named."""
-    fitting = [each for each in FAULTS if store in each.stores and (not name or each.name == name)]
+def pairs() -> list[tuple[type[Fault], str]]:
+    """Every fault on every database it fits; first every fault once."""
+    return [
+        (each, each.stores[(place + turn) % len(each.stores)])
+        for turn in range(2)
+        for place, each in enumerate(FAULTS)
+        if turn < len(each.stores)
+    ]
+
+
+def plan(seed: int, *, fault: str = "", store: str = "") -> tuple[type[Fault], str]:
+    """The seed's fault and database, each pair in turn."""
+    fitting = [pair for pair in pairs() if fault in {"", pair[0].name} and store in {"", pair[1]}]
     return fitting[seed % len(fitting)]
 
 
-async def run(seed: int, *, fault: str = "", store: str = "sqlite", full: bool = False, keep: bool = False) -> Trial:
-    """Run one trial. Whatever breaks in the harness itself is a finding, too."""
-    kind = fault_of(seed, fault, store)
+async def run(
+    seed: int, kind: type[Fault], server: PostgresServer | None, *, full: bool = False, keep: bool = False
+) -> Trial:
+    """Run one trial, on `server` or on SQLite. Whatever breaks in the harness itself is a finding, too."""
+    store = "sqlite" if server is None else "postgresql"
     trial = Trial(seed, kind.name, store)
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))
     try:
-        await _run(trial, kind(Random(f"{seed} fault"), full=full), folder)
+        await _run(trial, kind(Random(f"{seed} fault"), full=full), folder, server)
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is told, with the seed
         trial.findings.append(f"-- harness: {type(error).__name__}: {str(error)[:300]}")
     trial.seconds = time.monotonic() - began
@@ -72,9 +85,9 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _run(trial: Trial, fault: Fault, folder: Path) -> None:
+async def _run(trial: Trial, fault: Fault, folder: Path, server: PostgresServer | None) -> None:
     dice = Random(f"{trial.seed} world")
-    async with world(folder, dice, store=trial.store, shift_s=fault.shift_s, more=fault.settings) as place:
+    async with world(folder, dice, server=server, shift_s=fault.shift_s, workers=fault.workers) as place:
         trial.notes = place.notes
         if not fault.clock_steady:
             place.gateway.clock.write_text("+0\n")
@@ -95,7 +108,7 @@ async def _play(trial: Trial, fault: Fault, place: World, engine: Engine) -> Non
     if dice.random() < 0.25 and fault.capped:
         await place.carrier(silence=True, every=dice.randint(8, 20))
     place.note(f"{people} people, {len(engine.stops)} stops, {limits}, kill {fault.kill or 'nothing'}")
-    await place.gateway.start(kill=fault.kill)
+    await asyncio.gather(place.gateway.start(kill=fault.kill), *(each.start() for each in place.gateways[1:]))
     striking = asyncio.create_task(fault.strike(place))
     try:
         await place.sender(**limits)
@@ -105,8 +118,9 @@ async def _play(trial: Trial, fault: Fault, place: World, engine: Engine) -> Non
         striking.cancel()
     await fault.heal(place)
     await place.carrier(silence=False, every=0)
-    if not place.gateway.alive:
-        await place.gateway.start()
+    for gateway in place.gateways:
+        if not gateway.alive:
+            await gateway.start()
     place.note("everything was handed over")
     await _judge(trial, fault, place, engine, limits)
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo
 
 import aiohttp
@@ -17,9 +18,11 @@ import orjson
 from twilio.request_validator import RequestValidator
 
 from gateway.audit_read import read_arrivals
+from gateway.errors import StoreUnavailable
 from gateway.store import keys
 from gateway.store.database import Database
-from tests.chaos.processes import FarEnd, Gateway, Valkey
+from tests.chaos.processes import Child, FarEnd, Gateway, Valkey
+from tests.peers.postgres import PostgresServer
 
 SENDER = "+18005550199"
 TOKEN = "chaos-token"
@@ -41,7 +44,7 @@ class World:
 
     folder: Path
     dice: Random
-    store: str
+    where: Path | str  # a SQLite file, or the URL of a PostgreSQL database
     shift_s: int
     http: aiohttp.ClientSession
     valkey: Valkey
@@ -49,13 +52,17 @@ class World:
     gateways: list[Gateway]
     database: Database
     key: str
+    server: PostgresServer | None
     notes: list[str] = field(default_factory=list)
-    mended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def gateway(self) -> Gateway:
-        """The one that answers requests."""
+        """The first one."""
         return self.gateways[0]
+
+    def any_url(self) -> str:
+        """Where a request goes: to any of the gateways."""
+        return self.dice.choice(self.gateways).url
 
     def now_ms(self) -> int:
         """The world's wall clock."""
@@ -68,7 +75,7 @@ class World:
         headers = {"Authorization": f"Bearer {self.key}"} | headers
         async with (
             asyncio.timeout(20),
-            self.http.request(method, self.gateway.url + path, json=body, headers=headers) as answer,
+            self.http.request(method, self.any_url() + path, json=body, headers=headers) as answer,
         ):
             return answer.status, orjson.loads(await answer.read() or b"null")
 
@@ -85,10 +92,10 @@ class World:
 
     async def webhook(self, path: str, form: Mapping[str, str]) -> None:
         """Post a webhook as the carrier signs it, until it is answered."""
-        url = self.gateway.url + path
-        headers = {"X-Twilio-Signature": RequestValidator(TOKEN).compute_signature(url, dict(form))}
         async with asyncio.timeout(90):
             while True:
+                url = self.any_url() + path
+                headers = {"X-Twilio-Signature": RequestValidator(TOKEN).compute_signature(url, dict(form))}
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                     async with asyncio.timeout(20), self.http.post(url, data=form, headers=headers) as answer:
                         if answer.status < 300:
@@ -122,7 +129,7 @@ class World:
         """Look again and again until a look says yes. False: it never did."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError, StoreUnavailable):
                 if await check():
                     return True
             await asyncio.sleep(0.05)
@@ -145,41 +152,58 @@ class World:
 
 @contextlib.asynccontextmanager
 async def world(
-    folder: Path, dice: Random, *, store: str = "sqlite", shift_s: int = 0, more: Mapping[str, object] | None = None
+    folder: Path, dice: Random, *, server: PostgresServer | None = None, shift_s: int = 0, workers: int = 1
 ) -> AsyncIterator[World]:
-    """Start everything but the gateway. `shift_s`: seconds by which every clock of the world is off."""
-    clock = None
-    if shift_s:
-        clock = folder / "clock"
+    """Start everything but the gateways.
+
+    server:  where its database is made; None: a SQLite file.
+    shift_s: seconds by which every clock of the world is off.
+    workers: gateways on that database.
+    """
+    clock = folder / "clock" if shift_s else None
+    if clock is not None:
         clock.write_text(f"{shift_s:+}\n")
     async with contextlib.AsyncExitStack() as stack:
         valkey, far_end = Valkey(folder, clock), FarEnd(folder, TOKEN, clock)
-        settings: dict[str, object] = {
-            "redis.url": valkey.url,
-            "twilio.account_sid": far_end.account,
-            "twilio.auth_token": TOKEN,
-            "twilio.base_url": far_end.url,
-            "twilio.timeout_s": 2,
-            "logs.level": "warning",
-            "callbacks.allow_private": True,
-            "callbacks.secret": CALLBACK_SECRET,
-            "callbacks.first_retry_s": 0.2,
-            "callbacks.max_retry_s": 0.5,
-            **(more or {}),
-        }
-        gateway = Gateway(folder, "gateway", settings)
-        for child in (gateway, far_end, valkey):
+        where: Path | str = folder / "gateway.db"
+        if server is not None:
+            where = await asyncio.to_thread(server.database)
+        settings = _settings(where, valkey, far_end)
+        gateways = [Gateway(folder, f"gateway-{number}", settings) for number in range(workers)]
+        for child in (*gateways, far_end, valkey):
             stack.push_async_callback(_ended, child)
-        if shift_s:
-            gateway.clock.write_text(f"{shift_s:+}\n")
-        gateway.data.mkdir()
+        for gateway in gateways:
+            gateway.data.mkdir()
+            if shift_s:
+                gateway.clock.write_text(f"{shift_s:+}\n")
         await asyncio.gather(valkey.start(), far_end.start())
-        database = await stack.enter_async_context(Database.open(gateway.data / "gateway.db", migrate=True))
+        database = await stack.enter_async_context(Database.open(where, migrate=True))
         issued = await database.write(lambda tx: keys.issue(tx, TENANT, label="chaos"))
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        yield World(folder, dice, store, shift_s, http, valkey, far_end, [gateway], database, issued.secret)
+        yield World(folder, dice, where, shift_s, http, valkey, far_end, gateways, database, issued.secret, server)
 
 
-async def _ended(child: Any) -> None:
+def _settings(where: Path | str, valkey: Valkey, far_end: FarEnd) -> dict[str, object]:
+    parts = urlsplit(str(where))
+    database: dict[str, object] = {"database.url": f"sqlite:///{where}"}
+    if isinstance(where, str):
+        plain = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+        database = {"database.url": urlunsplit(plain), "database.username": parts.username}
+    return {
+        **database,
+        "redis.url": valkey.url,
+        "twilio.account_sid": far_end.account,
+        "twilio.auth_token": TOKEN,
+        "twilio.base_url": far_end.url,
+        "twilio.timeout_s": 2,
+        "logs.level": "warning",
+        "callbacks.allow_private": True,
+        "callbacks.secret": CALLBACK_SECRET,
+        "callbacks.first_retry_s": 0.2,
+        "callbacks.max_retry_s": 0.5,
+    }
+
+
+async def _ended(child: Child) -> None:
     if child.alive:
         await child.end()

@@ -1,0 +1,44 @@
+"""The table of docs/promises.md: promise by fault, from trials that were really run."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tests.chaos.trial import Trial
+
+_PROMISES: Final = ("P1", "P2", "P3", "P4", "P5", "P6", "P7")
+
+
+def line_of(trial: Trial) -> dict[str, Any]:
+    """A trial as one line of the results file."""
+    facts = {"seed": trial.seed, "fault": trial.fault, "store": trial.store, "texts": trial.texts}
+    return facts | {"unknown": trial.unknown, "seconds": round(trial.seconds, 1), "findings": trial.findings}
+
+
+def append(file: Path, trials: Iterable[Trial]) -> None:
+    """Add trials to a results file, one JSON line each."""
+    with file.open("a", encoding="utf-8") as out:
+        for each in trials:
+            out.write(json.dumps(line_of(each)) + "\n")
+
+
+def read(file: Path) -> list[dict[str, Any]]:
+    """Every line of a results file."""
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def table(lines: Sequence[dict[str, Any]]) -> str:
+    """Markdown: what was run, how many times, and how often each promise was broken."""
+    heads = ("fault", "database", "trials", "texts", "unknown for a while", *_PROMISES)
+    rows = [heads, ("---",) * len(heads)]
+    for fault, store in sorted({(each["fault"], each["store"]) for each in lines}):
+        these = [each for each in lines if (each["fault"], each["store"]) == (fault, store)]
+        facts = (len(these), sum(each["texts"] for each in these), sum(each["unknown"] for each in these))
+        rows.append((fault, store, *map(str, facts), *(_kept(these, promise) for promise in _PROMISES)))
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _kept(these: Iterable[dict[str, Any]], promise: str) -> str:
+    broken = sum(any(line.startswith(promise) for line in each["findings"]) for each in these)
+    return f"broken in {broken}" if broken else "kept"
