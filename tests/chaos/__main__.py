@@ -8,6 +8,7 @@ python -m tests.chaos --fault "disk full" --count 10
 
 import argparse
 import asyncio
+import contextlib
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from pathlib import Path
 
 from tests.chaos import report
 from tests.chaos.faults import FAULTS
-from tests.chaos.trial import Trial, pairs, run
+from tests.chaos.trial import Trial, pairs, plan, run
+from tests.peers.postgres import PostgresServer, binaries, postgres_server
 
 _SHORT_S = 170  # within three minutes, the last trial included
 _LONGEST_TRIAL_S = 45
@@ -48,7 +50,7 @@ def _wishes() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=3 * len(FAULTS), help="how many trials (default: %(default)s)")
     parser.add_argument("--first", type=int, help="the first seed; without it the time of day decides")
     parser.add_argument("--fault", default="", choices=["", *(each.name for each in FAULTS)], help="only this fault")
-    parser.add_argument("--store", default="", choices=["", "sqlite"], help="only on this database")
+    parser.add_argument("--store", default="", choices=["", "sqlite", "postgresql"], help="only on this database")
     parser.add_argument("--short", action="store_true", help="one short round, within three minutes")
     parser.add_argument("--full", action="store_true", help="pauses as long as in life: 60 s")
     parser.add_argument("--at-once", type=int, default=2, help="trials side by side (default: %(default)s)")
@@ -64,17 +66,25 @@ async def _trials(wishes: argparse.Namespace, began: float) -> list[Trial]:
     seeds = iter(_seeds(wishes))
     done: list[Trial] = []
 
-    async def worker() -> None:
+    async def worker(server: PostgresServer | None) -> None:
         for seed in seeds:
             if wishes.short and time.monotonic() - began > _SHORT_S - _LONGEST_TRIAL_S:
                 return
-            store = wishes.store or "sqlite"
-            trial = await run(seed, fault=wishes.fault, store=store, full=wishes.full, keep=wishes.keep)
+            kind, store = plan(seed, fault=wishes.fault, store=wishes.store or ("" if server else "sqlite"))
+            shared = server if store == "postgresql" else None
+            trial = await run(seed, kind, shared, full=wishes.full, keep=wishes.keep)
             done.append(trial)
             _tell(trial, wishes)
 
-    await asyncio.gather(*(worker() for _ in range(1 if wishes.seed is not None else wishes.at_once)))
+    at_once = 1 if wishes.seed is not None else wishes.at_once
+    with contextlib.ExitStack() as stack:
+        own = [stack.enter_context(postgres_server()) if _wants_postgres(wishes) else None for _ in range(at_once)]
+        await asyncio.gather(*(worker(server) for server in own))
     return done
+
+
+def _wants_postgres(wishes: argparse.Namespace) -> bool:
+    return wishes.store != "sqlite" and binaries() is not None
 
 
 def _seeds(wishes: argparse.Namespace) -> Iterator[int]:
@@ -94,8 +104,7 @@ def _tell(trial: Trial, wishes: argparse.Namespace) -> None:
             sys.stdout.write(f"      {each}\n")
     if trial.findings:
         words = f'--seed {trial.seed} --store {trial.store} --fault "{trial.fault}"'
-        sys.stdout.write(f"      again: make chaos ARGS='{words}'")
-        sys.stdout.write(f"; its files: {trial.folder}\n")
+        sys.stdout.write(f"      again: make chaos ARGS='{words}'; its files: {trial.folder}\n")
     sys.stdout.flush()
 
 
