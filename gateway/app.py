@@ -252,6 +252,8 @@ async def _kept_alive(name: str, loop: Callable[[], Coroutine[Any, Any, None]]) 
             await loop()
         except Exception as error:  # noqa: BLE001 - whatever it was, the loop must go on
             _log.exception("loop_failed", loop=name, error=repr(error))
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                return  # it failed while it was stopped: begun again, nobody would stop it any more
             await asyncio.sleep(1)
 
 

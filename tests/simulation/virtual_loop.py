@@ -13,7 +13,7 @@ from typing import Any, NoReturn, Protocol
 
 _LATE_SHARE = 0.15  # of the timers come late, as on a machine that has other work
 _LATE_S = 0.004
-_MOST_STEPS = 400_000  # a history that takes more is one that spins
+_MOST_STEPS = 60_000  # a history that takes more is one that spins
 
 
 class Mortal(Protocol):
@@ -45,6 +45,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._dice = dice
         self._ready: Any
         self._scheduled: Any
+        self.born: list[asyncio.Task[Any]] = []  # all of them: none may be collected, which would run its `finally`
+        self.set_task_factory(self._bear)
+
+    def _bear(self, loop: Any, coroutine: Any, context: Any = None) -> Any:
+        task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, context=context)
+        self.born.append(task)
+        return task
 
     def time(self) -> float:
         """Virtual seconds; they pass only while nothing is ready."""

@@ -1,0 +1,78 @@
+"""Run histories: `python -m tests.simulation --first 0 --count 1000`; one with its trace: `--trace 17`.
+
+Sets of words come in the order of their hashes, so a history is the same again only under one PYTHONHASHSEED: 0, which
+this sets by itself.
+"""
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable
+
+import structlog
+
+from tests.simulation.history import History
+from tests.simulation.world import Store
+
+_COLLECT_EVERY = 100  # histories; in between nothing is collected, which is faster and always the same
+
+
+def main() -> int:
+    """Print one JSON line: how many histories, how fast, what failed by seed, and a digest of all that was written."""
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])  # noqa: S606
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--seeds", type=int, nargs="*", help="these instead")
+    parser.add_argument("--trace", type=int, metavar="SEED", help="tell one history")
+    parser.add_argument("--failures", type=int, default=5, help="stop after so many")
+    given = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    store = Store()
+    asyncio.run(store.open())
+    if given.trace is not None:
+        faults = History(given.trace, print).run(store)
+        print(*faults, sep="\n")
+        return bool(faults)
+    seeds = given.seeds or range(given.first, given.first + given.count * given.every, given.every)
+    told = run(store, seeds, given.failures)
+    print(json.dumps(told))
+    return bool(told["failed"])
+
+
+def run(store: Store, seeds: Iterable[int], failures: int) -> dict[str, object]:
+    """Live these histories, until so many have failed."""
+    gc.disable()
+    began = time.perf_counter(), time.process_time()
+    failed: dict[int, list[str]] = {}
+    done, texts, digest = 0, 0, 0
+    for seed in seeds:
+        history = History(seed)
+        if faults := history.run(store):
+            failed[seed] = faults[:5]
+            if len(failed) >= failures:
+                break
+        done, texts = done + 1, texts + history.texts
+        digest = hash((digest, history.digest))
+        if done % _COLLECT_EVERY == 0:
+            gc.collect()
+    each_ms = round((time.process_time() - began[1]) * 1000 / max(1, done), 2)
+    return {
+        "histories": done,
+        "texts": texts,
+        "seconds": round(time.perf_counter() - began[0], 1),
+        "cpu_ms_each": each_ms,
+        "digest": digest,
+        "failed": failed,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,473 @@
+"""One history: a seed makes a world, what is sent in it and what befalls it; the judge looks at what came of it."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import Random
+from typing import Any, Final
+
+import gateway.clock
+from gateway import steps
+from gateway.carriers.base import Incoming, Report
+from gateway.clock import IdMaker, new_id, now_ms
+from gateway.errors import RedisAway, StoreUnavailable
+from gateway.limits.gate import MARKER
+from gateway.model.job import Job
+from gateway.model.limit import Cap, Limit
+from gateway.model.message import Message
+from gateway.model.opt_out import OptOut
+from gateway.model.sender import Sender
+from gateway.model.tenant import Tenant
+from gateway.store import tenants
+from gateway.store.records import to_row
+from gateway.store.tx import Tx
+from gateway.workers import housekeeper, sender_loop
+from tests.simulation.awaited import AWAITED
+from tests.simulation.judge import Ledgers, Record, Span
+from tests.simulation.process import DiedError, Process, _profiles
+from tests.simulation.redis_model import Server
+from tests.simulation.virtual_loop import Hang, VirtualLoop, process_of
+from tests.simulation.wire import Carrier
+from tests.simulation.world import Clocks, Disk, Outside, Redis, Store
+
+STEPS: Final = (
+    *("accept:before", "accept:after", "take:before", "take:after", "sending:before", "sending:after", "wire:before"),
+    *("wire:after", "settle:before", "settle:after", "stop:before", "stop:after", "report:before", "report:after"),
+    *("rebuild:before", "rebuild:after"),
+)
+RATES: Final = ("1/s", "2.5/s", "3/s", "3/s", "10/s", "25/s", "100/s")
+ZONES: Final = (["America/Los_Angeles"], ["America/Los_Angeles", "Etc/GMT+8"], ["America/St_Johns"])
+# Instants at which windows end: days of all kinds, the clocks' changes, a week, a month; and one at which none does.
+EDGES: Final = tuple(
+    int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+    for text in (
+        *("2026-03-08T08:00", "2026-03-09T07:00", "2026-11-01T07:00", "2026-11-02T08:00", "2026-02-01T08:00"),
+        *("2026-06-14T07:00", "2026-05-05T18:00", "2026-05-05T18:00", "2026-12-31T08:00", "2026-05-06T02:30"),
+    )
+)
+KINDS: Final = ("carrier", "reports", "redis", "network", "crash", "disk", "people", "jobs", "clock", "stop")
+_EVENTS_S: Final = 14.0  # what befalls the world does so within this
+_PATIENCE_S: Final = 240.0  # then everything must have come to rest
+_BEGINS_S: Final = 1000.0
+_MOST_FINALLIES: Final = 20
+
+
+@dataclass
+class History:
+    """Made from its seed alone. `trace` is called with each thing that happens."""
+
+    seed: int
+    trace: Callable[[str], None] | None = None
+    troubles: frozenset[str] = frozenset()
+    record: Record = field(default_factory=Record)
+    senders: dict[str, tuple[Limit, ...]] = field(default_factory=dict)
+    began: dict[str, str] = field(default_factory=dict)
+    jobs: list[Job] = field(default_factory=list)
+    process: Process = field(init=False)
+    texts: int = 0
+    digest: str = ""  # what was written, and when
+
+    def run(self, store: Store) -> list[str]:
+        """Live it; returns what was wrong."""
+        self._dice = dice = Random(f"{self.seed} world")
+        self.troubles = frozenset(kind for kind in KINDS if dice.random() < (0.25 if kind == "clock" else 0.5))
+        self._loop = loop = VirtualLoop(Random(f"{self.seed} loop"), _BEGINS_S)
+        edge_us = dice.choice(EDGES) * 1_000_000
+        self._clocks = Clocks(loop, edge_us - round((_BEGINS_S + dice.uniform(0, _EVENTS_S)) * 1e6))
+        self._clocks.redis_us = round(dice.uniform(-200_000, 200_000))
+        self._store = store
+        self._redis = Redis(Server(self._clocks.redis_wall_us), dice, troubled="network" in self.troubles)
+        self._outside = Outside(loop)
+        troubled = "carrier" in self.troubles
+        self._carrier = Carrier(
+            loop, Random(f"{self.seed} carrier"), self._clocks.true_us, self._outside.spawn, self._report, self.say,
+            troubled, "reports" in self.troubles,
+        )  # fmt: skip
+        self._numbers = itertools.count()
+        store.clear()
+        with patched(self._clocks, Random(f"{self.seed} chance")):
+            try:
+                loop.run_until_complete(self._outside.spawn(self._live()))
+                faults = list(self._judge())
+            except Hang as hang:
+                faults = [f"hang: {hang}"]
+            finally:
+                _bury(loop, self.process)
+        self.texts = len(self._carrier.copies)
+        self.digest = repr([(copy.message.id, copy.at_us, copy.fate) for copy in self._carrier.copies])
+        return faults
+
+    def say(self, text: str) -> None:
+        """Into the trace."""
+        if self.trace is not None:
+            self.trace(f"{self._loop.now_s - _BEGINS_S:9.4f} {text}")
+
+    # --- the course of things
+
+    async def _live(self) -> None:
+        await self._furnish()
+        self._begin_process()
+        plans = [plan for plan in self._plans() if plan[0] <= _EVENTS_S]
+        for at_s, what, work in sorted(plans, key=lambda plan: plan[0]):
+            self._outside.spawn(self._at(at_s, what, work))
+        await asyncio.sleep(_EVENTS_S)
+        self._heal()
+        await self._rest()
+
+    async def _at(self, at_s: float, what: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        await asyncio.sleep(at_s)
+        self.say(what)
+        await work()
+
+    async def _furnish(self) -> None:
+        dice = self._dice
+        senders = []
+        for index in range(dice.choice([1, 1, 2, 3])):
+            numbers: dict[str, object] = {"rate": dice.choice(RATES)}
+            if dice.random() < 0.5:
+                for name in ("daily", "weekly", "monthly"):
+                    if dice.random() < 0.5:
+                        numbers |= {
+                            name: dice.randint(3 if "too_large" in AWAITED else 1, 25),
+                            "zones": dice.choice(ZONES),
+                        }
+            number = f"+1800555019{index}"
+            sender = Sender(
+                number, "acme", "toll_free", limits=numbers, keyword_replies=dice.choice(["gateway", "carrier"])
+            )
+            senders.append(sender)
+            self.senders[number] = _profiles().of_sender(sender, "live", datetime(2026, 6, 1, tzinfo=UTC).date())
+            self.say(f"sender {number}: {numbers}")
+
+        async def work(tx: Tx) -> None:
+            await tenants.add_tenant(tx, Tenant("acme", "Acme Water", 0))
+            for each in senders:
+                await tenants.put_sender(tx, each)
+
+        await Disk(self._store, dice).commit(lambda: [_pending(work)])
+        self.say(f"troubles: {sorted(self.troubles)}")
+
+    def _begin_process(self) -> None:
+        number = next(self._numbers)
+        self.process = Process(
+            number, self._loop, Disk(self._store, self._dice), self._redis, self._carrier, self._clocks
+        )
+        self.process.start()
+        self.say(f"process {number} starts")
+
+    # --- what is sent, and what befalls
+
+    def _plans(self) -> Iterator[tuple[float, str, Callable[[], Coroutine[Any, Any, None]]]]:
+        dice = self._dice
+        for _ in range(dice.randint(1, 4)):
+            yield dice.choice([0.2, dice.uniform(0, 8)]), "accept", self._accept
+        if "people" in self.troubles:
+            for _ in range(dice.randint(1, 5)):
+                yield dice.uniform(0.2, 12), "somebody speaks", self._speak
+        if "jobs" in self.troubles:
+            for _ in range(dice.randint(1, 4)):
+                yield dice.uniform(0.2, 12), "a job changes", self._change_job
+        if "crash" in self.troubles:
+            for _ in range(dice.randint(1, 3)):
+                yield dice.uniform(0, 10), "doom", self._doom
+        if "stop" in self.troubles:
+            yield dice.uniform(0.5, 10), "clean stop", self._stop
+        if "redis" in self.troubles:
+            for _ in range(dice.randint(1, 3)):
+                name = dice.choice(["away", "silent", "flush", "restart", "restart empty", "stale", "evict"])
+                yield dice.uniform(0, 12), f"redis: {name}", getattr(self, f"_redis_{name.replace(' ', '_')}")
+        if "disk" in self.troubles:
+            yield dice.uniform(0, 12), "the disk", self._trouble_disk
+        if "clock" in self.troubles:
+            yield dice.uniform(0, 10), "the clocks", self._trouble_clocks
+        if "carrier" in self.troubles and dice.random() < 0.3:
+            yield dice.uniform(0, 10), "the carrier is down", self._carrier_down
+
+    async def _accept(self) -> None:
+        dice = self._dice
+        sender = dice.choice(sorted(self.senders))
+        job = Job(new_id("job"), "acme", "live", "sms", sender, {}) if dice.random() < 0.6 else None
+        messages = [self._message(sender, job) for _ in range(dice.randint(1, 8))]
+        rows = [to_row(message) for message in messages]
+        self.began |= {message.id: message.status for message in messages}
+        try:
+            await self.process.accept(job, rows)
+        except (DiedError, StoreUnavailable) as error:
+            self.say(f"  not acknowledged: {error!r}")
+            return
+        self.record.accepted |= {message.id for message in messages}
+        self.say(f"  accepted from {sender}: {[(m.id[-6:], m.segments) for m in messages]}")
+        if job is not None:
+            self.jobs.append(job)
+
+    def _message(self, sender: str, job: Job | None) -> Message:
+        dice = self._dice
+        scheduled = dice.random() < 0.1
+        now = now_ms()
+        return Message(
+            id=new_id("msg"),
+            tenant_id="acme",
+            mode="live",
+            sender=sender,
+            recipient=self._person(),
+            body="Your bill is due",
+            encoding="gsm7",
+            segments=dice.choice([1, 1, 1, 2, 3]),
+            job_id=job.id if job is not None else None,
+            priority=dice.choice([0, 0, 0, 5]),
+            status="held" if scheduled else "queued",
+            reason="scheduled" if scheduled else "",
+            hold_until_ms=now + dice.randint(1, 5000) if scheduled else None,
+            expires_ms=now + dice.randint(500, 20_000) if dice.random() < 0.1 else None,
+            created_ms=now,
+            updated_ms=now,
+        )
+
+    def _person(self) -> str:
+        return f"+1212555{self._dice.randrange(1200, 1206)}"
+
+    async def _speak(self) -> None:
+        dice = self._dice
+        person, sender = self._person(), dice.choice(sorted(self.senders))
+        words = dice.choice(["STOP", "STOP", "STOP", "START", "HELP", "by API"])
+        self.say(f"  {person} to {sender}: {words}")
+        if words == "START":
+            for span in self.record.stops:
+                if span.of in {f"{person} tenant", f"{person} {sender}"} and span.until_us is None:
+                    span.until_us = self._clocks.true_us()
+        for _ in range(dice.randint(1, 3)):
+            try:
+                if words == "by API":
+                    scope = dice.choice(["tenant", sender])
+                    await self.process.opt_out(OptOut("acme", "live", person, scope, "api", "asked", now_ms()))
+                else:
+                    scope = "tenant"
+                    await self.process.take_text(Incoming(f"IN{dice.getrandbits(60)}", sender, person, words))
+            except (DiedError, StoreUnavailable):
+                await asyncio.sleep(dice.uniform(0.1, 1))
+            else:
+                if words in {"STOP", "by API"}:
+                    self.record.stops.append(Span(words, f"{person} {scope}", self._clocks.true_us()))
+                self.say("  acknowledged")
+                break
+
+    async def _change_job(self) -> None:
+        dice = self._dice
+        if not self.jobs:
+            return
+        job = dice.choice(self.jobs)
+        status = dice.choice(["paused", "paused", "running", "cancelled"])
+        self.say(f"  {job.id[-6:]}: {status}")
+        if status == "running":
+            for span in self.record.jobs:
+                if span.of == job.id and span.what == "paused" and span.until_us is None:
+                    span.until_us = self._clocks.true_us()
+        try:
+            moved = await self.process.change_job(job, status)
+        except (DiedError, StoreUnavailable):
+            return
+        if moved is not None and status != "running":
+            self.record.jobs.append(Span(status, job.id, self._clocks.true_us()))
+            self.say("  acknowledged")
+
+    async def _report(self, report: Report) -> None:
+        """What the carrier says; it tries again where nobody answers, a few times."""
+        for _ in range(4):
+            try:
+                await self.process.report(report)
+            except (DiedError, StoreUnavailable):
+                await asyncio.sleep(1.0)
+            else:
+                self.say(f"report {report.message_id and report.message_id[-6:]} {report.status}")
+                return
+
+    # --- troubles
+
+    async def _doom(self) -> None:
+        dice, process = self._dice, self.process
+        if dice.random() < 0.5:
+            process.doomed_turns = dice.randrange(200)
+        else:
+            process.doomed_step = (dice.choice(STEPS), dice.randrange(4))
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            if process.dead:
+                break
+        process.kill()
+        self.say(f"process {process.number} is dead ({process.doomed_turns}, {process.doomed_step})")
+        await asyncio.sleep(dice.choice([0.05, 0.3, 2.0]))
+        if self.process is process:
+            self._begin_process()
+
+    async def _stop(self) -> None:
+        process = self.process
+        await process.stop()
+        self.say(f"process {process.number} has stopped")
+        await asyncio.sleep(self._dice.choice([0.05, 0.3, 2.0]))
+        if self.process is process:
+            self._begin_process()
+
+    async def _redis_away(self) -> None:
+        self._redis.away = True
+        await asyncio.sleep(self._dice.uniform(0.1, 4))
+        self._redis.away = False
+
+    async def _redis_silent(self) -> None:
+        self._redis.silent = True
+        await asyncio.sleep(self._dice.uniform(0.1, 4))
+        self._redis.wake()
+
+    async def _redis_flush(self) -> None:
+        self._redis.server.flush()
+
+    async def _redis_restart(self) -> None:
+        self._redis.server.restart(keeps=True)
+
+    async def _redis_restart_empty(self) -> None:
+        self._redis.server.restart(keeps=False)
+
+    async def _redis_stale(self) -> None:
+        replica = self._redis.server.snapshot()
+        await asyncio.sleep(self._dice.uniform(0.05, 3))
+        self._redis.server.fail_over(replica)
+        self.say("redis: the stale replica is the master now")
+
+    async def _redis_evict(self) -> None:
+        keys = sorted(key for key in self._redis.server.keys if ":cap:" in key or key == MARKER)
+        if keys:
+            self._redis.server.evict(self._dice.choice(keys))
+
+    async def _trouble_disk(self) -> None:
+        if self._dice.random() < 0.5:
+            self._store.down = True
+        else:
+            self._store.slow_s = self._dice.choice([0.05, 0.3, 1.0])
+        await asyncio.sleep(self._dice.uniform(0.1, 4))
+        self._store.down, self._store.slow_s = False, 0.0
+
+    async def _trouble_clocks(self) -> None:
+        dice = self._dice
+        ahead_us = dice.choice([-3600_000_000, 3600_000_000, -1_000_000, 1_500_000, -5_000_000])
+        if "skew" in AWAITED or dice.random() < 0.7:
+            self._clocks.host_us += ahead_us
+        else:
+            self._clocks.redis_us += ahead_us
+        await asyncio.sleep(dice.uniform(0.1, 6))
+        self._clocks.host_us = 0
+
+    async def _carrier_down(self) -> None:
+        self._carrier.down = True
+        await asyncio.sleep(self._dice.uniform(0.5, 5))
+        self._carrier.down = False
+
+    # --- the end
+
+    def _heal(self) -> None:
+        self.say("all is well again")
+        self._redis.away, self._store.down, self._store.slow_s = False, False, 0.0
+        self._redis.wake()
+        self._redis.troubled = False
+        self._carrier.down = self._carrier.troubled = False
+        self._clocks.host_us = 0
+        if abs(self._clocks.redis_us) > 1_000_000:
+            self._clocks.redis_us = 0
+
+    async def _rest(self) -> None:
+        until = self._loop.time() + _PATIENCE_S
+        while self._loop.time() < until:
+            await asyncio.sleep(1.0)
+            if self.process.dead or not self.process.ready or len(self._outside.tasks) > 1:
+                continue
+            soon = now_ms() + 60_000
+            if not self._store.query(
+                "SELECT 1 FROM messages WHERE status IN ('queued', 'sending') "
+                "OR (status = 'held' AND hold_until_ms < ? AND NOT EXISTS "
+                "(SELECT 1 FROM jobs WHERE jobs.id = job_id AND jobs.status = 'paused')) LIMIT 1",
+                soon,
+            ):
+                break
+        try:
+            await self.process.look_at_redis()
+        except (DiedError, StoreUnavailable, RedisAway) as error:
+            self.record.complaints.append(f"P1: nobody is there at the end: {error!r}")
+
+    def _judge(self) -> Iterator[str]:
+        rows = {
+            row["id"]: {"status": row["status"], "reason": row["reason"], "began": self.began.get(row["id"], "queued")}
+            for row in self._store.query("SELECT id, status, reason FROM messages")
+        }
+        events = [
+            (row["subject"], row["type"].partition(".")[2])
+            for row in self._store.query("SELECT subject, type FROM events WHERE type LIKE 'message.%' ORDER BY seq")
+            if row["type"] != "message.report"
+        ]
+        usage = {
+            (row["limit_key"], row["window_us"]): row["used"] for row in self._store.query("SELECT * FROM limit_usage")
+        }
+        yield from (f"outside: {error!r}" for error in self._outside.failed)
+        yield from Ledgers(
+            self.record, rows, events, usage, self._carrier.copies, self.senders, self._debited()
+        ).faults()
+
+    def _debited(self) -> dict[tuple[str, int], int] | None:
+        (row,) = self._store.query("SELECT epoch FROM limit_epoch")
+        if self._redis.server.do_hget(MARKER, "epoch") != str(row["epoch"]):
+            return None
+        found: dict[tuple[str, int], int] = {}
+        for cap in (limit for limits in self.senders.values() for limit in limits if isinstance(limit, Cap)):
+            key = f"{{gateway}}:cap:{cap.key}"
+            words = self._redis.server.do_hgetall(key)
+            if not words and self._redis.server.do_hget(MARKER, f"c:{key}"):
+                return None  # evicted: the next take will notice
+            found |= {(cap.key, int(start)): int(used) for start, used in zip(words[::2], words[1::2], strict=True)}
+        return found
+
+
+def _pending(work: Any) -> Any:
+    from gateway.store.tx import Pending
+
+    return Pending(work, asyncio.get_running_loop().create_future())
+
+
+@contextmanager
+def patched(clocks: Clocks, chance: Random) -> Iterator[None]:
+    """Time and chance come from the history, and nothing else does."""
+    was = gateway.clock.time, gateway.clock._ids, sender_loop._dice, housekeeper._EVERY_S
+    gateway.clock.time = clocks  # type: ignore[assignment]
+    gateway.clock._ids = IdMaker(dice=chance.getrandbits)
+    sender_loop._dice = chance  # type: ignore[misc,assignment]
+    housekeeper._EVERY_S = 2.0  # type: ignore[misc]
+    steps.listen(_step)
+    try:
+        yield
+    finally:
+        steps.listen(None)
+        gateway.clock.time, gateway.clock._ids, sender_loop._dice, housekeeper._EVERY_S = was  # type: ignore[misc]
+
+
+def _step(step: str) -> None:
+    process = process_of.get()
+    if isinstance(process, Process):
+        process.reached(step)
+
+
+def _bury(loop: VirtualLoop, process: Process) -> None:
+    """Forget every task without a word: they belong to processes that are dead, or to a world that is over."""
+    process.kill()
+    for task in loop.born:
+        if task.done():
+            if not task.cancelled():
+                task.exception()
+            continue
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        for _ in range(_MOST_FINALLIES):
+            try:
+                task.get_coro().close()  # type: ignore[union-attr]
+                break
+            except RuntimeError:  # it waits in a `finally`; on to the next one
+                continue
+    loop.close()
+    loop.born.clear()
