@@ -36,6 +36,7 @@ from gateway.workers.call_runner import CallRunner
 from gateway.workers.callback_sender import CallbackSender
 from gateway.workers.counters import Counters
 from gateway.workers.housekeeper import Housekeeper
+from gateway.workers.leases import Leases
 from gateway.workers.reconciler import Reconciler
 from gateway.workers.sms_sender import SmsSender
 
@@ -69,6 +70,7 @@ class Parts:
     counters: Counters
     profiles: Profiles
     prompts: Prompts
+    leases: Leases
     own_url: str
 
 
@@ -126,7 +128,9 @@ async def _open(settings: Settings, stack: contextlib.AsyncExitStack, own_url: s
         _log.error("redis_away", error=str(error))  # requests are taken and wait; nothing is sent until it is back
     prompts = Prompts(settings.folders.audio / "prompts", settings.data_dir / "audio")
     stack.push_async_callback(prompts.close)
-    return Parts(settings, stack, database, Signals(), metrics, gate, counters, profiles, prompts, own_url)
+    signals = Signals()
+    leases = Leases(database, signals, alone=True)
+    return Parts(settings, stack, database, signals, metrics, gate, counters, profiles, prompts, leases, own_url)
 
 
 @contextlib.contextmanager
@@ -194,6 +198,7 @@ def _sms_loop(parts: Parts, roads: Roads) -> SmsSender:
         parts.signals,
         parts.counters,
         parts.gate,
+        parts.leases,
         roads.sms,
         settings.sms,
         settings.twilio.timeout_s,
@@ -205,7 +210,15 @@ def _voice_loop(parts: Parts, roads: Roads) -> CallRunner:
     shutdown_s = parts.settings.http.shutdown_s
     plans = Plans(parts.database)
     return CallRunner(
-        parts.database, parts.signals, parts.counters, parts.prompts, plans, roads.voice, roads.turns, shutdown_s
+        parts.database,
+        parts.signals,
+        parts.counters,
+        parts.prompts,
+        plans,
+        roads.voice,
+        roads.turns,
+        shutdown_s,
+        parts.leases,
     )
 
 
@@ -218,7 +231,8 @@ async def _callback_loop(parts: Parts) -> CallbackSender:
 
 async def _start_loops(parts: Parts, roads: Roads) -> None:
     texts, calls = _sms_loop(parts, roads), _voice_loop(parts, roads)
-    await texts.recover()
+    await parts.leases.begin()
+    parts.stack.push_async_callback(parts.leases.end)
     await calls.recover()
     for mode, trunk, road in roads.trunks:
         await trunk.start(calls.answering(road, mode))
@@ -234,6 +248,7 @@ async def _start_loops(parts: Parts, roads: Roads) -> None:
         parts.metrics,
     )
     loops = {
+        "leases": parts.leases.run,
         "callbacks": callbacks.run,
         "housekeeper": housekeeper.run,
         "texts": texts.run,

@@ -1,6 +1,5 @@
 """What a text from a person does, whichever road it came by: kept, obeyed, answered and told, in one transaction."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from gateway.carriers.base import Incoming
@@ -12,10 +11,11 @@ from gateway.model.sender import Sender
 from gateway.sms.keywords import Keyword, Keywords
 from gateway.sms.segments import segment
 from gateway.store import events, opt_outs, tenants
+from gateway.store.criteria import OfPerson
 from gateway.store.database import Database, Tx
 from gateway.store.recall import write_with_recall
 from gateway.store.records import to_row
-from gateway.store.signals import Leaving, Signals
+from gateway.store.signals import Signals
 
 _CONFIRM_WITHIN_MS = 5 * 60_000  # 47 CFR 64.1200(a)(12): one confirmation, presumed fine within five minutes
 _HELP_EVERY_MS = 60_000  # two auto-responders would otherwise talk to each other for hours
@@ -43,7 +43,7 @@ class InboundTexts:
             self.database,
             self.signals,
             self._forbidden_by(sender, stop),
-            opt_outs.cancel_recalled(now_ms),
+            now_ms,
             lambda tx: self._take(tx, carrier, mode, text, sender, now_ms),
         )
         self.signals.wake("messages")
@@ -55,10 +55,10 @@ class InboundTexts:
             return None
         return await tenants.sender(tx, text.sender)
 
-    def _forbidden_by(self, sender: Sender, said: OptOut) -> Callable[[Leaving], bool]:
+    def _forbidden_by(self, sender: Sender, said: OptOut) -> OfPerson | None:
         """What a stop forbids; a text that is not one forbids nothing."""
         kind = self.keywords.classify(said.evidence, sender_kind=sender.kind, opted_out=False).kind
-        return lambda thing: kind == "stop" and opt_outs.covers(said, thing)
+        return OfPerson.forbidden_by(said) if kind == "stop" else None
 
     async def _take(self, tx: Tx, carrier: str, mode: str, text: Incoming, sender: Sender, now_ms: int) -> None:
         row = await tx.row("messages_last_to", recipient=text.person, sender=text.sender, mode=mode)

@@ -78,11 +78,13 @@ class InboundCalls:
         )
         return Answering(call, state)
 
-    async def keep(self, call: Call) -> None:
-        """Keep the row of a call that is being answered, with an event."""
+    async def keep(self, call: Call, holder: int = 0) -> None:
+        """Keep the row of a call that is being answered, with an event. holder: the process that has it on a trunk."""
 
         async def work(tx: Tx) -> None:
             await tx.run("calls_insert", **to_row(call))
+            if holder:
+                await tx.run("calls_answered_by_holder", id=call.id, holder=holder)
             data = {"from": call.recipient, "to": call.sender, "dialplan": call.dialplan}
             received = Event("call.received", call.tenant_id, call.mode, call.id, call.created_ms, data)
             await events.add(tx, received)

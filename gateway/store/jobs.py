@@ -1,6 +1,5 @@
 """Jobs: accepted whole, paused, resumed, cancelled and completed, each with its event."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from gateway.clock import now_ms
@@ -8,6 +7,7 @@ from gateway.model.event import Event
 from gateway.model.job import Job
 from gateway.model.states import CALL_FINALS, CALL_MOVES, JOB_MOVES, MESSAGE_FINALS, MESSAGE_MOVES, WAITING, sources
 from gateway.store import events, lives
+from gateway.store.criteria import OfJob
 from gateway.store.database import Database, Tx
 from gateway.store.recall import write_with_recall
 from gateway.store.records import to_record, to_row
@@ -62,19 +62,11 @@ async def change(tx: Tx, job: Job, status: str, now_ms: int) -> Job | None:
 
 async def change_with_recall(database: Database, signals: Signals, job: Job, status: str, now_ms: int) -> Job | None:
     """Pause or cancel a job that may be sending this moment: see `change`."""
-    things = things_of(job)
-
-    async def settle(tx: Tx, ids: Sequence[str]) -> list[str]:
-        if status == "cancelled":
-            return await lives.move(tx, things, ids, "cancelled", now_ms, reason="job_cancelled")
-        await lives.move(tx, things, ids, "queued", now_ms)
-        return await lives.move(tx, things, ids, "held", now_ms, reason="paused")
-
     moved, _ = await write_with_recall(
         database,
         signals,
-        lambda thing: thing.job_id == job.id,
-        settle,
+        OfJob(job.tenant_id, job.id, job.sender),
+        now_ms,
         lambda tx: change(tx, job, status, now_ms),
     )
     return moved

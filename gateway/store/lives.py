@@ -43,11 +43,13 @@ async def move(
     until_ms: int | None = None,
     error_code: str = "",
     data: dict[str, object] | None = None,
+    holder: int | None = None,
 ) -> list[str]:
     """Move these messages or calls to `status` where the state table allows it, and write one event each.
 
     until_ms: for `held`, when the hold ends by itself.
     data:     what else the event says, the same for all of them.
+    holder:   for `sending` and `dialing`: whose lease it is.
     Returns:  the ids that moved; the others were elsewhere by now and are left as they are.
     """
     if status in _LEAVING:
@@ -64,6 +66,7 @@ async def move(
             until_ms=until_ms,
             error_code=error_code,
             now_ms=now_ms,
+            holder=holder,
         )
         here = [row["id"] for row in rows]
         if here:
@@ -109,6 +112,14 @@ async def put_back(
     back = await move(tx, things, ids, "queued", now_ms, reason=reason, error_code=error_code)
     await move(tx, things, [each for each in back if each in stopped], "held", now_ms, reason="paused")
     return back
+
+
+async def of_holder(tx: Tx, things: Things, ids: Sequence[str], holder: int) -> set[str]:
+    """Which of these no other process has committed since `holder` did: only that one knows what became of them."""
+    found: set[str] = set()
+    for chunk in _chunks(ids):
+        found |= {row["id"] for row in await tx.rows(f"{things}_of_holder", ids=chunk, holder=holder)}
+    return found
 
 
 async def queued(tx: Tx, things: Things, sender: str, mode: str, limit: int) -> list[Row]:

@@ -1,23 +1,21 @@
 """Stop and start: the opt-out, what it cancels and its event, in one transaction."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from gateway.model.event import Event
-from gateway.model.message import Message
 from gateway.model.opt_out import OptOut
-from gateway.sms.pipeline import ALLOWED_AFTER_STOP
 from gateway.store import events, lives
+from gateway.store.criteria import OfPerson
 from gateway.store.database import Database, Row, Tx
-from gateway.store.recall import Settle, write_with_recall
+from gateway.store.recall import write_with_recall
 from gateway.store.records import to_row
-from gateway.store.signals import Leaving, Signals, Things
+from gateway.store.signals import Signals
 
 
 async def stop(tx: Tx, said: OptOut, *, callback_url: str = "") -> list[str]:
     """Record an opt-out and cancel all that waits for that person in its scope, on both channels.
 
-    Called through `stop_with_recall`, or inside `recall.write_with_recall` with `cancel_recalled`.
+    Called through `stop_with_recall`, or inside `recall.write_with_recall`.
     Returns: the ids of the messages and calls that were cancelled.
     """
     first = await tx.run("opt_outs_put", **to_row(said))
@@ -29,36 +27,13 @@ async def stop(tx: Tx, said: OptOut, *, callback_url: str = "") -> list[str]:
     return cancelled
 
 
-def covers(said: OptOut, thing: Leaving) -> bool:
-    """Whether an opt-out forbids this message or call."""
-    return (
-        (thing.tenant_id, thing.mode) == (said.tenant_id, said.mode)
-        and thing.recipient == said.recipient
-        and not (isinstance(thing, Message) and thing.kind in ALLOWED_AFTER_STOP)
-        and said.scope in {"tenant", thing.sender}
-    )
-
-
-def cancel_recalled(now_ms: int) -> Settle:
-    """How messages and calls taken back by a stop are settled."""
-
-    async def settle(tx: Tx, ids: Sequence[str]) -> list[str]:
-        moved: list[str] = []
-        things: Things
-        for things in ("messages", "calls"):
-            moved += await lives.move(tx, things, ids, "cancelled", now_ms, reason="opted_out")
-        return moved
-
-    return settle
-
-
 async def stop_with_recall(database: Database, signals: Signals, said: OptOut, *, callback_url: str = "") -> list[str]:
     """Obey a stop that came by itself (API, a key pressed in a call). Returns the ids of all that was cancelled."""
     cancelled, recalled = await write_with_recall(
         database,
         signals,
-        lambda thing: covers(said, thing),
-        cancel_recalled(said.at_ms),
+        OfPerson.forbidden_by(said),
+        said.at_ms,
         lambda tx: stop(tx, said, callback_url=callback_url),
     )
     signals.wake("events")

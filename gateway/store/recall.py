@@ -2,42 +2,57 @@
 
 The loop enters what it reads into its plan before it looks at opt-outs and jobs. So a recall before the change takes
 what was planned by then, and a second one after it takes what was planned while the change was on its way to the
-disk; whatever is planned later sees the change.
+disk; whatever is planned later sees the change. Other processes are asked after the change, which is enough: who
+holds a lease is read in the change's own transaction, and whoever takes one later sees the change.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from gateway import steps
+from gateway.store import leases, lives
+from gateway.store.criteria import OfPerson, Told
 from gateway.store.database import Database, Tx
-from gateway.store.signals import Leaving, Signals
+from gateway.store.signals import Signals, Things
 
 T = TypeVar("T")
-Settle = Callable[[Tx, Sequence[str]], Awaitable[list[str]]]
+_THINGS: tuple[Things, ...] = ("messages", "calls")
+
+
+async def settle(tx: Tx, criterion: Told, ids: Sequence[str], now_ms: int) -> list[str]:
+    """Move what was taken back to where it now belongs: the change has been made. Returns the ids that moved."""
+    moved: list[str] = []
+    for things in _THINGS:
+        if isinstance(criterion, OfPerson):
+            moved += await lives.move(tx, things, ids, "cancelled", now_ms, reason="opted_out")
+        else:
+            moved += await lives.put_back(tx, things, ids, now_ms)
+    return moved
 
 
 async def write_with_recall(
-    database: Database,
-    signals: Signals,
-    matches: Callable[[Leaving], bool],
-    settle: Settle,
-    work: Callable[[Tx], Awaitable[T]],
+    database: Database, signals: Signals, criterion: Told | None, now_ms: int, work: Callable[[Tx], Awaitable[T]]
 ) -> tuple[T, list[str]]:
-    """Run `work` in a transaction, and take back every unwritten message and call that `matches`.
+    """Run `work` in a transaction, and take back every unwritten message and call that meets `criterion`.
 
-    settle:  moves what was taken back to where it now belongs; returns the ids that moved. It runs in the same
-             transaction as `work`, and once more for what was planned meanwhile.
-    Returns: what `work` returned, and every id that `settle` moved. No byte of these leaves any more.
+    criterion: None where the change turns out to forbid nothing.
+    Returns:   what `work` returned, and every id that was taken back and moved, by this process or another. No byte
+               of these leaves any more.
     """
+    if criterion is None:
+        return await database.write(work), []
     steps.reached("stop:before")
-    recalled = signals.recall(matches)
+    recalled = signals.recall(criterion)
 
-    async def change(tx: Tx) -> tuple[T, list[str]]:
-        return await work(tx), await settle(tx, recalled)
+    async def change(tx: Tx) -> tuple[T, list[str], set[int]]:
+        result = await work(tx)
+        holders = await leases.owners(tx, criterion.tenant_id, criterion.sender) if signals.elsewhere else set()
+        return result, await settle(tx, criterion, recalled, now_ms), holders
 
-    result, moved = await database.write(change)
-    late = signals.recall(matches)
-    if late:
-        moved = moved + await database.write(lambda tx: settle(tx, late))
+    result, moved, holders = await database.write(change)
+    if late := signals.recall(criterion):
+        moved += await database.write(lambda tx: settle(tx, criterion, late, now_ms))
+    if signals.elsewhere and (others := holders - {signals.holder}):
+        moved += await signals.elsewhere.recall(criterion, others)
     steps.reached("stop:after")
     return result, moved

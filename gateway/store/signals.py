@@ -7,16 +7,27 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Protocol
 from weakref import WeakSet
 
-from gateway.model.call import Call
-from gateway.model.message import Message
+from gateway.store.criteria import Criterion, Told
 
 Things = Literal["messages", "calls"]
 Topic = Literal["messages", "calls", "events"]
-Leaving = Message | Call  # what leaves through a loop: a recall takes back either
-Recall = Callable[[Callable[[Leaving], bool]], list[str]]
+Recall = Callable[[Criterion], list[str]]
+
+
+class Elsewhere(Protocol):
+    """The other processes that share the database."""
+
+    def wake(self, topic: Topic) -> None:
+        """Wake them, too."""
+
+    async def recall(self, criterion: Told, holders: set[int]) -> list[str]:
+        """Have these holders take back and settle what meets `criterion`; returns the ids that moved.
+
+        When it returns, no byte of these leaves any more, whether a holder answered or its leases ran out.
+        """
 
 
 class Listener:
@@ -40,9 +51,17 @@ class Signals:
         self._listeners: defaultdict[Topic, WeakSet[Listener]] = defaultdict(WeakSet)
         self._recalls: list[Recall] = []
         self.gates: dict[tuple[Things, str, str], tuple[str, int | None]] = {}
+        self.holder = 0  # this process's number, while it holds leases
+        self.elsewhere: Elsewhere | None = None
 
     def wake(self, topic: Topic) -> None:
-        """Say that `topic` has work."""
+        """Say that `topic` has work, here and in other processes."""
+        self.wake_here(topic)
+        if self.elsewhere is not None:
+            self.elsewhere.wake(topic)
+
+    def wake_here(self, topic: Topic) -> None:
+        """Say to this process that `topic` has work."""
         for listener in self._listeners[topic]:
             listener.woken.set()
 
@@ -53,16 +72,16 @@ class Signals:
         return listener
 
     def on_recall(self, recall: Recall) -> None:
-        """Have `recall(matches)` called at once for each recall; it must not wait."""
+        """Have `recall(criterion)` called at once for each recall; it must not wait."""
         self._recalls.append(recall)
 
-    def recall(self, matches: Callable[[Leaving], bool]) -> list[str]:
-        """Take back every unwritten message and call that `matches`: no byte of it leaves any more (P5).
+    def recall(self, criterion: Criterion) -> list[str]:
+        """Take back every unwritten message and call of this process that meets it: no byte leaves any more (P5).
 
         Returns: their ids, committed ones in state `sending` or `dialing`. The caller moves them on in its own
                  transaction.
         """
-        return [message_id for recall in self._recalls for message_id in recall(matches)]
+        return [message_id for recall in self._recalls for message_id in recall(criterion)]
 
     def note_gate(self, things: Things, sender: str, mode: str, reason: str, opens_ms: int | None) -> None:
         """Note what keeps a sender's queue waiting just now, for `why`; an empty reason: nothing does."""

@@ -72,7 +72,7 @@ class CallAnswering:
         await ringing.ring()
         audio = CallAudio(self.desk.prompts)
         await audio.prepare(found.state)
-        await self.inbound.keep(found.call)
+        await self.inbound.keep(found.call, self.desk.leases.holder)
         record = CallRecord(found.call, self.desk.database, self.desk.signals)
         leg = await ringing.accept()
         if leg is None:

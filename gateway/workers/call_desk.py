@@ -22,6 +22,7 @@ from gateway.workers.call_audio import CallAudio
 from gateway.workers.call_session import CallSession
 from gateway.workers.channels import Channels
 from gateway.workers.counters import Counters
+from gateway.workers.leases import Leases
 from gateway.workers.plan import Plan
 
 _FIRST_BACKOFF_S: Final = 0.5
@@ -70,6 +71,7 @@ class Desk:
     roads: Mapping[tuple[str, str], Road]
     plans: Plans
     channels: Channels
+    leases: Leases
     plan: Plan[Call] = field(default_factory=Plan[Call])
     sessions: dict[str, CallSession] = field(default_factory=dict)
     elsewhere: set[str] = field(default_factory=set)

@@ -31,6 +31,8 @@ from gateway.voice.twiml import TwilioCall
 from gateway.workers.call_desk import Backoff, Desk, Prepared, decide
 from gateway.workers.call_record import CallRecord
 from gateway.workers.call_session import CallSession
+from gateway.workers.leases import Lease
+from gateway.workers.offer import LATE_US
 from gateway.workers.plan import Planned
 
 _AHEAD_US: Final = 200_000  # how long before its slot a call may be committed as `dialing`
@@ -69,13 +71,20 @@ class CallLoop:
     number: str
     mode: str
     desk: Desk
+    lease: Lease
     reach: int = field(default=_FEWEST_ROWS, init=False)  # rows read at a time: twice what the limits let through
     preparing: dict[str, asyncio.Task[Prepared]] = field(default_factory=dict, init=False)
 
     async def run(self) -> None:
         """Dial until nothing is queued."""
         try:
-            while readings := await self._read():
+            while not self.desk.leases.is_lost(self.lease):
+                if not self.desk.leases.holds(self.lease):  # the database does not answer; it may yet
+                    self._note("lease_not_renewed")
+                    await asyncio.sleep(_AWAY_S)
+                    continue
+                if not (readings := await self._read()):
+                    break
                 try:
                     await self._step(readings)
                 finally:
@@ -229,9 +238,11 @@ class CallLoop:
         async def commit(tx: Tx) -> set[str]:
             if await usage.epoch(tx) != granted.epoch:
                 return set()  # the counters were rebuilt meanwhile, without these
+            if not await self.lease.fence(tx):
+                return set()  # somebody else dials for this sender now
             await usage.add(tx, granted.debits, granted.seq)
             ids = [planned.thing.id for (planned, _), _slot in pairs]
-            dialing = await lives.move(tx, "calls", ids, "dialing", now_ms())
+            dialing = await lives.move(tx, "calls", ids, "dialing", now_ms(), holder=self.lease.holder)
             taken = [{"id": each, "carrier": road.carrier.name, "carrier_id": None} for each in dialing]
             await tx.many("calls_taken", taken)
             await self._keep_states(tx, [each for each, _ in pairs if each[0].thing.id in dialing], road)
@@ -270,6 +281,8 @@ class CallLoop:
             slot_us = self.desk.plan.redis_clock.local(slot.at_us)
             while (due_us := max([slot_us, *(clock.due(slot_us) for clock in clocks)])) > _now_us():
                 await _sleep_until(due_us)
+            if not self.desk.leases.holds(self.lease) or _now_us() - slot_us > LATE_US:
+                return False  # still in the plan: whoever was to dial it queues it again
             if not self.desk.plan.take_out(planned):
                 return False
             for clock in clocks:

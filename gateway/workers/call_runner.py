@@ -13,9 +13,10 @@ from gateway.carriers.voice_turns import VoiceTurns
 from gateway.clock import now_ms
 from gateway.errors import StoreUnavailable
 from gateway.speech.prompts import Prompts
-from gateway.store import calls, lives
+from gateway.store import lives
 from gateway.store.calls import Plans
-from gateway.store.database import Database, Tx
+from gateway.store.criteria import EVERYTHING
+from gateway.store.database import Database
 from gateway.store.signals import Signals
 from gateway.workers.call_answering import CallAnswering
 from gateway.workers.call_desk import Desk
@@ -23,6 +24,7 @@ from gateway.workers.call_loop import CallLoop
 from gateway.workers.call_watch import CallWatch
 from gateway.workers.channels import Channels
 from gateway.workers.counters import Counters
+from gateway.workers.leases import Leases, Pair
 
 _LOOK_EVERY_S: Final = 1.0
 _GOODBYE_S: Final = 4.0  # for the far ends to agree to a BYE or CANCEL, and for the last writes
@@ -47,27 +49,17 @@ class CallRunner:
         roads: Mapping[tuple[str, str], Road],
         turns: Sequence[VoiceTurns],
         shutdown_s: float,
+        leases: Leases,
     ) -> None:
-        self.desk = Desk(database, signals, counters, prompts, roads, plans, Channels(counters))
+        self.desk = Desk(database, signals, counters, prompts, roads, plans, Channels(counters), leases)
         self._inbound = InboundCalls(database, plans)
         self._watch = CallWatch(self.desk, {(each.mode, each.carrier.name): each for each in turns})
         self._shutdown_s = shutdown_s
-        self._loops: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._loops: dict[Pair, asyncio.Task[None]] = {}
         signals.on_recall(self.desk.plan.recall)
 
     async def recover(self) -> None:
-        """At start: calls that a killed process held are gone, or ring on with nobody to talk. They rest `unknown`.
-
-        Calls that live between webhooks go on.
-        """
-
-        async def rest(tx: Tx) -> int:
-            lost = [call.id for call in await calls.live(tx) if not call.engine_state]
-            ended = [await calls.ended(tx, each, "unknown", now_ms(), reason="gateway_restarted") for each in lost]
-            return sum(ended)
-
-        if found := await self.desk.database.write(rest):
-            _log.warning("unknown_after_restart", calls=found)
+        """At start: calls that live between webhooks go on. What a process that is gone held rests by `Leases`."""
         await self._watch.recover()
 
     def answering(self, road: TrunkRoad, mode: str) -> OnCall:
@@ -94,17 +86,17 @@ class CallRunner:
 
     async def _look(self) -> None:
         try:
-            pairs = await self.desk.database.read(lambda tx: tx.rows("calls_senders"))
+            rows = await self.desk.database.read(lambda tx: tx.rows("calls_senders"))
+            pairs = {(row["sender"], row["mode"]) for row in rows}
+            held = await self.desk.leases.acquire("calls", pairs - self._loops.keys())
         except StoreUnavailable as error:
             _log.error("cannot_look_for_calls", error=str(error))
             return
-        for row in pairs:
-            pair = (row["sender"], row["mode"])
-            if pair not in self._loops:
-                loop = CallLoop(*pair, self.desk)
-                task = asyncio.create_task(loop.run(), name=f"call-loop-{row['mode']}")
-                self._loops[pair] = task
-                task.add_done_callback(lambda _done, pair=pair: self._ended(pair))  # type: ignore[misc]
+        for pair, lease in held.items():
+            loop = CallLoop(*pair, self.desk, lease)
+            task = asyncio.create_task(loop.run(), name=f"call-loop-{pair[1]}")
+            self._loops[pair] = task
+            task.add_done_callback(lambda _done, pair=pair: self._ended(pair))  # type: ignore[misc]
 
     def _ended(self, pair: tuple[str, str]) -> None:
         task = self._loops.pop(pair)
@@ -116,8 +108,9 @@ class CallRunner:
         for task in list(self._loops.values()):
             task.cancel()
         await asyncio.gather(*self._loops.values(), return_exceptions=True)
-        left = self.desk.plan.recall(lambda _thing: True)
+        left = self.desk.plan.recall(EVERYTHING)
         await self.desk.database.write(lambda tx: lives.put_back(tx, "calls", left, now_ms()))
+        await self.desk.leases.release_all("calls")  # what is up goes on under this process's number
         await self._settled(self._shutdown_s)
         for session in list(self.desk.sessions.values()):
             session.end("gateway_stopped")

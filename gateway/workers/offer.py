@@ -1,8 +1,10 @@
 """One text on its way out: it waits for its slot with the connection in hand, and tells when its bytes left."""
 
 import asyncio
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from gateway import steps
 from gateway.clock import monotonic, now_ms
@@ -11,6 +13,8 @@ from gateway.metrics import Metrics
 from gateway.model.limit import Slot
 from gateway.model.message import Message
 from gateway.workers.plan import Plan, Planned
+
+LATE_US: Final = 2_000_000  # a slot is charged to every window within 2 s of it, and to no other
 
 
 def now_us() -> int:
@@ -25,32 +29,74 @@ async def sleep_until(at_us: int) -> None:
         await asyncio.sleep(wait_us / 1_000_000)
 
 
+class Lags:
+    """How much later than their slots the last writes of a sender were. Times in us, slots by Redis's clock."""
+
+    def __init__(self, keep: int = 1_000) -> None:
+        self._last: deque[tuple[int, int]] = deque(maxlen=keep)  # slot, lag
+
+    def note(self, slot_us: int, lag_us: int) -> None:
+        """One was written so late."""
+        self._last.append((slot_us, max(0, lag_us)))
+
+    def worst(self, period_us: int) -> tuple[int, int] | None:
+        """Give the slot and the lag of the latest write within a period of the last slot; None: nothing was written."""
+        if not self._last:
+            return None
+        since_us = self._last[-1][0] - period_us
+        return max(((slot, lag) for slot, lag in self._last if slot >= since_us), key=lambda each: each[1])
+
+
 @dataclass(slots=True)
 class Offer:
-    """A committed message and its slot. `written_ms` is None until its first byte was let go."""
+    """A committed message and its slot.
+
+    may_write:  asked last, when the slot has come; says why not, or "".
+    lags:       how late each write was, by its slot: what the sender's next owner is told.
+    written_ms: None until its first byte was let go.
+    withheld:   why it was not, when it came to that: by nobody's wish but ours, and no byte left.
+    was_taken:  it is out of the plan, by its own hand.
+    """
 
     planned: Planned[Message]
     slot: Slot
     plan: Plan[Message]
     clocks: Sequence[WriteClock]
     metrics: Metrics
+    may_write: Callable[[], str]
+    lags: Lags
     written_ms: int | None = field(default=None, init=False)
+    withheld: str = field(default="", init=False)
+    was_taken: bool = field(default=False, init=False)
     _writes: list[int] = field(default_factory=list, init=False)
+    _made: tuple[int, int] = field(default_factory=lambda: (now_us(), now_ms()), init=False)
 
     async def ready(self) -> bool:
-        """Wait for the slot, and for one period after the actual time of segment k-N; False: it was taken back."""
+        """Wait for the slot, and for one period after the actual time of segment k-N; False: it must not be written."""
         segments = self.planned.thing.segments
         slot_us = self.plan.redis_clock.local(self.slot.at_us)
         while (due_us := max([slot_us, *(clock.due(slot_us, segments) for clock in self.clocks)])) > now_us():
             await sleep_until(due_us)
         if not self.plan.take_out(self.planned):
             return False
+        self.was_taken = True
+        self.withheld = "late" if self._is_late(slot_us) else self.may_write()
+        if self.withheld:
+            return False
         steps.reached("wire:before")
         at_us = now_us()
         self._writes = [clock.wrote(at_us, segments) for clock in self.clocks]
+        self.lags.note(self.slot.at_us, at_us - slot_us)
         self.metrics.slot_lateness_seconds.observe((at_us - slot_us) / 1e6)
         self.written_ms = now_ms()
         return True
+
+    def _is_late(self, slot_us: int) -> bool:
+        """Whether the slot is so long ago that its window may be another one, by a clock that runs on asleep too."""
+        made_us, made_ms = self._made
+        at_us = now_us()
+        slept_us = (now_ms() - made_ms) * 1000 - (at_us - made_us)
+        return at_us - slot_us + max(0, slept_us) > LATE_US
 
     def on_written(self) -> None:
         """The socket takes the bytes now: what comes a period later keeps its distance from this moment."""

@@ -1,6 +1,5 @@
 """What this process has read or committed and not yet written, and the pace of what it wrote."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -8,7 +7,7 @@ from gateway.limits.pacer import RedisClock, WriteClock
 from gateway.model.call import Call
 from gateway.model.limit import Throughput
 from gateway.model.message import Message
-from gateway.store.signals import Leaving
+from gateway.store.criteria import Criterion
 
 T = TypeVar("T", Message, Call)
 
@@ -54,9 +53,9 @@ class Plan(Generic[T]):
             if not planned.committed:
                 self.take_out(planned)
 
-    def recall(self, matches: Callable[[Leaving], bool]) -> list[str]:
-        """Take out all that matches; see `Signals.recall`."""
-        ids = [each_id for each_id, planned in self.unwritten.items() if matches(planned.thing)]
+    def recall(self, criterion: Criterion) -> list[str]:
+        """Take out all that meets it; see `Signals.recall`."""
+        ids = [each_id for each_id, planned in self.unwritten.items() if criterion.matches(planned.thing)]
         for each_id in ids:
             del self.unwritten[each_id]
         return ids

@@ -1,79 +1,73 @@
-"""One sender's loop: read, decide, take limits, commit `sending`, write each text at its slot.
+"""One sender's loop: read, decide, take limits, hand over to be committed and written.
 
 Order of things, for the promises: what is read is in the plan before opt-outs are looked at (P5); limits are debited
 before the commit, the commit is on disk before the first byte (P1, P3); a write waits for its slot and for one period
-after the actual time of segment k-N (P4).
+after the actual time of segment k-N (P4); nothing is read, committed or written but under the sender's lease (P2).
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from random import SystemRandom
 from typing import Final
 
 import structlog
 
-from gateway import steps
 from gateway.carriers.base import SmsCarrier
 from gateway.clock import monotonic, now_ms
 from gateway.errors import RedisAway
-from gateway.metrics import Metrics
-from gateway.model.limit import Granted, Refused, Slot
+from gateway.limits.gate import Late
+from gateway.model.limit import Granted, Limit, Refused, Throughput
 from gateway.model.message import Message
-from gateway.model.outcome import NotSent, Outcome, Throttled, Unknown
 from gateway.model.sender import Sender
-from gateway.settings import Sms
 from gateway.sms.pipeline import Facts, Hold, Reject, Send, decide
-from gateway.store import lives, opt_outs, tenants, usage
-from gateway.store.database import Database, Tx
+from gateway.store import lives, opt_outs, tenants
+from gateway.store.criteria import OfSender
+from gateway.store.database import Tx
 from gateway.store.records import to_record
-from gateway.store.signals import Signals
-from gateway.workers.counters import Counters
-from gateway.workers.offer import Offer, now_us, sleep_until
-from gateway.workers.plan import Plan, Planned
-from gateway.workers.settlement import Result, Settlement
+from gateway.workers.carrier_health import CarrierHealth
+from gateway.workers.dispatch import Dispatch, Grant
+from gateway.workers.leases import Lease
+from gateway.workers.offer import LATE_US, now_us, sleep_until
+from gateway.workers.plan import Planned
+from gateway.workers.text_desk import TextDesk
 
-_HOLD_CHUNK: Final = 5_000  # rows a transaction
+_HOLD_CHUNK: Final = 1_000  # rows a transaction: others' commits come in between
 _FEWEST_ROWS: Final = 16
 _MOST_ROWS: Final = 1_000
 _NO_CARRIER_MS: Final = 60_000
-_FIRST_BACKOFF_S: Final = 0.1  # Twilio on 20429: 100 ms x 2^n, ten per cent either way, 30 s at most
-_LONGEST_BACKOFF_S: Final = 30.0
-_MOST_DOUBLINGS: Final = 10  # further ones would change nothing, and in the end be no number any more
 _AWAY_S: Final = 0.5
+_GLANCE_S: Final = 0.05
 _CAPS: Final = {"cap_day", "cap_week", "cap_month"}
-_dice = SystemRandom()
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class SenderLoop:
-    """Runs while its sender has texts queued, then ends; the next look runs it again.
+    """Runs while its sender has texts queued and its lease is held, then ends; the next look runs it again.
 
     What it has learned of the carrier outlives a run: a last text that is throttled waits as long as any other.
     """
 
-    number: str
-    mode: str
-    database: Database
-    signals: Signals
-    counters: Counters
-    carriers: Mapping[str, SmsCarrier]
-    plan: Plan[Message]
-    settlement: Settlement
-    offers: set[asyncio.Task[None]]
-    settings: Sms
-    timeout_s: float
-    metrics: Metrics
-    failures: int = field(default=0, init=False)
-    not_before: float = field(default=0.0, init=False)
+    desk: TextDesk
+    lease: Lease
+    dispatch: Dispatch = field(init=False)
+    health: dict[str, CarrierHealth] = field(default_factory=dict, init=False)  # by carrier
     reach: int = field(default=_FEWEST_ROWS, init=False)  # rows read at a time: twice what the limits let through
+    keeps_distance: bool = field(default=True, init=False)  # of what an owner that is gone may have written
+    limits: Sequence[Limit] = field(default=(), init=False)  # those of the last grant
+
+    def __post_init__(self) -> None:
+        self.dispatch = Dispatch(self.desk, self.lease)
+        self.keeps_distance = not self.lease.was_abandoned
 
     async def run(self) -> None:
-        """Send until nothing is queued."""
-        while True:
-            await self._wait_for_carrier()
+        """Send until nothing is queued, or the lease is lost."""
+        while not self.desk.leases.is_lost(self.lease):
+            if not self.desk.leases.holds(self.lease):  # the database does not answer; it may yet
+                self._note("lease_not_renewed")
+                await asyncio.sleep(_AWAY_S)
+                continue
             readings = await self._read()
             if not readings:
                 self._note("")
@@ -81,23 +75,47 @@ class SenderLoop:
             try:
                 await self._step(readings)
             finally:
-                self.plan.drop_uncommitted(readings)
+                self.desk.plan.drop_uncommitted(readings)
+
+    async def put_back(self) -> None:
+        """After `run` has ended: queue again what was committed and not written."""
+        left = self.desk.plan.recall(OfSender(self.lease.sender, self.lease.mode))
+        if left:
+            await self.desk.database.write(self._put_back(left))
+
+    def _put_back(self, ids: Sequence[str]) -> Callable[[Tx], Awaitable[list[str]]]:
+        async def work(tx: Tx) -> list[str]:
+            ours = await lives.of_holder(tx, "messages", ids, self.lease.holder)
+            return await lives.put_back(tx, "messages", sorted(ours), now_ms())
+
+        return work
 
     # --- one step
 
     async def _step(self, readings: list[Planned[Message]]) -> None:
-        sender, opted_out = await self.database.read(lambda tx: self._facts(tx, readings))
+        sender, opted_out = await self.desk.database.read(lambda tx: self._facts(tx, readings))
         sends = await self._sort_out(readings, sender, opted_out)
         if sender is None or not sends:
             return
-        carrier = self.carriers.get("practice" if self.mode == "test" else sender.carrier)
+        carrier = self.desk.carriers.get("practice" if self.lease.mode == "test" else sender.carrier)
         if carrier is None:
             await self._hold_all("carrier_not_configured", now_ms() + _NO_CARRIER_MS)
             return
-        limits = self.counters.of_sender(sender, self.mode)
-        ahead_us = self.settings.commit_ahead_ms * 1000
+        health = self._health_of(carrier)
+        room = health.room(monotonic())
+        if room == 0:
+            await self._wait_for_carrier(health)
+            return
+        self.limits = self.desk.counters.of_sender(sender, self.lease.mode)
+        await self._take(sends[:room], carrier, health)
+
+    async def _take(self, sends: Sequence[Planned[Message]], carrier: SmsCarrier, health: CarrierHealth) -> None:
+        limits, ahead_us = self.limits, self.desk.settings.commit_ahead_ms * 1000
         try:
-            answer = await self.counters.take(limits, [each.thing.segments for each in sends], ahead_us=ahead_us)
+            if not self.keeps_distance:
+                await self._keep_distance(limits)
+            segments = [each.thing.segments for each in sends]
+            answer = await self.desk.counters.take(limits, segments, ahead_us=ahead_us)
         except RedisAway:
             self._note("redis_away")
             await asyncio.sleep(_AWAY_S)
@@ -105,9 +123,9 @@ class SenderLoop:
         if isinstance(answer, Refused):
             await self._refused(answer)
             return
-        self.plan.redis_clock.observe(answer.now_us, now_us())
+        self.desk.plan.redis_clock.observe(answer.now_us, now_us())
         self.reach = min(max(_FEWEST_ROWS, 2 * len(answer.slots)), _MOST_ROWS)
-        committing = asyncio.create_task(self._commit_and_dispatch(sends, answer, carrier))
+        committing = asyncio.create_task(self.dispatch.commit(sends, Grant(answer, carrier, health)))
         try:
             await asyncio.shield(committing)
         except asyncio.CancelledError:
@@ -115,16 +133,29 @@ class SenderLoop:
             raise
         self._note("rate" if answer.then is not None and answer.then.reason == "rate" else "")
         lead_us = ahead_us // 2
-        await sleep_until(self.plan.redis_clock.local(answer.last_us) - lead_us)
+        await sleep_until(self.desk.plan.redis_clock.local(answer.last_us) - lead_us)
+
+    async def _keep_distance(self, limits: Sequence[Limit]) -> None:
+        """The last owner is gone. Its writes were late by `LATE_US` at most: so much later come our slots.
+
+        Raises: RedisAway.
+        """
+        rates = [limit for limit in limits if isinstance(limit, Throughput)]
+        answer = await self.desk.counters.take((), [1], ahead_us=0)
+        if isinstance(answer, Granted):
+            await self.desk.gate.late([Late(rates, answer.now_us, answer.now_us + LATE_US + LATE_US // 100)])
+            self.keeps_distance = True
 
     async def _read(self) -> list[Planned[Message]]:
-        rows = await self.database.read(lambda tx: lives.queued(tx, "messages", self.number, self.mode, self.reach))
-        return self.plan.enter([to_record(Message, row) for row in rows])
+        sender, mode, reach = self.lease.sender, self.lease.mode, self.reach
+        rows = await self.desk.database.read(lambda tx: lives.queued(tx, "messages", sender, mode, reach))
+        return self.desk.plan.enter([to_record(Message, row) for row in rows])
 
     async def _facts(self, tx: Tx, readings: Sequence[Planned[Message]]) -> tuple[Sender | None, set[str]]:
-        sender = await tenants.sender(tx, self.number)
+        number, mode = self.lease.sender, self.lease.mode
         people = sorted({planned.thing.recipient for planned in readings})
-        return sender, await opt_outs.among(tx, readings[0].thing.tenant_id, self.mode, self.number, people)
+        opted_out = await opt_outs.among(tx, readings[0].thing.tenant_id, mode, number, people)
+        return await tenants.sender(tx, number), opted_out
 
     async def _sort_out(
         self, readings: Sequence[Planned[Message]], sender: Sender | None, opted_out: set[str]
@@ -140,8 +171,8 @@ class SenderLoop:
                 case decision:
                     others[decision].append(planned.thing.id)
         if others:
-            await self.database.write(lambda tx: self._act(tx, others))
-            self.signals.wake("events")
+            await self.desk.database.write(lambda tx: self._act(tx, others))
+            self.desk.signals.wake("events")
         return sends
 
     async def _act(self, tx: Tx, others: Mapping[Hold | Reject, list[str]]) -> None:
@@ -152,6 +183,8 @@ class SenderLoop:
                 case Reject(status, reason):
                     await lives.move(tx, "messages", ids, status, now_ms(), reason=reason)
 
+    # --- waiting
+
     async def _refused(self, refused: Refused) -> None:
         opens_us = refused.opens_at_us
         self._note(refused.reason, opens_us // 1000 if opens_us else None)
@@ -161,91 +194,32 @@ class SenderLoop:
             await self._hold_all("sender_blocked", None)
         elif refused.reason == "rate" and opens_us is not None:
             wait_s = opens_us / 1e6 - now_ms() / 1e3
-            await asyncio.sleep(min(max(wait_s - self.settings.commit_ahead_ms / 2000, 0.001), 1.0))
+            await asyncio.sleep(min(max(wait_s - self.desk.settings.commit_ahead_ms / 2000, 0.001), 1.0))
         else:
             _log.warning("gate_refuses", reason=refused.reason)
             await asyncio.sleep(_AWAY_S)
 
     async def _hold_all(self, reason: str, until_ms: int | None) -> None:
+        sender, mode = self.lease.sender, self.lease.mode
+
         async def hold(tx: Tx) -> int:
-            return await lives.hold_queued(
-                tx, "messages", self.number, self.mode, now_ms(), reason, until_ms, _HOLD_CHUNK
-            )
+            return await lives.hold_queued(tx, "messages", sender, mode, now_ms(), reason, until_ms, _HOLD_CHUNK)
 
-        while await self.database.write(hold) == _HOLD_CHUNK:
+        while await self.desk.database.write(hold) == _HOLD_CHUNK:
             pass
-        self.signals.wake("events")
+        self.desk.signals.wake("events")
 
-    async def _commit_and_dispatch(
-        self, sends: Sequence[Planned[Message]], granted: Granted, carrier: SmsCarrier
-    ) -> None:
-        answered = zip(sends, granted.slots, strict=False)
-        pairs = [(planned, slot) for planned, slot in answered if isinstance(slot, Slot)]
+    def _health_of(self, carrier: SmsCarrier) -> CarrierHealth:
+        settings = self.desk.settings
+        return self.health.setdefault(carrier.name, CarrierHealth(settings.breaker_failures, settings.breaker_s))
 
-        async def commit(tx: Tx) -> set[str]:
-            if await usage.epoch(tx) != granted.epoch:
-                return set()  # the counters were rebuilt meanwhile, without these
-            await usage.add(tx, granted.debits, granted.seq)
-            ids = [planned.thing.id for planned, _ in pairs]
-            return set(await lives.move(tx, "messages", ids, "sending", now_ms()))
-
-        steps.reached("sending:before")
-        sending = await self.database.write(commit)
-        steps.reached("sending:after")
-        for planned, slot in pairs:
-            if planned.thing.id in sending and self.plan.holds(planned):
-                planned.committed = True
-                clocks = [self.plan.clock(limit) for limit in slot.rates]
-                offer = Offer(planned, slot, self.plan, clocks, self.metrics)
-                task = asyncio.create_task(self._offer(offer, granted, carrier))
-                self.offers.add(task)
-                task.add_done_callback(self.offers.discard)
-
-    # --- one offer
-
-    async def _offer(self, offer: Offer, granted: Granted, carrier: SmsCarrier) -> None:
-        outcome = await self._send(offer, carrier)
-        recalled = not self.plan.take_out(offer.planned) and offer.written_ms is None
-        self._learn(outcome)
-        if offer.written_ms is not None:
-            self.metrics.send_seconds.labels(carrier.name).observe(max(0, now_ms() - offer.written_ms) / 1000)
-        if not recalled:  # who recalled it has settled it
-            message, slot = offer.planned.thing, offer.slot
-            result = Result(message, carrier.name, outcome, offer.written_ms, slot.debits, granted.epoch, granted.seq)
-            self.settlement.put(result)
-
-    async def _send(self, offer: Offer, carrier: SmsCarrier) -> Outcome:
-        message = offer.planned.thing
-        validity_s = self.settings.validity_s
-        if message.expires_ms is not None:
-            validity_s = min(validity_s, max(1, (message.expires_ms - now_ms()) // 1000))
-        try:
-            return await carrier.send(
-                message, offer.ready, offer.on_written, timeout_s=self.timeout_s, validity_s=validity_s
-            )
-        except Exception as error:  # noqa: BLE001 - a carrier's bug must not become a second text
-            _log.error("carrier_raised", carrier=carrier.name, error=repr(error))
-            return Unknown("carrier_error")
-
-    def _learn(self, outcome: Outcome) -> None:
-        if not isinstance(outcome, Throttled | NotSent) or outcome == NotSent("taken_back"):
-            self.failures = 0
-            return
-        if monotonic() >= self.not_before:  # what was on its way when the waiting began is the same trouble
-            self.failures += 1
-        doublings = min(max(self.failures - 1, 0), _MOST_DOUBLINGS)
-        wait_s = min(_FIRST_BACKOFF_S * 2**doublings, _LONGEST_BACKOFF_S) * _dice.uniform(0.9, 1.1)
-        if isinstance(outcome, Throttled) and outcome.retry_after_s is not None:
-            wait_s = max(wait_s, outcome.retry_after_s)
-        self.not_before = max(self.not_before, monotonic() + wait_s)
-        reason = "carrier_throttled" if isinstance(outcome, Throttled) else "carrier_unreachable"
-        self._note(reason, now_ms() + int(wait_s * 1000))
-
-    # --- small things
-
-    async def _wait_for_carrier(self) -> None:
-        while monotonic() < self.not_before:  # answers that come meanwhile may lengthen it
-            await sleep_until(int(self.not_before * 1_000_000))
+    async def _wait_for_carrier(self, health: CarrierHealth) -> None:
+        """Until it may be tried again, or what is being tried has come to something. Answers may lengthen it."""
+        while (wait_s := health.not_before - monotonic()) > 0:
+            self._note(health.reason, now_ms() + int(wait_s * 1000))
+            await asyncio.sleep(min(wait_s, _AWAY_S))
+        if health.room(monotonic()) == 0:
+            await asyncio.sleep(_GLANCE_S)
 
     def _note(self, reason: str, opens_ms: int | None = None) -> None:
-        self.signals.note_gate("messages", self.number, self.mode, reason, opens_ms)
+        self.desk.signals.note_gate("messages", self.lease.sender, self.lease.mode, reason, opens_ms)

@@ -1,6 +1,7 @@
 """Writes what the carriers answered: many outcomes a commit, each with its event."""
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,12 +24,16 @@ from gateway.store.signals import Signals
 
 _BATCH: Final = 500
 _AGAIN_S: Final = 0.5
+_FINISH_S: Final = 20.0
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one offer. `written_ms` is None when no byte left; debits and epoch are its grant's."""
+    """What became of one offer. `written_ms` is None when no byte left; debits and epoch are its grant's.
+
+    holder: who committed it; what another process committed since is not this result's to queue again.
+    """
 
     message: Message
     carrier: str
@@ -37,6 +42,7 @@ class Result:
     debits: tuple[Debit, ...]
     epoch: int
     seq: int
+    holder: int
 
 
 _WORDS: Final[dict[type, str]] = {
@@ -71,7 +77,7 @@ class Settlement:
         self._metrics = metrics
         self._signals = signals
         self._gate = gate
-        self._results: asyncio.Queue[Result] = asyncio.Queue()
+        self._results: asyncio.Queue[Result | asyncio.Event] = asyncio.Queue()  # an event: all before it is on disk
 
     def put(self, result: Result) -> None:
         """Hand in one result."""
@@ -79,25 +85,43 @@ class Settlement:
         self._metrics.sends.labels(result.carrier, outcome).inc()
         self._results.put_nowait(result)
 
-    async def finish(self) -> None:
-        """Return when everything handed in is on disk."""
-        await self._results.join()
+    async def finish(self, within_s: float = _FINISH_S) -> bool:
+        """Return when everything handed in so far is on disk, or after so long: False, and it rests `unknown` later."""
+        reached = asyncio.Event()
+        self._results.put_nowait(reached)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await reached.wait()
+        if not reached.is_set():
+            _log.error("not_settled", results=self._results.qsize())
+        return reached.is_set()
 
     async def run(self) -> None:
-        """Settle until cancelled."""
+        """Settle until cancelled. What cannot be settled keeps nobody else's result waiting."""
         while True:
             batch = [await self._results.get()]
             while len(batch) < _BATCH and not self._results.empty():
                 batch.append(self._results.get_nowait())
-            await self._settle(batch)
-            for _ in batch:
-                self._results.task_done()
+            await self._settle_somehow([each for each in batch if isinstance(each, Result)])
+            for each in batch:
+                if isinstance(each, asyncio.Event):
+                    each.set()
+
+    async def _settle_somehow(self, batch: Sequence[Result]) -> None:
+        """All together; where that fails for a reason of its own, one by one."""
+        try:
+            if batch:
+                await self._settle(batch)
+        except Exception as error:  # noqa: BLE001 - a bug with one result must not keep the others in memory
+            _log.exception("settlement_failed", results=len(batch), error=repr(error))
+            for each in batch if len(batch) > 1 else ():
+                await self._settle_somehow([each])
 
     async def _settle(self, batch: Sequence[Result]) -> None:
         steps.reached("settle:before")
         while True:
             try:
-                await self._database.write(lambda tx: self._write(tx, batch))
+                uncounted = await self._database.write(lambda tx: self._write(tx, batch))
                 break
             except StoreUnavailable as error:
                 _log.error("cannot_settle", results=len(batch), error=str(error))
@@ -106,9 +130,10 @@ class Settlement:
         self._signals.wake("events")
         if any(isinstance(result.outcome, Throttled | NotSent) for result in batch):
             self._signals.wake("messages")
-        await self._give_back(batch)
+        await self._give_back(uncounted)
 
-    async def _write(self, tx: Tx, batch: Sequence[Result]) -> None:
+    async def _write(self, tx: Tx, batch: Sequence[Result]) -> list[Result]:
+        """Write what became of them. Returns those that the carrier is known not to count, and whose caps come back."""
         written = [result for result in batch if result.written_ms is not None]
         await tx.many("messages_offered", [{"id": each.message.id, "sent_ms": each.written_ms} for each in written])
         taken = [
@@ -117,22 +142,40 @@ class Settlement:
             if isinstance(each.outcome, Accepted)
         ]
         await tx.many("messages_taken", taken)
+        again = await self._queue_again(tx, batch)
         ends: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
         for result in batch:
             ends[_end_of(result.outcome)].append(result.message.id)
         for (status, reason, code), ids in ends.items():
-            if status == "queued":
-                await lives.put_back(tx, "messages", ids, now_ms(), reason=reason, error_code=code)
-            else:
+            if status != "queued":
                 await lives.move(tx, "messages", ids, status, now_ms(), reason=reason, error_code=code)
         for carrier in {each["carrier"] for each in taken}:
             ids = [each["carrier_id"] for each in taken if each["carrier"] == carrier]
             await reports.take_early(tx, carrier, ids, now_ms())
-        for result in _uncounted(batch):
+        uncounted = [result for result in again if _comes_back(result.outcome)]
+        for result in uncounted:
             await usage.add(tx, result.debits, result.seq, sign=-1)
+        return uncounted
 
-    async def _give_back(self, batch: Sequence[Result]) -> None:
-        for result in _uncounted(batch):
+    async def _queue_again(self, tx: Tx, batch: Sequence[Result]) -> list[Result]:
+        """Queue what never left, also from `unknown` where a next holder called it that: only we know better.
+
+        What another process has committed since is none of ours. Returns those that were still ours.
+        """
+        groups: defaultdict[tuple[str, str, int], list[Result]] = defaultdict(list)
+        for result in batch:
+            status, reason, code = _end_of(result.outcome)
+            if status == "queued":
+                groups[reason, code, result.holder].append(result)
+        again: list[Result] = []
+        for (reason, code, holder), results in groups.items():
+            ids = await lives.of_holder(tx, "messages", [each.message.id for each in results], holder)
+            await lives.put_back(tx, "messages", sorted(ids), now_ms(), reason=reason, error_code=code)
+            again += [each for each in results if each.message.id in ids]
+        return again
+
+    async def _give_back(self, uncounted: Sequence[Result]) -> None:
+        for result in uncounted:
             if result.debits:
                 try:
                     await self._gate.give_back(result.debits, result.epoch)
@@ -140,6 +183,6 @@ class Settlement:
                     _log.warning("not_given_back", error=str(error))  # the cap stays spent: never too many
 
 
-def _uncounted(batch: Sequence[Result]) -> list[Result]:
-    """Offers that the carrier is known not to count: it never saw them, or turned them away unprocessed."""
-    return [result for result in batch if isinstance(result.outcome, Throttled | NotSent)]
+def _comes_back(outcome: Outcome) -> bool:
+    """Whether its caps do: the carrier never saw it. A slot that we let pass, or whose lease we lost, stays spent."""
+    return isinstance(outcome, Throttled) or outcome not in {NotSent("late"), NotSent("lease_lost")}

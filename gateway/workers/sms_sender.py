@@ -1,34 +1,34 @@
-"""Finds the senders that have texts queued and runs one loop for each; settles what the carriers answered."""
+"""Finds the senders that have texts queued, takes their leases and runs one loop for each."""
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import structlog
 
 from gateway.carriers.base import SmsCarrier
-from gateway.clock import now_ms
-from gateway.errors import StoreUnavailable
+from gateway.clock import monotonic
+from gateway.errors import RedisAway, StoreUnavailable
 from gateway.limits.gate import Gate
 from gateway.metrics import Metrics
-from gateway.model.message import Message
 from gateway.settings import Sms
-from gateway.store import lives
-from gateway.store.database import Database, Tx
+from gateway.store.database import Database
 from gateway.store.signals import Signals
 from gateway.workers.counters import Counters
-from gateway.workers.plan import Plan
+from gateway.workers.leases import Leases, Pair
 from gateway.workers.sender_loop import SenderLoop
 from gateway.workers.settlement import Settlement
+from gateway.workers.text_desk import TextDesk
 
 _LOOK_EVERY_S: Final = 1.0
 _DRAIN_S: Final = 15.0  # longer than a carrier may take to answer
+_IDLE_S: Final = 5.0  # a lease that nobody needs for so long is given back
 _log = structlog.get_logger(__name__)
 
 
 class SmsSender:
-    """All senders' texts on this process. `carriers` by name: where live and test messages leave."""
+    """The texts of all senders whose leases this process has. `carriers` by name: where they leave."""
 
     def __init__(
         self,
@@ -36,94 +36,91 @@ class SmsSender:
         signals: Signals,
         counters: Counters,
         gate: Gate,
+        leases: Leases,
         carriers: Mapping[str, SmsCarrier],
         settings: Sms,
         timeout_s: float,
         metrics: Metrics,
     ) -> None:
-        self._database = database
-        self._signals = signals
-        self._counters = counters
-        self._carriers = carriers
-        self._settings = settings
-        self._timeout_s = timeout_s
-        self._plan = Plan[Message]()
-        self._metrics = metrics
-        self._settlement = Settlement(database, signals, gate, metrics)
-        self._loops: dict[tuple[str, str], SenderLoop] = {}
-        self._runs: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._offers: set[asyncio.Task[None]] = set()
-        signals.on_recall(self._plan.recall)
-
-    async def recover(self) -> None:
-        """At start: what a killed process left `sending` may or may not be out there. It is never sent again."""
-
-        async def rest(tx: Tx) -> int:
-            await tx.run("messages_left_sending")
-            rows = await tx.rows("messages_with_status", status="sending", limit=-1)
-            moved = await lives.move(
-                tx, "messages", [row["id"] for row in rows], "unknown", now_ms(), reason="gateway_restarted"
-            )
-            return len(moved)
-
-        if found := await self._database.write(rest):
-            _log.warning("unknown_after_restart", messages=found)
+        settlement = Settlement(database, signals, gate, metrics)
+        self.desk = TextDesk(
+            database, signals, counters, gate, leases, carriers, settlement, settings, timeout_s, metrics
+        )
+        self.loops: dict[Pair, SenderLoop] = {}
+        self._runs: dict[Pair, asyncio.Task[None]] = {}
+        self._needed_at: dict[Pair, float] = {}  # monotonic: when each was last seen to have work
+        signals.on_recall(self.desk.plan.recall)
 
     async def run(self) -> None:
         """Send until cancelled, then put back what was not written and wait for the answers of what was."""
-        woken = self._signals.listen("messages")
-        settling = asyncio.create_task(self._settlement.run(), name="sms-settlement")
+        woken = self.desk.signals.listen("messages")
+        settling = asyncio.create_task(self.desk.settlement.run(), name="sms-settlement")
         try:
             while True:
-                await self._look()
+                try:
+                    await self._look()
+                except StoreUnavailable as error:
+                    _log.error("cannot_look_for_messages", error=str(error))
                 await woken.wait(_LOOK_EVERY_S)
         finally:
-            await self._drain()
-            await self._settlement.finish()
+            await self._give_back(list(self.loops))
             settling.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await settling
 
     async def _look(self) -> None:
-        try:
-            pairs = await self._database.read(lambda tx: tx.rows("messages_senders"))
-        except StoreUnavailable as error:
-            _log.error("cannot_look_for_messages", error=str(error))
-            return
-        for row in pairs:
-            pair = (row["sender"], row["mode"])
-            if pair not in self._runs:
-                loop = self._loops.setdefault(pair, self._loop(*pair))
-                task = asyncio.create_task(loop.run(), name=f"sms-sender-{row['mode']}")
-                self._runs[pair] = task
-                task.add_done_callback(lambda _done, pair=pair: self._ended(pair))  # type: ignore[misc]
+        rows = await self.desk.database.read(lambda tx: tx.rows("messages_senders"))
+        pairs = {(row["sender"], row["mode"]) for row in rows}
+        held = await self.desk.leases.acquire("messages", pairs)
+        now = monotonic()
+        for pair, lease in held.items():
+            loop = self.loops.get(pair)
+            if pair in self._runs:
+                continue
+            if loop is None or loop.lease is not lease:
+                loop = self.loops[pair] = SenderLoop(self.desk, lease)
+            self._needed_at[pair] = now
+            task = asyncio.create_task(loop.run(), name=f"sms-sender-{pair[1]}")
+            self._runs[pair] = task
+            task.add_done_callback(lambda _done, pair=pair: self._ended(pair))  # type: ignore[misc]
+        await self._tidy(now)
 
-    def _loop(self, number: str, mode: str) -> SenderLoop:
-        return SenderLoop(
-            number=number,
-            mode=mode,
-            database=self._database,
-            signals=self._signals,
-            counters=self._counters,
-            carriers=self._carriers,
-            plan=self._plan,
-            settlement=self._settlement,
-            offers=self._offers,
-            settings=self._settings,
-            timeout_s=self._timeout_s,
-            metrics=self._metrics,
-        )
-
-    def _ended(self, pair: tuple[str, str]) -> None:
+    def _ended(self, pair: Pair) -> None:
         task = self._runs.pop(pair)
+        self._needed_at[pair] = monotonic()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("sender_loop_failed", mode=pair[1], error=repr(error))
 
-    async def _drain(self) -> None:
-        for task in list(self._runs.values()):
+    async def _tidy(self, now: float) -> None:
+        """Forget loops whose leases are lost; give back leases that nobody needs, so that others may have them."""
+        resting = {pair: loop for pair, loop in self.loops.items() if pair not in self._runs}
+        for pair, loop in resting.items():
+            if self.desk.leases.is_lost(loop.lease):
+                del self.loops[pair]
+        idle = [
+            pair
+            for pair, loop in resting.items()
+            if pair in self.loops and not loop.dispatch.offers and now - self._needed_at[pair] > _IDLE_S
+        ]
+        if idle and not self.desk.leases.is_alone:
+            await self._give_back(idle)
+
+    async def _give_back(self, pairs: Iterable[Pair]) -> None:
+        """Stop these, take back what was not written, wait for the answers of what was, then give the leases back."""
+        loops = {pair: self.loops.pop(pair) for pair in pairs}
+        runs = [task for pair in loops if (task := self._runs.get(pair)) is not None]
+        for task in runs:
             task.cancel()
-        await asyncio.gather(*self._runs.values(), return_exceptions=True)
-        left = self._plan.recall(lambda _thing: True)
-        await self._database.write(lambda tx: lives.put_back(tx, "messages", left, now_ms()))
-        if self._offers:
-            await asyncio.wait(self._offers, timeout=_DRAIN_S)
+        await asyncio.gather(*runs, return_exceptions=True)
+        for loop in loops.values():
+            await loop.put_back()
+        offers = {offer for loop in loops.values() for offer in loop.dispatch.offers}
+        if offers:
+            _, offers = await asyncio.wait(offers, timeout=_DRAIN_S)
+        settled = await self.desk.settlement.finish()
+        if offers or not settled:
+            return  # what is still under way rests `unknown` when this process is gone
+        for loop in loops.values():
+            with contextlib.suppress(RedisAway):
+                await loop.dispatch.tell_lateness(loop.limits)
+        await self.desk.leases.release(*(loop.lease for loop in loops.values()))

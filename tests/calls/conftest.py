@@ -42,6 +42,7 @@ from gateway.store.records import to_record, to_row
 from gateway.store.signals import Signals
 from gateway.workers.call_runner import CallRunner
 from gateway.workers.counters import Counters
+from gateway.workers.leases import Leases
 
 SENDER = "+18005550199"
 ROOT = Path(__file__).parents[2]
@@ -98,9 +99,11 @@ class Calling:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def start(self) -> CallRunner:
+        leases = Leases(self.database, self.signals, alone=True)
+        await leases.begin()
         runner = CallRunner(
             self.database, self.signals, self.counters, self.prompts, Plans(self.database), self.roads, [self.turns],
-            self.shutdown_s,
+            self.shutdown_s, leases,
         )  # fmt: skip
         await runner.recover()
         road = self.roads["live", "main"]

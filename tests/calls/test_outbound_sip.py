@@ -256,7 +256,7 @@ async def test_calls_that_a_killed_process_held_are_unknown_and_not_dialled_agai
 
     call = await calling.until_status(call_id, "unknown")
 
-    assert call.reason == "gateway_restarted"
+    assert call.reason == "worker_gone"
     assert calling.heard() == []
 
 

@@ -34,6 +34,7 @@ from gateway.store.database import Database, Tx
 from gateway.store.records import to_record, to_row
 from gateway.store.signals import Signals
 from gateway.workers.counters import Counters
+from gateway.workers.leases import Leases
 from gateway.workers.sms_sender import SmsSender
 
 SENDER = "+18005550199"
@@ -60,12 +61,14 @@ class Sending:
     far_end: Running
     sms: Sms
     url: str
+    leases: Leases
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def start(self) -> SmsSender:
         worker = SmsSender(
-            self.database, self.signals, self.counters, self.gate, {"twilio": self.carrier}, self.sms, 2.0, Metrics()
-        )
+            self.database, self.signals, self.counters, self.gate, self.leases, {"twilio": self.carrier}, self.sms, 2.0,
+            Metrics(),
+        )  # fmt: skip
         self.tasks.append(asyncio.create_task(worker.run()))
         return worker
 
@@ -151,7 +154,9 @@ async def sending(tmp_path: Path, valkey_url: str) -> AsyncIterator[Sending]:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listening).start()
-        sending = Sending(database, signals, gate, counters, carrier, far_end, Sms(), url)
+        leases = Leases(database, signals, alone=True)
+        await leases.begin()
+        sending = Sending(database, signals, gate, counters, carrier, far_end, Sms(), url, leases)
         await sending.sender(limits={"rate": "50/s"})
         yield sending
         await sending.stop()

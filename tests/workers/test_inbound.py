@@ -75,7 +75,7 @@ async def test_an_old_stop_that_comes_again_recalls_nothing_after_a_start(sendin
     worker = sending.start()
 
     async def planned(_tx: Any) -> bool:
-        return second in worker._plan.unwritten
+        return second in worker.desk.plan.unwritten
 
     await sending.until(planned)
     assert await text_in(sending, http, "STOP", sid="SMstop") == 200

@@ -190,7 +190,7 @@ async def test_a_stop_during_the_commit_writes_nothing_and_queues_the_text_again
     writing = asyncio.create_task(sending.database.write(slow))
 
     async def granted(_tx: Any) -> Any:
-        return row_id in worker._plan.unwritten and sending.database._works.qsize()
+        return row_id in worker.desk.plan.unwritten and sending.database._works.qsize()
 
     await sending.until(granted)
     stopping = asyncio.create_task(sending.stop())
@@ -227,13 +227,14 @@ async def test_one_burst_of_throttled_texts_is_one_reason_to_wait(sending: Any) 
         return len(sending.arrived()) >= 10
 
     await sending.until(all_came)
-    (loop,) = worker._loops.values()
-    assert loop.failures <= 3
+    (loop,) = worker.loops.values()
+    health = loop.health["twilio"]
+    assert health.failures <= 3
 
     began = len(sending.arrived())
     await asyncio.sleep(1)
     assert len(sending.arrived()) - began <= 40  # again after 0.1, 0.2, 0.4, 0.8 s
-    loop.failures = 2000  # hours of it
+    health.failures = 2000  # hours of it
     sending.far_end.parts.faults.set({"fail_status": 0})
     await sending.until_status(ids[-1], "delivered", timeout_s=15)
 
@@ -266,11 +267,11 @@ async def test_a_text_that_was_throttled_goes_where_its_job_has_gone(sending: An
 async def test_what_a_killed_process_may_have_sent_can_be_answered_and_is_never_sent_again(sending: Any) -> None:
     (message_id,) = await sending.queue("1234")
     await sending.database.write(lambda tx: lives.move(tx, "messages", [message_id], "sending", 1_000))
-    worker = sending.start()
-    await worker.recover()
+    await sending.leases.begin()
+    sending.start()
 
     message = await sending.message(message_id)
-    assert (message.status, message.reason, message.sent_ms) == ("unknown", "gateway_restarted", 1_000)
+    assert (message.status, message.reason, message.sent_ms) == ("unknown", "worker_gone", 1_000)
     row = await sending.database.read(
         lambda tx: tx.row("messages_last_to", recipient=message.recipient, sender=message.sender, mode="live")
     )

@@ -24,6 +24,15 @@ UPDATE calls SET ended_ms = :now_ms WHERE id = :id AND ended_ms IS NULL;
 -- The states are written out: with a parameter in their place SQLite would not use the index over them.
 SELECT * FROM calls WHERE status IN ('dialing', 'ringing', 'answered') ORDER BY id;
 
+-- name: calls_abandoned
+-- Held by a process that is no holder any more; those that live between webhooks go on without it.
+SELECT id FROM calls
+WHERE status IN ('dialing', 'ringing', 'answered') AND engine_state = ''
+  AND NOT EXISTS (SELECT 1 FROM holders WHERE holders.id = calls.holder) LIMIT :limit;
+
+-- name: calls_answered_by_holder!
+UPDATE calls SET holder = :holder WHERE id = :id;
+
 -- name: calls_outcomes
 SELECT outcome, COUNT(*) AS n, SUM(LENGTH(keys)) AS keys FROM calls WHERE job_id = :job_id GROUP BY outcome;
 

@@ -1,9 +1,10 @@
 -- The moves of messages and calls. {things} stands for either table; both have the same columns here.
 
 -- name: {things}_move
--- Compare and set: to `status` from any of `sources`. Returns the ids that moved.
+-- Compare and set: to `status` from any of `sources`, by `holder` unless that is NULL. Returns the ids that moved.
 UPDATE {things}
-SET status = :status, reason = :reason, hold_until_ms = :until_ms, error_code = :error_code, updated_ms = :now_ms
+SET status = :status, reason = :reason, hold_until_ms = :until_ms, error_code = :error_code, updated_ms = :now_ms,
+    holder = COALESCE(:holder, holder)
 WHERE id IN :ids AND status IN :sources
 RETURNING id;
 
@@ -14,6 +15,10 @@ INSERT INTO events (type, tenant_id, mode, subject, job_id, at_ms, reason, until
 SELECT :type, tenant_id, mode, id, job_id, :now_ms, reason, hold_until_ms, error_code, :data,
        callback_url, CASE WHEN callback_url <> '' AND :told = 1 THEN :now_ms END
 FROM {things} WHERE id IN :ids;
+
+-- name: {things}_of_holder
+-- Which of these were last committed by this holder.
+SELECT id FROM {things} WHERE id IN :ids AND holder = :holder;
 
 -- name: {things}_one
 SELECT * FROM {things} WHERE id = :id;

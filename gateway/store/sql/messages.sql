@@ -10,9 +10,14 @@ VALUES (:id, :tenant_id, :mode, :sender, :recipient, :body, :encoding, :segments
 -- The moment its first byte left, in milliseconds of our clock.
 UPDATE messages SET sent_ms = :sent_ms, attempts = attempts + 1 WHERE id = :id;
 
+-- name: messages_abandoned
+-- Committed by a process that is no holder any more.
+SELECT id FROM messages
+WHERE status = 'sending' AND NOT EXISTS (SELECT 1 FROM holders WHERE holders.id = messages.holder) LIMIT :limit;
+
 -- name: messages_left_sending!
 -- A process was killed: its texts may have left as soon as they were committed.
-UPDATE messages SET sent_ms = updated_ms, attempts = attempts + 1 WHERE status = 'sending';
+UPDATE messages SET sent_ms = updated_ms, attempts = attempts + 1 WHERE status = 'sending' AND id IN :ids;
 
 -- name: messages_reported_on!
 -- The carrier has it, although nobody noted when it left.

@@ -1,0 +1,136 @@
+"""From a grant to what the carrier said: commit `sending` behind the fence, write each text at its slot, settle it."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from gateway import steps
+from gateway.carriers.base import SmsCarrier
+from gateway.clock import monotonic, now_ms
+from gateway.errors import StoreUnavailable
+from gateway.limits.gate import Late
+from gateway.model.limit import Granted, Limit, Slot, Throughput
+from gateway.model.message import Message
+from gateway.model.outcome import NotSent, Outcome, Unknown
+from gateway.store import lives, usage
+from gateway.store.database import Tx
+from gateway.workers.carrier_health import CarrierHealth
+from gateway.workers.leases import Lease
+from gateway.workers.offer import Lags, Offer
+from gateway.workers.plan import Planned
+from gateway.workers.settlement import Result
+from gateway.workers.text_desk import TextDesk
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a batch may leave by: the gate's answer, the road and how that fares."""
+
+    granted: Granted
+    carrier: SmsCarrier
+    health: CarrierHealth
+
+
+@dataclass(slots=True)
+class Dispatch:
+    """Of one sender, under one lease."""
+
+    desk: TextDesk
+    lease: Lease
+    lags: Lags = field(default_factory=Lags)
+    offers: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def commit(self, sends: Sequence[Planned[Message]], grant: Grant) -> None:
+        """Commit as many of `sends` as slots were granted, and offer each. Raises StoreUnavailable."""
+        trial = grant.health.begin()
+        try:
+            await self._commit(sends, grant, trial)
+        except StoreUnavailable:
+            grant.health.begun_in_vain()
+            raise
+
+    async def _commit(self, sends: Sequence[Planned[Message]], grant: Grant, trial: int) -> None:
+        granted, lease = grant.granted, self.lease
+        answered = zip(sends, granted.slots, strict=False)
+        pairs = [(planned, slot) for planned, slot in answered if isinstance(slot, Slot)]
+
+        async def work(tx: Tx) -> set[str]:
+            if await usage.epoch(tx) != granted.epoch:
+                return set()  # the counters were rebuilt meanwhile, without these
+            if not await lease.fence(tx):
+                return set()  # somebody else writes for this sender now
+            await usage.add(tx, granted.debits, granted.seq)
+            ids = [planned.thing.id for planned, _ in pairs]
+            return set(await lives.move(tx, "messages", ids, "sending", now_ms(), holder=lease.holder))
+
+        steps.reached("sending:before")
+        sending = await self.desk.database.write(work)
+        steps.reached("sending:after")
+        plan = self.desk.plan
+        committed = [pair for pair in pairs if pair[0].thing.id in sending and plan.holds(pair[0])]
+        if not committed:
+            grant.health.begun_in_vain()
+        for planned, slot in committed:
+            planned.committed = True
+            clocks = [plan.clock(rate) for rate in slot.rates]
+            offer = Offer(
+                planned, slot, plan, clocks, self.desk.metrics, lambda: self._forbidden(grant, trial), self.lags
+            )
+            task = asyncio.create_task(self._offer(offer, grant, trial))
+            self.offers.add(task)
+            task.add_done_callback(self.offers.discard)
+
+    def _forbidden(self, grant: Grant, trial: int) -> str:
+        if not self.desk.leases.holds(self.lease):
+            return "lease_lost"
+        return "" if grant.health.may_write(trial) else "circuit_open"
+
+    async def _offer(self, offer: Offer, grant: Grant, trial: int) -> None:
+        outcome = await self._send(offer, grant.carrier)
+        if offer.withheld:
+            outcome = NotSent(offer.withheld)
+        is_ours = offer.was_taken or self.desk.plan.take_out(offer.planned)
+        grant.health.learn(outcome, trial, monotonic())
+        if offer.written_ms is not None:
+            seconds = max(0, now_ms() - offer.written_ms) / 1000
+            self.desk.metrics.send_seconds.labels(grant.carrier.name).observe(seconds)
+        if is_ours:  # else who recalled it has settled it
+            result = Result(
+                offer.planned.thing,
+                grant.carrier.name,
+                outcome,
+                offer.written_ms,
+                offer.slot.debits,
+                grant.granted.epoch,
+                grant.granted.seq,
+                self.lease.holder,
+            )
+            self.desk.settlement.put(result)
+
+    async def _send(self, offer: Offer, carrier: SmsCarrier) -> Outcome:
+        message = offer.planned.thing
+        validity_s = self.desk.settings.validity_s
+        if message.expires_ms is not None:
+            validity_s = min(validity_s, max(1, (message.expires_ms - now_ms()) // 1000))
+        try:
+            return await carrier.send(
+                message, offer.ready, offer.on_written, timeout_s=self.desk.timeout_s, validity_s=validity_s
+            )
+        except Exception as error:  # noqa: BLE001 - a carrier's bug must not become a second text
+            _log.error("carrier_raised", carrier=carrier.name, error=repr(error))
+            return Unknown("carrier_error")
+
+    async def tell_lateness(self, limits: Sequence[Limit]) -> None:
+        """Before the lease is given back: have the next owner keep its distance from our last writes.
+
+        Raises: RedisAway.
+        """
+        rates = [limit for limit in limits if isinstance(limit, Throughput)]
+        worst = self.lags.worst(max((rate.period_us for rate in rates), default=0))
+        if worst is not None:
+            slot_us, lag_us = worst
+            await self.desk.gate.late([Late(rates, slot_us, slot_us + lag_us)])

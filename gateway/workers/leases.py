@@ -1,0 +1,197 @@
+"""This process's leases: which senders it may write for, and until when it may believe so.
+
+A beat every second keeps all of them in one statement. Its own belief is the stricter one: it ends a lease's length
+after the last beat was *asked for*, less a margin, by a monotonic clock, while everybody else waits a lease's length
+after they *saw* that beat. So when another takes a sender over, this process has stopped writing (P2, P5).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from gateway import steps
+from gateway.clock import monotonic, now_ms
+from gateway.errors import StoreUnavailable
+from gateway.store import leases
+from gateway.store.database import Database, Tx
+from gateway.store.leases import LEASE_S, Stillness
+from gateway.store.signals import Signals, Things
+
+BEAT_S: Final = 1.0
+MARGIN_S: Final = 0.5  # clocks that tick apart, and the way from the last look to the socket
+_log = structlog.get_logger(__name__)
+
+Pair = tuple[str, str]  # sender, mode
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Leave to write for one sender. `was_abandoned`: an owner that is gone may have written a moment ago."""
+
+    things: Things
+    sender: str
+    mode: str
+    holder: int
+    token: int
+    was_abandoned: bool
+
+    async def fence(self, tx: Tx) -> bool:
+        """Whether the database agrees: asked in the transaction that commits."""
+        return await leases.fence(tx, self.things, self.sender, self.mode, self.holder, self.token)
+
+
+class Leases:
+    """One for all loops of a process.
+
+    alone: no other process can share this database (SQLite, whose folder is locked): nothing needs to beat.
+    clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        signals: Signals,
+        *,
+        alone: bool,
+        lease_s: float = LEASE_S,
+        beat_s: float = BEAT_S,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._database = database
+        self._signals = signals
+        self._alone = alone
+        self._lease_s = lease_s
+        self._beat_s = beat_s
+        self._clock = clock
+        self._stillness = Stillness(lease_s)
+        self._held: dict[tuple[Things, str, str], Lease] = {}
+        self._valid_until = 0.0
+        self.holder = 0  # none yet, or none any more
+
+    # --- for the loops
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other process can want these leases."""
+        return self._alone
+
+    def holds(self, lease: Lease) -> bool:
+        """Whether this process may write under `lease` at this very moment."""
+        key = (lease.things, lease.sender, lease.mode)
+        return self._held.get(key) is lease and self._clock() < self._valid_until
+
+    def is_lost(self, lease: Lease) -> bool:
+        """Whether it is over for good; one that is neither held nor lost waits for the database."""
+        return self._held.get((lease.things, lease.sender, lease.mode)) is not lease
+
+    async def acquire(self, things: Things, pairs: Iterable[Pair]) -> dict[Pair, Lease]:
+        """Take the leases of these senders where nobody else has them. Raises StoreUnavailable."""
+        wanted = set(pairs)
+        missing = sorted(pair for pair in wanted if (things, *pair) not in self._held)
+        if missing and self._clock() < self._valid_until:
+            await self._take(things, missing)
+        return {pair: lease for pair in wanted if (lease := self._held.get((things, *pair))) is not None}
+
+    async def _take(self, things: Things, pairs: list[Pair]) -> None:
+        holder = self.holder
+
+        async def take(tx: Tx) -> list[Lease]:
+            taken = {pair: await leases.take(tx, things, *pair, holder) for pair in pairs}
+            if any(taken.values()):
+                await leases.rest_abandoned(tx, now_ms())
+            return [
+                Lease(things, *pair, holder, each.token, each.was_abandoned)
+                for pair, each in taken.items()
+                if each is not None
+            ]
+
+        steps.reached("lease:before")
+        found = await self._database.write(take)
+        steps.reached("lease:after")
+        if holder == self.holder:
+            self._held |= {(things, lease.sender, lease.mode): lease for lease in found}
+
+    async def release(self, *given: Lease) -> None:
+        """Give leases back, when nothing under them can be written any more and every answer is on disk."""
+        rows = [
+            {"things": each.things, "sender": each.sender, "mode": each.mode, "owner": each.holder, "token": each.token}
+            for each in given
+            if self._held.pop((each.things, each.sender, each.mode), None) is not None
+        ]
+        if rows:
+            await self._database.write(lambda tx: tx.many("leases_release", rows))
+            self._signals.wake("messages")
+
+    async def release_all(self, things: Things) -> None:
+        """Give back all that this process holds of one kind; see `release`."""
+        await self.release(*[lease for lease in self._held.values() if lease.things == things])
+
+    # --- its life
+
+    async def begin(self) -> None:
+        """Become a holder, and settle what others left behind. Raises StoreUnavailable."""
+        asked = self._clock()
+
+        async def join(tx: Tx) -> int:
+            return await leases.join(tx, now_ms(), alone=self._alone)
+
+        self._held.clear()
+        self.holder = self._signals.holder = await self._database.write(join)
+        self._valid_until = float("inf") if self._alone else asked + self._lease_s - MARGIN_S
+        await self.sweep()
+
+    async def sweep(self) -> None:
+        """Let rest what processes that are gone have left. Raises StoreUnavailable."""
+        while await self._database.read(leases.anything_abandoned):
+            found = await self._database.write(lambda tx: leases.rest_abandoned(tx, now_ms()))
+            _log.warning("unknown_after_a_worker_was_gone", **found)
+            self._signals.wake("events")
+
+    async def run(self) -> None:
+        """Beat until cancelled, and look whether the others do."""
+        while True:
+            await asyncio.sleep(self._beat_s)
+            if self._alone:
+                continue
+            try:
+                await self._beat()
+            except StoreUnavailable as error:
+                _log.error("cannot_renew_leases", error=str(error))
+
+    async def _beat(self) -> None:
+        asked = self._clock()
+        holder = self.holder
+
+        async def beat(tx: Tx) -> tuple[bool, dict[int, int]]:
+            return await leases.beat(tx, holder), await leases.beats(tx)
+
+        lives, beats = await self._database.write(beat)
+        if not lives:
+            _log.error("leases_lost", senders=len(self._held))
+            self._valid_until = 0.0
+            await self.begin()
+            return
+        self._valid_until = asked + self._lease_s - MARGIN_S
+        beats.pop(holder, None)
+        if gone := self._stillness.look(beats, self._clock()):
+            await self._bury(gone)
+        await self.sweep()
+
+    async def _bury(self, gone: dict[int, int]) -> None:
+        rows = [{"id": holder, "beat": beat} for holder, beat in gone.items()]
+        await self._database.write(lambda tx: tx.many("holders_gone", rows))
+        _log.warning("workers_gone", holders=len(rows))
+        self._signals.wake("messages")
+        self._signals.wake("calls")
+
+    async def end(self) -> None:
+        """Hold nothing any more: the others may go on at once."""
+        self._held.clear()
+        self._valid_until = 0.0
+        with contextlib.suppress(StoreUnavailable):
+            await self._database.write(lambda tx: tx.run("holders_leave", id=self.holder))
+        self.holder = self._signals.holder = 0
