@@ -129,7 +129,7 @@ async def _open(settings: Settings, stack: contextlib.AsyncExitStack, own_url: s
     prompts = Prompts(settings.folders.audio / "prompts", settings.data_dir / "audio")
     stack.push_async_callback(prompts.close)
     signals = Signals()
-    leases = Leases(database, signals, alone=True)
+    leases = Leases(database, signals, alone=database.bus is None)
     return Parts(settings, stack, database, signals, metrics, gate, counters, profiles, prompts, leases, own_url)
 
 

@@ -123,7 +123,7 @@ class Leases:
             if self._held.pop((each.things, each.sender, each.mode), None) is not None
         ]
         if rows:
-            await self._database.write(lambda tx: tx.many("leases_release", rows))
+            await self._database.aside(lambda tx: tx.many("leases_release", rows))
             self._signals.wake("messages")
 
     async def release_all(self, things: Things) -> None:
@@ -169,7 +169,7 @@ class Leases:
         async def beat(tx: Tx) -> tuple[bool, dict[int, int]]:
             return await leases.beat(tx, holder), await leases.beats(tx)
 
-        lives, beats = await self._database.write(beat)
+        lives, beats = await self._database.aside(beat)
         if not lives:
             _log.error("leases_lost", senders=len(self._held))
             self._valid_until = 0.0
@@ -183,7 +183,7 @@ class Leases:
 
     async def _bury(self, gone: dict[int, int]) -> None:
         rows = [{"id": holder, "beat": beat} for holder, beat in gone.items()]
-        await self._database.write(lambda tx: tx.many("holders_gone", rows))
+        await self._database.aside(lambda tx: tx.many("holders_gone", rows))
         _log.warning("workers_gone", holders=len(rows))
         self._signals.wake("messages")
         self._signals.wake("calls")

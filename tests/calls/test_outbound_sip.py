@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import threading
 from collections import Counter
 from itertools import pairwise
 from typing import Any
@@ -278,13 +279,14 @@ async def test_what_is_heard_is_what_was_rendered(calling: Any, likeness: Any) -
 
 async def test_a_stop_during_the_commit_dials_nobody_and_queues_the_call_again(calling: Any) -> None:
     """The disk is slow: the stop comes while `dialing` is on its way to it."""
-    gate = asyncio.Event()
+    gate = threading.Event()
 
     async def slow(_tx: Any) -> None:
-        await gate.wait()
+        gate.wait(5)
 
     await calling.counters.begin()  # as the gateway does: a rebuild would wait for the disk too
     runner = await calling.start()
+    await runner.desk.leases.acquire("calls", [("+18005550199", "live")])
     (call_id,) = await calling.queue("0101")
     writing = asyncio.create_task(calling.database.write(slow))
     try:

@@ -185,6 +185,7 @@ async def test_a_stop_during_the_commit_writes_nothing_and_queues_the_text_again
         gate.wait(5)
 
     await sending.counters.begin()
+    await sending.leases.acquire("messages", [("+18005550199", "live")])
     (row_id,) = await sending.queue("1234")
     worker = sending.start()
     writing = asyncio.create_task(sending.database.write(slow))
