@@ -226,15 +226,24 @@ def _life(text: Text, judged: Judged) -> Iterator[Finding]:
 def _offers(text: Text) -> list[_Offer]:
     """Every commit of `sending`, oldest first. The row remembers the moment of the last write alone."""
     found = []
-    for move, after in zip(text.moves, (*text.moves[1:], None), strict=False):
-        if move.state == "sending":
-            left = after is None or after.state not in _BACK
-            last = not any(later.state == "sending" and later.seq > move.seq for later in text.moves)
-            unsure = after is None or after.reason in _RESTED or not text.attempts
-            exact = left and last and not unsure and text.sent_ms is not None
-            at_ms = text.sent_ms if exact and text.sent_ms is not None else move.at_ms
-            found.append(_Offer(text, move.at_ms, at_ms, exact, left))
+    commits = [place for place, move in enumerate(text.moves) if move.state == "sending"]
+    for place in commits:
+        after = text.moves[place + 1 :]
+        left = _may_have_left(after)
+        unsure = not after or after[0].reason in _RESTED or not text.attempts
+        exact = left and place == commits[-1] and not unsure and text.sent_ms is not None
+        committed_ms = text.moves[place].at_ms
+        at_ms = text.sent_ms if exact and text.sent_ms is not None else committed_ms
+        found.append(_Offer(text, committed_ms, at_ms, exact, left))
     return found
+
+
+def _may_have_left(after: Sequence[Move]) -> bool:
+    """Whether a commit of `sending` may be on the wire, by the moves that followed it."""
+    if not after or after[0].state != "unknown":
+        return not after or after[0].state not in _BACK
+    # from unknown to the queue: resent as a flagged copy, or its own worker came back and knows that no byte had left
+    return not (len(after) > 1 and after[1].state == "queued" and after[1].reason != "resent")
 
 
 # --- what the engine was told

@@ -149,13 +149,17 @@ def test_what_is_allowed_is_not_found() -> None:
     answered = ledgers(text(1, kind="help_reply"), stops=[stop()])
     started = ledgers(text(1), stops=[replace(stop(), lifted_ms=NOON_MS - 500)])
     again = text(1, "sending", "unknown", "queued", *WELL, resent=1)
+    again = replace(
+        again, moves=tuple(replace(each, reason="resent" * (each.state == "queued")) for each in again.moves)
+    )
+    came_back = text(1, "sending", "unknown", "queued", *WELL)  # its worker knew that no byte had left
     asked_for = ledgers(again, arrivals=[arrival(again), arrival(again, at_ms=NOON_MS + 4000)])
     asked_for = replace(asked_for, usage=Usage(after=(UsageRow(CAP.key, DAY_US, 2, 1),)))
     rested = [text(each, "sending", "unknown") for each in range(6)]
     rested = [replace(each, moves=(each.moves[0], replace(each.moves[1], reason="worker_gone"))) for each in rested]
 
     loading = ledgers(accepted=[Accepted(1, job_id="job_1", people=2)], loading=frozenset({"job_1"}))
-    for each in (answered, started, asked_for, loading):
+    for each in (answered, started, asked_for, loading, ledgers(came_back)):
         assert audit(each, Judged()) == []
     assert checks(audit(ledgers(*rested, arrivals=None), Judged())) == set()
 

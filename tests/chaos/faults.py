@@ -421,6 +421,39 @@ class StopRace(Fault):
             await world.gateway.start()
 
 
+class Workers(Fault):
+    """Two gateways share the sender, on one database; something is done to one of them, or to each in turn."""
+
+    name = "two workers"
+    stores = ("postgresql",)
+    workers = 2
+
+    async def strike(self, world: World) -> None:
+        await self._midway(world)
+        await self.dice.choice((self._roll, self._kill, self._pause))(world)
+
+    async def _roll(self, world: World) -> None:
+        for gateway in world.gateways:
+            code = await gateway.end(signal.SIGTERM)
+            world.note(f"{gateway.data.name} stopped with {code}")
+            await gateway.start()
+
+    async def _kill(self, world: World) -> None:
+        for _ in range(2):
+            gateway = self.dice.choice(world.gateways)
+            await gateway.end(signal.SIGKILL)
+            world.note(f"{gateway.data.name} killed")
+            await asyncio.sleep(self.dice.uniform(0, 7))  # a lease lasts 5 s
+            await gateway.start()
+
+    async def _pause(self, world: World) -> None:
+        gateway = self.dice.choice(world.gateways)
+        gateway.send(signal.SIGSTOP)
+        world.note(f"{gateway.data.name} stopped still")
+        await asyncio.sleep(60 if self.full else self.dice.choice((2.0, 5.5, 9.0)))
+        gateway.send(signal.SIGCONT)
+
+
 FAULTS: Final[tuple[type[Fault], ...]] = (
     KillAtStep,
     KillAnytime,
