@@ -73,7 +73,7 @@ class TwilioTransport(AsyncHttpClient):  # type: ignore[misc]
             attempt,
             timeout_s=timeout_s,
             params=params,
-            data=data,
+            data=data or b"",
             headers={**(headers or {}), **({"Authorization": aiohttp.encode_basic_auth(*auth)} if auth else {})},
         )
         return Response(answer.status, answer.body, answer.headers)
@@ -182,7 +182,7 @@ def outcome_of(error: Exception, attempt: Attempt) -> Outcome:
     if isinstance(error, TakenBackError):
         return NotSent("taken_back")
     if attempt.written:
-        broken = isinstance(error, aiohttp.ClientError | OSError)
+        broken = isinstance(error, OSError)
         return Unknown(
             "timeout" if isinstance(error, TimeoutError) else "connection_broken" if broken else "unreadable"
         )

@@ -7,7 +7,6 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import aiohttp
 from twilio.base.exceptions import TwilioException
 
 from gateway.carriers.base import Ready
@@ -111,7 +110,7 @@ class TwilioVoice:
             fields["machine_detection"] = self._machine_detection
         try:
             created = await self._client.calls.create_async(**fields)
-        except (TakenBackError, TwilioException, aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except (TakenBackError, TwilioException, TimeoutError, OSError, ValueError) as error:
             return outcome_of(error, attempt)
         return Accepted(created.sid, created.status or "queued")
 
@@ -120,7 +119,7 @@ class TwilioVoice:
         current_attempt.set((Attempt(), timeout_s))
         try:
             found = await self._client.calls(carrier_id).fetch_async()
-        except (TwilioException, aiohttp.ClientError, TimeoutError, OSError, ValueError):
+        except (TwilioException, TimeoutError, OSError, ValueError):
             return None
         status, reason = _STATUSES.get(found.status, ("", ""))
         return CallReport(carrier_id, status, reason, "", f"{carrier_id}:asked:{found.status}", None)

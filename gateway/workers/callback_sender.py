@@ -9,7 +9,6 @@ from functools import partial
 from random import SystemRandom
 from typing import Any, Final
 
-import aiohttp
 import orjson
 import structlog
 
@@ -108,7 +107,7 @@ class CallbackSender:
                 )
         except PrivateAddressError:
             return "private_address"
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        except (OSError, TimeoutError, ValueError) as error:
             return type(error).__name__
         return "" if 200 <= answer.status < 300 else f"http_{answer.status}"
 

@@ -23,10 +23,10 @@ def now_us() -> int:
 
 
 async def sleep_until(at_us: int) -> None:
-    """Return at `at_us` of that clock; at once where that has passed."""
+    """Return at `at_us` of that clock, or up to a millisecond later; at once where that has passed."""
     wait_us = at_us - now_us()
-    if wait_us > 0:
-        await asyncio.sleep(wait_us / 1_000_000)
+    if wait_us > 0:  # uvloop counts in milliseconds: a shorter sleep is none, and asks again and again
+        await asyncio.sleep(max(wait_us, 1_000) / 1_000_000)
 
 
 class Lags:
