@@ -145,6 +145,26 @@ def test_events_are_listed_from_the_beginning_and_filtered_by_type(gateway: Gate
     assert len(sent.splitlines()) == 1
 
 
+def test_what_no_carrier_answered_for_is_listed_and_settled_by_hand(gateway: Gateway, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("to\n+12125550062\n", encoding="utf-8")  # the connection is reset, nothing was accepted
+    submit = ["job", "submit", str(file), "--from", SENDER, "--body", "Hi", "--on-unknown", "resend"]
+    job_id = gateway.must(*submit).strip()
+    gateway.must("job", "watch", job_id)
+
+    (listed,) = json.loads(gateway.must("unknown", "list", "--job", job_id, "--json"))
+    settled = gateway.must("settle", listed["id"], "drop", "--note", "she moved")
+    again = gateway.run("settle", listed["id"], "drop")
+    (deed,) = json.loads(gateway.must("unknown", "log", "--subject", listed["id"], "--json"))
+
+    assert settled == f"{listed['id']} is cancelled\n"
+    assert again.stderr == "gateway: the text is cancelled, so there is nothing to settle\n"
+    assert (deed["detail"], deed["note"]) == ({"as": "drop"}, "she moved")
+    assert gateway.must("settle", job_id, "resend") == "0 settled\n"
+    assert listed["id"] not in gateway.must("unknown", "list")
+    assert gateway.run("settle", "call_1", "drop").returncode == 2
+
+
 def test_events_that_happen_are_followed(gateway: Gateway, tmp_path: Path) -> None:
     env = environ(GATEWAY_URL=gateway.url, GATEWAY_KEY=gateway.key)
     words = [*COMMAND, "events", "tail", "--after", "0", "--type", "job.completed"]

@@ -88,7 +88,8 @@ def _variables(value: object) -> object:
         raise _refuse(error.slug, f"{where}: {error.why}" if where else error.why) from None
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Refuse what neither a database nor a carrier takes."""
     if "\x00" in text:
         raise _refuse("bad_text", "the character U+0000 cannot be kept or sent")
     return text
@@ -114,9 +115,9 @@ Time = Annotated[
     BeforeValidator(_time),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-30T16:30:00-08:00"]}),
 ]
-Text = Annotated[str, AfterValidator(_plain)]
+Text = Annotated[str, AfterValidator(plain)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", examples=["payment-reminder"])]
-Reference = Annotated[str, Field(max_length=LONGEST_REFERENCE), AfterValidator(_plain)]
+Reference = Annotated[str, Field(max_length=LONGEST_REFERENCE), AfterValidator(plain)]
 Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
 Variables = Annotated[
     dict[str, str],

@@ -42,6 +42,7 @@ class JobView(View):
     reference: str
     metadata: dict[str, Any]
     callback_url: str
+    on_unknown: str
     mode: str
     created_at: str
     finished_at: str | None
@@ -79,6 +80,7 @@ class Counts(View):
     by_state: dict[str, int]
     held: dict[str, int] = Field(description="Why the held ones wait.")
     segments: int | None = Field(description="Null for voice.")
+    copies: int = Field(description="Texts sent again by choice although they may have left before.")
     outcomes: list[Outcome]
 
 
@@ -90,7 +92,7 @@ class JobWithCounts(JobView):
 
 def fields(job: Job) -> dict[str, Any]:
     """What every view of a job has."""
-    same = ("id", "channel", "status", "priority", "reference", "callback_url", "mode")
+    same = ("id", "channel", "status", "priority", "reference", "callback_url", "on_unknown", "mode")
     return {
         **{name: getattr(job, name) for name in same},
         "from": job.sender,

@@ -68,10 +68,11 @@ async def _counts(tx: Tx, job: Job) -> Counts:
     found: dict[str, Any] = await lives.counts(tx, jobs.things_of(job), job.id)
     if job.channel == "sms":
         segments = int(await tx.value("messages_segments_of_job", job_id=job.id))
-        return Counts(**found, segments=segments, outcomes=[])
+        copies = int(await tx.value("messages_copies_of_job", job_id=job.id))
+        return Counts(**found, segments=segments, copies=copies, outcomes=[])
     rows = await tx.rows("calls_outcomes", job_id=job.id)
     outcomes = [Outcome(outcome=row["outcome"], count=row["n"], keys_pressed=row["keys"] or 0) for row in rows]
-    return Counts(**found, segments=None, outcomes=outcomes)
+    return Counts(**found, segments=None, copies=0, outcomes=outcomes)
 
 
 @operation("POST", "/v1/jobs/{id}/pause", "Pause a broadcast.", scope="jobs:write", answers={200: JobView})

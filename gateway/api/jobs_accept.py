@@ -47,6 +47,11 @@ class NewJob(Input):
     on_invalid: OnInvalid = Field(
         "reject", description="`skip` leaves people out that cannot be reached; each is told."
     )
+    on_unknown: Literal["rest", "resend"] = Field(
+        "rest",
+        description="A text that the carrier never answered for and, asked twice, does not have: `rest` leaves it to a "
+        "person; `resend` sends it once more, flagged as a copy. For sms.",
+    )
     start_at: Time | None = Field(None, description="Everything is held until then.")
     expires_at: Time | None = None
     priority: Priority = 0
@@ -111,6 +116,8 @@ async def _sender(call: Call, body: NewJob) -> Sender:
         raise InvalidRequest(FieldProblem(wanted, "missing_field", f"is required for channel {body.channel}"))
     if getattr(body, other) is not None:
         raise InvalidRequest(FieldProblem(other, "unknown_field", f"does not belong to channel {body.channel}"))
+    if body.channel == "voice" and body.on_unknown != "rest":
+        raise InvalidRequest(FieldProblem("on_unknown", "unknown_field", "does not belong to channel voice"))
     return await (for_texts if body.channel == "sms" else for_calls)(call, body.from_)
 
 
@@ -137,6 +144,7 @@ def _job(call: Call, body: NewJob, spec: dict[str, Any]) -> Job:
         metadata=body.metadata,
         callback_url=check_callback(call, body.callback_url),
         created_ms=call.now_ms,
+        on_unknown=body.on_unknown,
     )
 
 

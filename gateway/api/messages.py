@@ -77,6 +77,7 @@ class MessageView(View):
     carrier_id: str | None
     error_code: str
     attempts: int
+    copies: int = Field(description="How often it was sent again by choice although it may have left before.")
     reference: str
     metadata: dict[str, Any]
     callback_url: str
@@ -114,7 +115,7 @@ class MessagesQuery(Page):
 
 def _fields(message: Message) -> dict[str, Any]:
     same = ("id", "status", "reason", "body", "encoding", "segments", "kind", "job_id", "priority", "carrier")
-    more = ("carrier_id", "error_code", "attempts", "reference", "callback_url", "mode")
+    more = ("carrier_id", "error_code", "attempts", "copies", "reference", "callback_url", "mode")
     return {
         **{name: getattr(message, name) for name in (*same, *more)},
         "to": message.recipient,

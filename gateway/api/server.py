@@ -14,6 +14,7 @@ from gateway.api import (
     opt_outs,
     prompts,
     senders,
+    settle,
     templates,
     usage,
 )
@@ -25,7 +26,21 @@ from gateway.api.operation import AUTHENTICATOR, DOORS, OPERATIONS
 __all__ = ["Doors", "build"]
 
 # Importing a resource declares its operations.
-_RESOURCES = (calls, dialplans, events, health, jobs, messages, oauth, opt_outs, prompts, senders, templates, usage)
+_RESOURCES = (
+    calls,
+    dialplans,
+    events,
+    health,
+    jobs,
+    messages,
+    oauth,
+    opt_outs,
+    prompts,
+    senders,
+    settle,
+    templates,
+    usage,
+)
 
 
 def build(doors: Doors) -> web.Application:

@@ -60,7 +60,6 @@ _HOLDS: Final[Mapping[str, str]] = {
     "clock_skew": "The clocks of Redis and this machine disagree by more than two seconds",
     "delivery_report": "The carrier took it; its delivery report has not come yet",
     "carrier_answer": "It is being offered to the carrier",
-    "settlement": "The carrier never answered; a report, the carrier's own list or a person must settle it",
     "job_running": "The job is running",
 }
 
@@ -81,7 +80,6 @@ _ENDED: Final[Mapping[str, str]] = {
 _UNDER_WAY: Final[Mapping[str, str]] = {
     "sending": "carrier_answer",
     "sent": "delivery_report",
-    "unknown": "settlement",
 }
 
 _IN_CALL: Final[Mapping[str, str]] = {
@@ -98,6 +96,8 @@ async def of_one(call: Call, things: Things, row: Row) -> Why:
         return await _of_queued(call, things, row)
     if status == "held":
         return await _of_held(call, row)
+    if things == "messages" and status == "unknown":
+        return await _of_unknown(call, row)
     if things == "messages" and status in _UNDER_WAY:
         return _waits(row, _UNDER_WAY[status], None)
     if status in _IN_CALL:
@@ -105,6 +105,19 @@ async def of_one(call: Call, things: Things, row: Row) -> Why:
     because = f" ({row['reason']})" if row["reason"] and row["reason"] != status else ""
     code = f"; the carrier's code is {row['error_code']}" if row["error_code"] else ""
     return _why(row, None, None, f"{_ENDED.get(status, status)}{because}{code}.")
+
+
+async def _of_unknown(call: Call, row: Row) -> Why:
+    """Who is asked about it, and when next; or that a person must say what became of it."""
+    by_hand = f"Settle it by hand: gateway settle {row['id']} sent|resend|drop"
+    if row["reason"] == "absent_at_carrier":
+        told = f"The carrier was asked twice and does not have it, and it is not sent again by itself. {by_hand}."
+        return _why(row, "settlement", None, told)
+    asked = await call.doors.database.read(lambda tx: tx.row("unsettled_one", message_id=row["id"]))
+    opens_ms = asked["next_ms"] if asked is not None else None
+    trouble = ", which cannot be read just now," if asked is not None and asked["tries"] else ""
+    told = f"The carrier never answered. Its report, its own list{trouble} or a person must settle it. {by_hand}."
+    return _why(row, "settlement", opens_ms, told)
 
 
 async def _of_held(call: Call, row: Row) -> Why:

@@ -48,6 +48,13 @@ def submit(
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Leave out who cannot be reached; without it such a row refuses all.")
     ] = False,
+    on_unknown: Annotated[
+        str,
+        typer.Option(
+            help="rest or resend: what becomes of a text that the carrier never answered for and does not list; "
+            "resend may make a second copy of it."
+        ),
+    ] = "rest",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell the cost and the finish time; send nothing.")
     ] = False,
@@ -70,6 +77,7 @@ def submit(
         "call" if dialplan else "message": {name: value for name, value in said.items() if value is not None},
         "recipients": people,
         "on_invalid": "skip" if skip_invalid else "reject",
+        "on_unknown": on_unknown,
         "start_at": start_at,
         "expires_at": expires_at,
         "callback_url": callback_url,

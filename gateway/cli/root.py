@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import audit, content, events, far_end, jobs, keys, senders
+from gateway.cli import audit, content, events, far_end, jobs, keys, senders, unknown
 from gateway.cli.common import Config, DataDir, load, run
 from gateway.errors import GatewayError
 
@@ -89,12 +89,14 @@ def demo(
 
 app.command()(far_end.simulate)
 app.command()(events.why)
+app.command()(unknown.settle)
 app.command()(audit.audit)
 app.command()(keys.migrate)
 for _group in (
     senders.app,
     jobs.app,
     events.app,
+    unknown.app,
     content.dialplan_app,
     content.prompt_app,
     keys.app,

@@ -67,7 +67,7 @@ async def test_a_job_and_all_its_texts_are_on_disk_when_it_is_accepted(api: Api)
     assert kept[number(1)]["body"] == "Hello customer."
     told = (await api.get(f"/v1/jobs/{said.body['id']}")).body
     assert told["counts"] == {
-        "total": 2, "by_state": {"queued": 2}, "held": {}, "segments": 2, "outcomes": [],
+        "total": 2, "by_state": {"queued": 2}, "held": {}, "segments": 2, "copies": 0, "outcomes": [],
     }  # fmt: skip
     assert (told["reference"], told["metadata"], told["status"]) == ("June", {"wave": 1}, "running")
 

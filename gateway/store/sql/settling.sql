@@ -35,7 +35,7 @@ DELETE FROM unsettled WHERE NOT EXISTS (
 SELECT * FROM messages WHERE id IN :ids AND status = 'unknown';
 
 -- name: messages_ids_unknown_of_job
-SELECT id FROM messages WHERE job_id = :job_id AND status = 'unknown' ORDER BY id LIMIT :limit;
+SELECT id FROM messages WHERE job_id = :job_id AND status = 'unknown' AND id > :after ORDER BY id LIMIT :limit;
 
 -- name: messages_known_carrier_ids
 -- Which of the carrier's ids belong to messages of ours.
