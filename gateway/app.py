@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import hmac
 import os
 import secrets
 import signal
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import structlog
 from aiohttp import web
@@ -26,7 +26,7 @@ from gateway.limits.profiles import Profiles
 from gateway.limits.valkey import EmbeddedValkey
 from gateway.metrics import Metrics
 from gateway.net.http_client import HttpClient
-from gateway.settings import Redis, Settings
+from gateway.settings import Settings, with_credentials
 from gateway.speech.prompts import Prompts
 from gateway.store import usage
 from gateway.store.calls import Plans
@@ -113,19 +113,21 @@ def _listen(host: str, port: int) -> socket.socket:
 
 async def _open(settings: Settings, stack: contextlib.AsyncExitStack, own_url: str) -> Parts:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    stack.enter_context(_locked(settings.data_dir))
+    if not settings.database.is_shared:
+        stack.enter_context(_locked(settings.data_dir))
     profiles = Profiles.load(settings.folders.limits)
-    database = await stack.enter_async_context(Database.open(settings.database_path, migrate=True))
+    database = await stack.enter_async_context(Database.open(settings.database_at, migrate=True))
     epoch = await database.read(usage.epoch)
     url = await _redis_url(settings, stack)
     gate = Gate.connect(url, epoch=epoch, guard=settings.limits.guard, timeout_s=settings.redis.timeout_ms / 1000)
     stack.push_async_callback(gate.aclose)
     metrics = Metrics()
     counters = Counters(gate, database, profiles, metrics)
-    try:
-        await counters.begin()
-    except RedisAway as error:
-        _log.error("redis_away", error=str(error))  # requests are taken and wait; nothing is sent until it is back
+    if {"sms", "voice"} & set(settings.roles):
+        try:
+            await counters.begin()
+        except RedisAway as error:
+            _log.error("redis_away", error=str(error))  # requests are taken and wait; nothing is sent until it is back
     prompts = Prompts(settings.folders.audio / "prompts", settings.data_dir / "audio")
     stack.push_async_callback(prompts.close)
     signals = Signals()
@@ -146,7 +148,7 @@ def _locked(data_dir: Path) -> Any:
 
 async def _redis_url(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
     if settings.redis.url:
-        return _with_credentials(settings.redis)
+        return with_credentials(settings.redis.url, settings.redis.username, settings.redis.password)
     valkey = EmbeddedValkey(settings.data_dir / "valkey")
     stack.push_async_callback(valkey.stop)
     url = await valkey.start()
@@ -155,18 +157,9 @@ async def _redis_url(settings: Settings, stack: contextlib.AsyncExitStack) -> st
     return url
 
 
-def _with_credentials(redis: Redis) -> str:
-    password = redis.password.get_secret_value()
-    if not redis.username and not password:
-        return redis.url
-    parts = urlsplit(redis.url)
-    who = f"{quote(redis.username, safe='')}:{quote(password, safe='')}@"
-    return urlunsplit(parts._replace(netloc=who + parts.netloc))
-
-
 async def _build_roads(parts: Parts) -> Roads:
     ours = parts.settings.public_url or parts.own_url
-    key = _own_secret(parts.settings.data_dir / "audio.secret").encode()
+    key = _audio_key(parts.settings)
     builder = RoadBuilder(
         parts.settings, parts.stack, parts.database, parts.signals, parts.prompts, Plans(parts.database), ours, key
     )
@@ -229,32 +222,37 @@ async def _callback_loop(parts: Parts) -> CallbackSender:
     return CallbackSender(parts.database, parts.signals, http, settings, secret, parts.metrics)
 
 
+def _housekeeper(parts: Parts) -> Housekeeper:
+    return Housekeeper(parts.database, parts.signals, parts.settings, parts.metrics)
+
+
+def _reconciler(parts: Parts, roads: Roads) -> Reconciler:
+    settings = parts.settings
+    return Reconciler(parts.database, parts.signals, roads.sms, settings.sms, settings.twilio.timeout_s, parts.metrics)
+
+
 async def _start_loops(parts: Parts, roads: Roads) -> None:
-    texts, calls = _sms_loop(parts, roads), _voice_loop(parts, roads)
-    await parts.leases.begin()
-    parts.stack.push_async_callback(parts.leases.end)
-    await calls.recover()
-    for mode, trunk, road in roads.trunks:
-        await trunk.start(calls.answering(road, mode))
-        parts.metrics.ignored.watch(trunk.name, trunk.ignored)
-    callbacks = await _callback_loop(parts)
-    housekeeper = Housekeeper(parts.database, parts.signals, parts.settings, parts.metrics)
-    asking = Reconciler(
-        parts.database,
-        parts.signals,
-        roads.sms,
-        parts.settings.sms,
-        parts.settings.twilio.timeout_s,
-        parts.metrics,
-    )
-    loops = {
-        "leases": parts.leases.run,
-        "callbacks": callbacks.run,
-        "housekeeper": housekeeper.run,
-        "texts": texts.run,
-        "unknown": asking.run,
-        "calls": calls.run,
-    }
+    roles = parts.settings.roles
+    loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
+    if "callbacks" in roles:
+        loops["callbacks"] = (await _callback_loop(parts)).run
+    if "housekeeper" in roles:
+        housekeeper, asking = _housekeeper(parts), _reconciler(parts, roads)
+        loops["housekeeper"] = partial(parts.database.alone, "housekeeper", housekeeper.run)
+        loops["unknown"] = partial(parts.database.alone, "unknown", asking.run)
+    if {"sms", "voice"} & set(roles):
+        await parts.leases.begin()
+        parts.stack.push_async_callback(parts.leases.end)
+        loops["leases"] = parts.leases.run
+    if "sms" in roles:
+        loops["texts"] = _sms_loop(parts, roads).run
+    if "voice" in roles:
+        calls = _voice_loop(parts, roads)
+        await calls.recover()
+        for mode, trunk, road in roads.trunks:
+            await trunk.start(calls.answering(road, mode))
+            parts.metrics.ignored.watch(trunk.name, trunk.ignored)
+        loops["calls"] = calls.run
     for name, loop in loops.items():
         task = asyncio.create_task(_kept_alive(name, loop), name=name)
         parts.stack.push_async_callback(partial(_ended, task))
@@ -276,6 +274,13 @@ async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+def _audio_key(settings: Settings) -> bytes:
+    """What the addresses of audio are signed with: the same in all processes that share a database."""
+    if settings.database.is_shared:
+        return hmac.digest(settings.callbacks.secret.get_secret_value().encode(), b"audio", "sha256")
+    return _own_secret(settings.data_dir / "audio.secret").encode()
 
 
 def _own_secret(path: Path) -> str:

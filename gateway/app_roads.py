@@ -68,13 +68,14 @@ class RoadBuilder:
     audio_key: bytes
 
     async def build(self) -> Roads:
-        """Build every road that the settings name.
+        """Build every road that the settings name; trunks only where calls are held.
 
         Raises: BadKeywords; MediaDown where audio cannot be sent from `[sip] host`.
         """
         roads = Roads()
         await self._accounts(roads)
-        await self._trunks(roads)
+        if "voice" in self.settings.roles:
+            await self._trunks(roads)
         return roads
 
     # --- accounts that speak Twilio's wire: Twilio itself for live keys, the practice far end for test keys

@@ -9,8 +9,8 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Literal, get_args
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyNetwork, SecretStr
 from pydantic import ValidationError as Invalid
@@ -19,6 +19,8 @@ from pydantic_core import ErrorDetails
 from gateway.errors import BadSettings, SettingProblem
 from gateway.settings_layers import NOT_A_VALUE, Key, Layers
 
+Role = Literal["api", "sms", "voice", "callbacks", "housekeeper"]
+ROLES: tuple[Role, ...] = get_args(Role)
 OTHER_ROADS = frozenset({"twilio", "practice"})  # a sender names its road; a trunk of that name would be another one
 
 
@@ -57,11 +59,15 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _sqlite_url(text: str) -> str:
-    if text.startswith(("postgresql", "postgres")):
-        raise ValueError("PostgreSQL is not supported by this release; leave it empty or give sqlite:///PATH")
-    if text and (not text.startswith("sqlite:///") or text == "sqlite:///"):
-        raise ValueError("must be empty or sqlite:///PATH")
+def _database_url(text: str) -> str:
+    if text.startswith("postgresql://"):
+        parts = urlsplit(text)
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("must hold no user or password; they have settings of their own")
+        if len(parts.path) < 2:
+            raise ValueError("must name a database: postgresql://HOST/DATABASE")
+    elif text and (not text.startswith("sqlite:///") or text == "sqlite:///"):
+        raise ValueError("must be empty, sqlite:///PATH or postgresql://HOST/DATABASE")
     return text
 
 
@@ -72,6 +78,16 @@ def _redis_url(text: str) -> str:
     if parts.username is not None or parts.password is not None:
         raise ValueError("must hold no user or password; they have settings of their own")
     return text
+
+
+def with_credentials(url: str, username: str, password: SecretStr) -> str:
+    """A URL with the user and password that have settings of their own; empty ones are left out."""
+    secret = password.get_secret_value()
+    if not username and not secret:
+        return url
+    parts = urlsplit(url)
+    who = f"{quote(username, safe='')}:{quote(secret, safe='')}@"
+    return urlunsplit(parts._replace(netloc=who + parts.netloc))
 
 
 def _address(text: str) -> str:
@@ -113,7 +129,14 @@ class Http(Section):
 class Database(Section):
     """Where messages, calls, jobs and events are kept."""
 
-    url: Annotated[str, AfterValidator(_sqlite_url)] = ""
+    url: Annotated[str, AfterValidator(_database_url)] = ""
+    username: str = ""
+    password: SecretStr = NO_SECRET
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several processes may work on it: PostgreSQL, not SQLite."""
+        return self.url.startswith("postgresql://")
 
 
 class Redis(Section):
@@ -239,6 +262,7 @@ class Retention(Section):
 class Settings(Section):
     """Every setting, checked. Made by `load`, handed to whoever needs a part of it."""
 
+    roles: Annotated[tuple[Role, ...], BeforeValidator(_split), Field(min_length=1)] = ROLES
     data_dir: Path = Path("gateway-data")
     public_url: HttpUrl = ""
     http: Http = Http()
@@ -256,13 +280,22 @@ class Settings(Section):
     retention: Retention = Retention()
 
     @property
-    def database_path(self) -> Path:
-        """The SQLite file."""
-        return Path(self.database.url.removeprefix("sqlite:///") or self.data_dir / "gateway.db")
+    def database_at(self) -> Path | str:
+        """The SQLite file, or the URL of a PostgreSQL with its user and password: what `Database.open` takes."""
+        if not self.database.is_shared:
+            return Path(self.database.url.removeprefix("sqlite:///") or self.data_dir / "gateway.db")
+        return with_credentials(self.database.url, self.database.username, self.database.password)
 
     def secrets(self) -> frozenset[str]:
         """Every secret that is set, for the logs to mask wherever it turns up."""
-        holders: list[Section] = [self.redis, self.twilio, self.practice, self.callbacks, *self.trunks.values()]
+        holders: list[Section] = [
+            self.database,
+            self.redis,
+            self.twilio,
+            self.practice,
+            self.callbacks,
+            *self.trunks.values(),
+        ]
         values = (value for holder in holders for _, value in holder if isinstance(value, SecretStr))
         return frozenset(value.get_secret_value() for value in values if value.get_secret_value())
 
@@ -335,9 +368,24 @@ def _with_trunk_defaults(settings: Settings) -> Settings:
 
 def _contradictions(settings: Settings) -> Iterator[tuple[Key, str]]:
     """What is wrong between settings that are each right by themselves."""
+    yield from _shared_contradictions(settings)
     yield from _http_contradictions(settings)
     yield from _account_contradictions(settings)
     yield from _voice_contradictions(settings)
+
+
+def _shared_contradictions(settings: Settings) -> Iterator[tuple[Key, str]]:
+    if not settings.database.is_shared:
+        if set(settings.roles) != set(ROLES):
+            yield (
+                ("roles",),
+                "must be all of them on SQLite, which is one process's own: set database.url to PostgreSQL",
+            )
+        return
+    if not settings.redis.url:
+        yield ("redis", "url"), "must be set with PostgreSQL: all processes count their limits in one Redis"
+    if not settings.callbacks.secret.get_secret_value():
+        yield ("callbacks", "secret"), "must be set with PostgreSQL: what one process signs, another has to know"
 
 
 def _http_contradictions(settings: Settings) -> Iterator[tuple[Key, str]]:

@@ -173,6 +173,7 @@ def test_a_secret_given_twice_or_unreadable_or_empty_is_refused(tmp_path: Path) 
 
 
 TWILIO = {"twilio.account_sid": SID, "twilio.auth_token": "t"}
+SHARED = {"database.url": "postgresql://db/gateway", "redis.url": "redis://redis/0", "callbacks.secret": "s"}
 TRUNK = {"trunks.a.host": "192.0.2.1"}
 
 
@@ -188,7 +189,13 @@ TRUNK = {"trunks.a.host": "192.0.2.1"}
         ({"public_url": "https://gateway.example/?a"}, "public_url"),
         ({"http.trusted_proxies": ["0.0.0.0/0"]}, "http.trusted_proxies"),
         ({"http.trusted_proxies": "proxy.example"}, "http.trusted_proxies"),
-        ({"database.url": "postgresql://db/gateway"}, "database.url"),
+        ({"database.url": "postgresql://user:word@db/gateway"}, "database.url"),
+        ({"database.url": "postgresql://db"}, "database.url"),
+        (SHARED | {"redis.url": ""}, "redis.url"),
+        (SHARED | {"callbacks.secret": ""}, "callbacks.secret"),
+        (SHARED | {"roles": "api,cooking"}, "roles"),
+        (SHARED | {"roles": ""}, "roles"),
+        ({"roles": "api,sms"}, "roles"),
         ({"database.url": "gateway.db"}, "database.url"),
         ({"redis.url": "http://redis"}, "redis.url"),
         ({"redis.url": "redis://:pass@redis/0"}, "redis.url"),
@@ -247,8 +254,20 @@ def test_a_working_set_of_settings_is_taken() -> None:
     trunk = settings.trunks["main"]
     assert settings.public_url == "https://gateway.example"
     assert (trunk.local_host, trunk.local_port, trunk.advertised_ip) == (EVERYWHERE, 5060, "192.0.2.7")
-    assert settings.database_path == Path("/var/lib/gateway.db")
+    assert settings.database_at == Path("/var/lib/gateway.db")
     assert settings.secrets() == {"t", "p"}
+
+
+def test_a_shared_database_lets_roles_run_apart_and_its_password_stays_a_secret() -> None:
+    settings = load(
+        None,
+        {"GATEWAY_DATABASE__PASSWORD": "p@ss", "GATEWAY_ROLES": "sms, callbacks"},
+        SHARED | {"database.username": "gate"},
+    )
+
+    assert settings.roles == ("sms", "callbacks")
+    assert settings.database_at == "postgresql://gate:p%40ss@db/gateway"
+    assert settings.secrets() == {"p@ss", "s"}
 
 
 def test_settings_are_frozen() -> None:

@@ -21,7 +21,7 @@ from gateway.api import (
 from gateway.api.auth import Authenticator
 from gateway.api.doors import Doors
 from gateway.api.middleware import UNTIMED, around
-from gateway.api.operation import AUTHENTICATOR, DOORS, OPERATIONS
+from gateway.api.operation import AUTHENTICATOR, DOORS, OPERATIONS, Operation
 
 __all__ = ["Doors", "build"]
 
@@ -44,15 +44,23 @@ _RESOURCES = (
 
 
 def build(doors: Doors) -> web.Application:
-    """Make the application that serves the API, its documentation and the carriers' webhooks."""
+    """Make the application: the API, its documentation and the carriers' webhooks, or without the role health alone."""
     app = web.Application(middlewares=[around], client_max_size=doors.settings.http.max_body_bytes)
     app[DOORS] = doors
     app[AUTHENTICATOR] = Authenticator(doors.database, takes_test_keys=bool(doors.settings.practice.url))
     app[UNTIMED] = frozenset(each.path for each in OPERATIONS if each.streams)
-    for each in OPERATIONS:
+    for each in _served(doors):
         app.router.add_route(each.method, each.path, each.serve)
-    docs.add_routes(app)
     events.close_with(app)
     health.prepare(app)
-    app.add_routes(doors.webhooks)
+    if "api" in doors.settings.roles:
+        docs.add_routes(app)
+        app.add_routes(doors.webhooks)
     return app
+
+
+def _served(doors: Doors) -> list[Operation]:
+    """All operations; a process without the role `api` tells only how it is."""
+    if "api" in doors.settings.roles:
+        return OPERATIONS
+    return [each for each in OPERATIONS if each.handler.__module__ == health.__name__]

@@ -59,7 +59,7 @@ async def _audited(
     answers, stops = read_accepted(accepted) if accepted else (None, None)
     arrivals = read_arrivals(far_end) if far_end else None
     profiles = Profiles.load(settings.folders.limits)
-    async with Database.open(settings.database_path) as database:
+    async with Database.open(settings.database_at) as database:
         ledgers = await read_database(database, profiles, accepted=answers, stops=stops, arrivals=arrivals)
     return len(ledgers.texts), auditor.audit(ledgers, wanted)
 

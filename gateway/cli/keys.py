@@ -89,7 +89,9 @@ def revoke(
 def migrate(config: Config = None, data_dir: DataDir = None) -> None:
     """Bring the database's schema up to date; `gateway serve` does so itself when it starts."""
     _write(config, data_dir, tenants.keys)
-    typer.echo(f"{load(config, data_dir=data_dir).database_path} is at schema {migrations()[-1][0]}")
+    settings = load(config, data_dir=data_dir)
+    shown = settings.database.url if settings.database.is_shared else settings.database_at
+    typer.echo(f"{shown} is at schema {migrations()[-1][0]}")
 
 
 def _facts(key: ApiKey) -> dict[str, object]:
@@ -107,11 +109,12 @@ def _facts(key: ApiKey) -> dict[str, object]:
 
 def _write(config: Path | None, data_dir: Path | None, work: Callable[[Tx], Awaitable[T]]) -> T:
     """Do `work` in one transaction on the database of the settings, made or brought up to date first."""
-    path = load(config, data_dir=data_dir).database_path
+    where = load(config, data_dir=data_dir).database_at
 
     async def written() -> T:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        async with Database.open(path, migrate=True) as database:
+        if isinstance(where, Path):
+            where.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        async with Database.open(where, migrate=True) as database:
             return await database.write(work)
 
     return run(written())

@@ -49,6 +49,9 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; stronger than the settings.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")] = None,
     data_dir: DataDir = None,
+    roles: Annotated[
+        str | None, typer.Option(help="What this process does, of api,sms,voice,callbacks,housekeeper; without it all.")
+    ] = None,
     ready_file: Annotated[
         Path | None, typer.Option(help="File to write the line with the address to, once it listens.")
     ] = None,
@@ -65,7 +68,7 @@ def serve(
             ready_file.write_text(line, encoding="utf-8")
         typer.echo(line, nl=False)
 
-    run(gateway.serve(load(config, http__host=host, http__port=port, data_dir=data_dir), ready=ready))
+    run(gateway.serve(load(config, http__host=host, http__port=port, data_dir=data_dir, roles=roles), ready=ready))
 
 
 @app.command()

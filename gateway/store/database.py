@@ -10,9 +10,9 @@ import asyncio
 import contextlib
 import importlib
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import structlog
 
@@ -119,6 +119,15 @@ class Database:
         Raises: StoreUnavailable.
         """
         return await self._engine.aside(work, self.write)
+
+    async def alone(self, name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `loop` while no other process that shares this database runs one of this name; waits for its turn.
+
+        One whose connection breaks, or that stands still for 10 s, loses its turn: `loop` is cancelled as soon as that
+        is noticed, and begun again when the turn comes back. Two may overlap for a moment, so each step of it must be
+        harmless twice.
+        """
+        await self._engine.alone(name, loop)
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on a reading connection; each statement sees what was committed when it began.

@@ -7,10 +7,11 @@ the middle of it is cut by the server (`idle_in_transaction_session_timeout`), s
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 import asyncpg
+import structlog
 
 from gateway.clock import monotonic
 from gateway.errors import StoreNotMigrated, StoreUnavailable
@@ -23,6 +24,7 @@ T = TypeVar("T")
 
 _WRITER: Final = 0x67_77_01  # advisory locks of this database: who writes, who migrates
 _MIGRATING: Final = 0x67_77_02
+_ALONE: Final = 0x67_77_03
 _READERS: Final = 4
 _CLAIMERS: Final = 4
 _CONNECT_S: Final = 5.0
@@ -30,6 +32,7 @@ _ANSWER_S: Final = 30.0  # a statement, or a wait for the writers before us; the
 _LOOK_AGAIN_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 2.0
 _STILL_MS: Final = "4000"
+_STANDS_STILL_MS: Final = "10000"
 _SERVER: Final = {
     "application_name": "gateway",
     "idle_in_transaction_session_timeout": _STILL_MS,
@@ -41,6 +44,7 @@ _SERVER: Final = {
 }
 # connection, transaction state, rollback, resources, operator, system, internal: not the fault of one work
 _EVERYBODYS: Final = frozenset({"08", "25", "40", "53", "57", "58", "XX"})
+_log = structlog.get_logger(__name__)
 _AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
@@ -97,13 +101,11 @@ class Postgres:
         if self.bus is not None:
             await self.bus.start()
 
-    async def _connect(self) -> Any:
+    async def _connect(self, **more: str) -> Any:
         with _told():
-            connection = await asyncpg.connect(
-                self._url, timeout=_CONNECT_S, command_timeout=_ANSWER_S, server_settings=_SERVER
+            return await asyncpg.connect(
+                self._url, timeout=_CONNECT_S, command_timeout=_ANSWER_S, server_settings={**_SERVER, **more}
             )
-            await _set_up(connection)
-            return connection
 
     async def _pool(self, size: int, **more: str) -> Any:
         return await asyncpg.create_pool(
@@ -113,7 +115,6 @@ class Postgres:
             timeout=_CONNECT_S,
             command_timeout=_ANSWER_S,
             server_settings={**_SERVER, **more},
-            init=_set_up,
             reset=_as_it_is,
         )
 
@@ -201,6 +202,24 @@ class Postgres:
         async with self._using(self._claimers) as tx, tx.connection.transaction():
             return await work(tx)
 
+    async def alone(self, name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Hold a lock of the session while it runs: see Engine."""
+        while True:
+            try:
+                connection = await self._connect(idle_session_timeout=_STANDS_STILL_MS)
+            except StoreUnavailable:
+                await asyncio.sleep(_LONGEST_WAIT_S)
+                continue
+            try:
+                while not await connection.fetchval(f"SELECT pg_try_advisory_lock({_ALONE}, hashtext($1))", name):  # noqa: ASYNC110
+                    await asyncio.sleep(_LONGEST_WAIT_S)
+                if await _while_connected(connection, loop):
+                    return
+            except _AWAY as error:
+                _log.warning("turn_lost", loop=name, error=_why(error))
+            finally:
+                connection.terminate()
+
     async def read(self, work: Work[T]) -> T:
         """Run it on a connection that may not write: see Engine."""
         async with self._using(self._readers) as tx:
@@ -248,9 +267,19 @@ async def _let_go(connection: Any) -> None:
         connection.terminate()
 
 
-async def _set_up(connection: Any) -> None:
-    """Sums of BIGINT are NUMERIC there; here they are whole numbers, as on SQLite."""
-    await connection.set_type_codec("numeric", schema="pg_catalog", encoder=str, decoder=int, format="text")
+async def _while_connected(connection: Any, loop: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+    """Run `loop` to its end, or until the connection is lost. Returns whether it came to its end."""
+    running = asyncio.create_task(loop())
+    try:
+        while not (await asyncio.wait({running}, timeout=_LONGEST_WAIT_S))[0]:
+            await connection.execute("SELECT 1", timeout=_CONNECT_S)
+    except _AWAY:
+        return False
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+    running.result()
+    return True
 
 
 async def _as_it_is(_connection: Any) -> None:

@@ -5,7 +5,7 @@ import contextlib
 import re
 import shutil
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -156,6 +156,10 @@ class Sqlite:
         """A work like any other: see Engine."""
         return await write(work)
 
+    async def alone(self, _name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """There is no other process: see Engine."""
+        await loop()
+
     async def read(self, work: Work[T]) -> T:
         """One hop for the whole work: see Engine."""
         reader = await self._readers.get()
@@ -213,6 +217,10 @@ class InlineSqlite:
     async def aside(self, work: Work[T], write: Callable[[Work[T]], Awaitable[T]]) -> T:
         """A work like any other: see Engine."""
         return await write(work)
+
+    async def alone(self, _name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """There is no other process: see Engine."""
+        await loop()
 
     async def read(self, work: Work[T]) -> T:
         """Run the work here and now: see Engine."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -102,6 +102,9 @@ class Engine(Protocol):
 
         Raises: StoreUnavailable.
         """
+
+    async def alone(self, name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `loop` while no other process runs one of this name; return when it does. Waits for its turn."""
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on a connection that cannot write. Raises StoreUnavailable."""

@@ -131,7 +131,11 @@ async def test_a_disk_that_is_nearly_full_is_missing_before_requests_are_refused
 
 async def test_what_is_our_fault_is_told_in_the_log(api: Api) -> None:
     await api.sender()
-    await api.doors.database._opened[0].execute("PRAGMA max_page_count = 1")  # no page beyond those there are
+
+    async def fill(tx: Any) -> None:
+        tx.connection.execute("PRAGMA max_page_count = 1")  # no page beyond those there are
+
+    await api.doors.database.write(fill)
     with capture_logs() as lines:
         while (await api.post("/v1/messages", {"to": PERSON, "from": TOLL_FREE, "body": "x" * 1600})).status == 202:
             pass

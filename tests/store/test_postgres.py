@@ -92,9 +92,12 @@ async def test_every_statement_is_one_that_postgresql_takes(postgres_url: str) -
     for name, statement in statements().items():
         for sql in filter(None, (statement.sql, statement.bulk)):
             try:
-                await connection.prepare(sql)
+                prepared = await connection.prepare(sql)
             except asyncpg.PostgresError as error:
                 wrong[name] = str(error)
+            else:
+                if any(each.type.name == "numeric" for each in prepared.get_attributes()):
+                    wrong[name] = "gives a numeric: CAST(SUM(…) AS BIGINT)"
     await connection.close()
 
     assert wrong == {}
@@ -266,3 +269,29 @@ async def test_a_program_works_on_a_schema_that_is_newer_than_itself(postgres_ur
     async with Database.open(postgres_url, migrate=True) as database:
         await database.write(add("good"))
         assert await is_there(database, "good")
+
+
+async def test_a_loop_runs_in_one_process_at_a_time_and_the_next_takes_over(shared: tuple[Database, Database]) -> None:
+    running: list[str] = []
+
+    async def loop(name: str) -> None:
+        running.append(name)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            running.remove(name)
+
+    async def runs(*names: str) -> bool:
+        return running == list(names)
+
+    first = asyncio.create_task(shared[0].alone("sweep", lambda: loop("first")))
+    await within(5, lambda: runs("first"))
+    second = asyncio.create_task(shared[1].alone("sweep", lambda: loop("second")))
+    other = asyncio.create_task(shared[1].alone("count", lambda: loop("other")))
+    await within(5, lambda: runs("first", "other"))
+    first.cancel()
+    await within(5, lambda: runs("other", "second"))
+
+    for task in (second, other):
+        task.cancel()
+    await asyncio.gather(first, second, other, return_exceptions=True)
