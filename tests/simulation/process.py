@@ -29,6 +29,7 @@ from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals
 from gateway.workers.counters import Counters
 from gateway.workers.housekeeper import Housekeeper
+from gateway.workers.leases import Leases
 from gateway.workers.sms_sender import SmsSender
 from tests.simulation.redis_model import ModelRedis
 from tests.simulation.virtual_loop import Killed, VirtualLoop, process_of
@@ -149,17 +150,20 @@ class Process:
             stack.callback(writer.cancel)
             await self._begin()
             metrics, settings = _metrics(), _settings()
+            leases = Leases(self._database, self._signals, alone=True)
             texts = SmsSender(
                 self._database,
                 self._signals,
                 self._counters,
                 self._gate,
+                leases,
                 {"twilio": self._road},
                 settings.sms,
                 TIMEOUT_S,
                 metrics,
             )
-            await self._insist(texts.recover)
+            await self._insist(leases.begin)
+            stack.push_async_callback(leases.end)
             housekeeper = Housekeeper(self._database, self._signals, settings, metrics)
             for loop in (housekeeper.run, texts.run):
                 task = asyncio.create_task(_kept_alive(loop.__qualname__, loop))
