@@ -28,7 +28,7 @@ from gateway.clock import new_id
 from gateway.errors import NotFound
 from gateway.model.call import Call as CallRecord
 from gateway.model.states import CALL_MOVES
-from gateway.store import events
+from gateway.store import events, lives
 from gateway.store.database import Row, Tx
 from gateway.store.records import to_record, to_row
 
@@ -176,10 +176,10 @@ async def create(call: Call, body: NewCall) -> Answer:
 async def page(call: Call, query: CallsQuery) -> Answer:
     """Newest first, all filters together."""
     rows = await call.doors.database.read(
-        lambda tx: tx.rows(
-            "calls_page",
-            tenant_id=call.key.tenant_id,
-            mode=call.key.mode,
+        lambda tx: lives.page(
+            tx,
+            "calls",
+            {"tenant_id": call.key.tenant_id, "mode": call.key.mode},
             before=query.cursor,
             job_id=query.job_id,
             status=query.status,

@@ -30,7 +30,7 @@ from gateway.clock import new_id
 from gateway.errors import NotFound
 from gateway.model.message import Message
 from gateway.model.states import MESSAGE_MOVES
-from gateway.store import events
+from gateway.store import events, lives
 from gateway.store.database import Row, Tx
 from gateway.store.records import to_record, to_row
 
@@ -204,10 +204,10 @@ async def create(call: Call, body: NewMessage) -> Answer:
 async def page(call: Call, query: MessagesQuery) -> Answer:
     """Newest first, all filters together."""
     rows = await call.doors.database.read(
-        lambda tx: tx.rows(
-            "messages_page",
-            tenant_id=call.key.tenant_id,
-            mode=call.key.mode,
+        lambda tx: lives.page(
+            tx,
+            "messages",
+            {"tenant_id": call.key.tenant_id, "mode": call.key.mode},
             before=query.cursor,
             job_id=query.job_id,
             status=query.status,

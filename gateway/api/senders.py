@@ -20,8 +20,9 @@ from gateway.errors import (
 from gateway.model.sender import KEYWORD_REPLIES, KINDS, STATUSES, Sender
 from gateway.phone import parse_sender, sender_kind
 from gateway.sms.segments import segment
-from gateway.store import dialplans, tenants
+from gateway.store import dialplans, lives, tenants
 from gateway.store.database import Tx
+from gateway.store.signals import Things
 
 Kind = Literal["toll_free", "long_code", "short_code"]
 Status = Literal["unverified", "pending", "verified", "blocked"]
@@ -31,6 +32,7 @@ assert (get_args(Kind), get_args(Status), get_args(Replies)) == (KINDS, STATUSES
 # What a change of the sender can open again.
 _RELEASED = ("sender_unverified", "sender_blocked", "sender_unknown", "carrier_not_configured", "blocked")
 _RELEASED_CAPS = ("cap_day", "cap_week", "cap_month")
+_RELEASED_AT_ONCE = 1_000  # rows a transaction
 
 
 class SenderLimits(Input):
@@ -132,16 +134,16 @@ async def put(call: Call, body: NewSender) -> Answer:
     sender = _sender(call, body)
     _check(call, sender)
 
-    async def work(tx: Tx) -> Sender:
+    async def work(tx: Tx) -> tuple[Sender | None, Sender]:
         await _check_dialplan(call, tx, sender)
         before = await tenants.sender(tx, sender.number)
         if not await tenants.put_sender(tx, sender):
             raise SenderTaken
-        if before is not None:
-            await _release(call, tx, before, sender)
-        return await tenants.sender(tx, sender.number) or sender
+        return before, await tenants.sender(tx, sender.number) or sender
 
-    kept = await call.doors.database.write(work)
+    before, kept = await call.doors.database.write(work)
+    if before is not None:
+        await _release(call, before, kept)
     call.doors.signals.wake("messages")
     call.doors.signals.wake("calls")
     return Answer(200, view(kept))
@@ -192,10 +194,16 @@ async def _check_dialplan(call: Call, tx: Tx, sender: Sender) -> None:
         raise InvalidRequest(FieldProblem("inbound_dialplan", "unknown_dialplan", detail))
 
 
-async def _release(call: Call, tx: Tx, before: Sender, sender: Sender) -> None:
-    """Let what waited for this sender's status, road or limits go on."""
+async def _release(call: Call, before: Sender, sender: Sender) -> None:
+    """Let what waited for this sender's status, road or limits go on, some at a time."""
     governs = ("kind", "status", "limits")
     limits_changed = any(getattr(before, name) != getattr(sender, name) for name in governs)
     reasons = _RELEASED + (_RELEASED_CAPS if limits_changed else ())
+    things: Things
     for things in ("messages", "calls"):
-        await tx.run(f"{things}_release_held", sender=sender.number, reasons=reasons, now_ms=call.now_ms)
+
+        async def some(tx: Tx, things: Things = things) -> int:
+            return await lives.release_held(tx, things, sender.number, reasons, call.now_ms, _RELEASED_AT_ONCE)
+
+        while await call.doors.database.write(some) == _RELEASED_AT_ONCE:
+            pass

@@ -1,5 +1,6 @@
 """The numbered log of what happened, as the engine reads it."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -34,17 +35,35 @@ async def after(
     tx: Tx, tenant_id: str, mode: str, seq: int, limit: int, *, subject: str = "", job_id: str = "", kind: str = ""
 ) -> list[dict[str, Any]]:
     """Events numbered above `seq`, oldest first."""
-    rows = await tx.rows(
-        "events_after",
-        tenant_id=tenant_id,
-        mode=mode,
-        after=seq,
-        limit=limit,
-        subject=subject,
-        job_id=job_id,
-        type=kind,
-    )
-    return [view(row) for row in rows]
+    where = {"tenant_id": tenant_id, "mode": mode, "after": seq, "limit": limit, "type": kind}
+    if subject:
+        rows = await tx.rows("events_of_subject", **where, subject=subject, job_id=job_id)
+    elif job_id:
+        rows = await tx.rows("events_of_job", **where, job_id=job_id)
+    else:
+        rows = await tx.rows("events_of_tenant", **where)
+    return [view(row) for row in await numbered(tx, [row["seq"] for row in rows])]
+
+
+async def numbered(tx: Tx, seqs: Sequence[int]) -> list[Row]:
+    """The events with these numbers, in their order, as `view` takes them."""
+    return await tx.rows("events_numbered", seqs=seqs) if seqs else []
+
+
+async def due(tx: Tx, now_ms: int, under_way: Mapping[str, Sequence[int]], each_tenant: int, tenants: int) -> list[Row]:
+    """Events that are to be delivered now, as `view` takes them.
+
+    under_way:   what is being delivered, by tenant.
+    each_tenant: deliveries that one tenant may have under way; more of the same tenant's wait.
+    tenants:     how many to look at, who has waited longest first.
+    """
+    busy = ["", *(tenant for tenant, seqs in under_way.items() if len(seqs) >= each_tenant)]  # SQL knows no empty list
+    found: list[Row] = []
+    for row in await tx.rows("events_tenants_due", now_ms=now_ms, busy=busy, limit=tenants):
+        seqs = under_way.get(row["id"], ())
+        look = {"tenant_id": row["id"], "now_ms": now_ms, "under_way": [0, *seqs], "limit": each_tenant - len(seqs)}
+        found += await numbered(tx, [each["seq"] for each in await tx.rows("events_due", **look)])
+    return found
 
 
 def view(row: Row) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The moves of messages and calls. Every change of state goes through `move`, which writes its events beside it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -70,16 +70,49 @@ async def move(
         )
         here = [row["id"] for row in rows]
         if here:
-            await tx.run(
-                f"{things}_moved",
-                ids=here,
-                type=f"{_NOUN[things]}.{status}",
-                now_ms=now_ms,
-                data=orjson.dumps(data or {}).decode(),
-                told=int(status in TOLD),
-            )
+            await _tell(tx, things, here, status, now_ms, data)
         moved += here
     return moved
+
+
+async def _tell(
+    tx: Tx, things: Things, ids: list[str], status: str, now_ms: int, data: dict[str, object] | None = None
+) -> None:
+    """Write the events of a move."""
+    await tx.run(
+        f"{things}_moved",
+        ids=ids,
+        type=f"{_NOUN[things]}.{status}",
+        now_ms=now_ms,
+        data=orjson.dumps(data or {}).decode(),
+        told=int(status in TOLD),
+    )
+
+
+async def page(
+    tx: Tx,
+    things: Things,
+    whose: Mapping[str, str],
+    *,
+    before: str,
+    limit: int,
+    job_id: str = "",
+    status: str = "",
+    recipient: str = "",
+    reference: str = "",
+) -> list[Row]:
+    """A tenant's messages or calls before the id `before`, newest first. An empty filter takes everything."""
+    name = "_page_of_job" if job_id else "_page_of_person" if recipient else "_page"
+    return await tx.rows(
+        f"{things}{name}",
+        **whose,
+        before=before or "~",
+        job_id=job_id,
+        status=status,
+        recipient=recipient,
+        reference=reference,
+        limit=limit,
+    )
 
 
 async def _free_to_leave(tx: Tx, things: Things, ids: list[str]) -> list[str]:
@@ -137,9 +170,25 @@ async def hold_queued(
 
 async def release_due(tx: Tx, things: Things, now_ms: int, limit: int) -> set[tuple[str, str]]:
     """Queue again what was held until now, at most `limit`. Returns the (sender, mode) pairs that have work."""
-    rows = await tx.rows(f"{things}_ids_due", now_ms=now_ms, limit=limit)
-    await move(tx, things, [row["id"] for row in rows], "queued", now_ms)
-    return {(row["sender"], row["mode"]) for row in rows}
+    return await _release(tx, things, await tx.rows(f"{things}_ids_due", now_ms=now_ms, limit=limit), now_ms)
+
+
+async def release_held(tx: Tx, things: Things, sender: str, reasons: Sequence[str], now_ms: int, limit: int) -> int:
+    """Queue again what this sender holds for one of these reasons, at most `limit`. Returns how many were looked at."""
+    rows = await tx.rows(f"{things}_ids_held_for", sender=sender, reasons=reasons, limit=limit)
+    await _release(tx, things, rows, now_ms)
+    return len(rows)
+
+
+async def _release(tx: Tx, things: Things, rows: Sequence[Row], now_ms: int) -> set[tuple[str, str]]:
+    """Queue these again. Those of a paused job now wait for that alone: looked at once, not at every sweep."""
+    free = [row for row in rows if row["paused"] is None]
+    await move(tx, things, [row["id"] for row in free], "queued", now_ms)
+    paused = [row["id"] for row in rows if row["paused"] is not None]
+    if paused:
+        await tx.run(f"{things}_wait_for_job", ids=paused, now_ms=now_ms)
+        await _tell(tx, things, paused, "held", now_ms)
+    return {(row["sender"], row["mode"]) for row in free}
 
 
 async def expire_due(tx: Tx, things: Things, now_ms: int, limit: int) -> int:

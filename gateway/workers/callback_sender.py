@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import hmac
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
 from random import SystemRandom
@@ -17,11 +17,12 @@ from gateway.clock import now_ms
 from gateway.metrics import Metrics
 from gateway.net.http_client import Attempt, HttpClient, PrivateAddressError
 from gateway.settings import Callbacks
+from gateway.store import events
 from gateway.store.database import Database, Row, Tx
 from gateway.store.events import view
 from gateway.store.signals import Signals
 
-_BATCH: Final = 64
+_TENANTS: Final = 16  # whose callbacks are begun in one look
 _AT_ONCE: Final = 32  # deliveries of one tenant: an engine that hangs must not take every connection
 _IDLE_S: Final = 1.0
 _GLANCE_S: Final = 0.1  # while deliveries are under way
@@ -74,17 +75,13 @@ class CallbackSender:
 
     async def _start_due(self, under_way: dict[asyncio.Task[str], Row]) -> int:
         """Start what is due, each tenant's up to `_AT_ONCE`. Returns how many were started."""
-        by_tenant = Counter(row["tenant_id"] for row in under_way.values())
-        busy = [tenant for tenant, number in by_tenant.items() if number >= _AT_ONCE]
-        seqs = [row["seq"] for row in under_way.values()]
-        look = {"now_ms": now_ms(), "limit": _BATCH, "under_way": [0, *seqs], "busy": ["", *busy]}  # never empty: SQL
-        started = 0
-        for row in await self.database.read(lambda tx: tx.rows("events_due", **look)):
-            if by_tenant[row["tenant_id"]] < _AT_ONCE:
-                by_tenant[row["tenant_id"]] += 1
-                under_way[asyncio.create_task(self._deliver(row))] = row
-                started += 1
-        return started
+        by_tenant: defaultdict[str, list[int]] = defaultdict(list)
+        for row in under_way.values():
+            by_tenant[row["tenant_id"]].append(row["seq"])
+        due = await self.database.read(lambda tx: events.due(tx, now_ms(), by_tenant, _AT_ONCE, _TENANTS))
+        for row in due:
+            under_way[asyncio.create_task(self._deliver(row))] = row
+        return len(due)
 
     async def _deliver(self, row: Row) -> str:
         """Post one event. Returns "" when the engine took it, else what went wrong."""

@@ -35,7 +35,7 @@ from gateway.net.rtp_engine import RtpEngine
 from gateway.practice.options import Options
 from gateway.practice.server import Running, running
 from gateway.speech.prompts import Prompts
-from gateway.store import dialplans, tenants
+from gateway.store import dialplans, events, tenants
 from gateway.store.calls import Plans
 from gateway.store.database import Database, Tx
 from gateway.store.records import to_record, to_row
@@ -142,12 +142,8 @@ class Calling:
 
     async def events(self, call_id: str) -> list[str]:
         """The types of a call's events, oldest first."""
-        rows = await self.database.read(
-            lambda tx: tx.rows(
-                "events_after", tenant_id="acme", mode="live", after=0, limit=99, subject=call_id, job_id="", type=""
-            )
-        )
-        return [row["type"] for row in rows]
+        found = await self.database.read(lambda tx: events.after(tx, "acme", "live", 0, 99, subject=call_id))
+        return [event["type"] for event in found]
 
     async def until(self, check: Callable[[Tx], Awaitable[Any]], timeout_s: float = 15.0) -> Any:
         """Wait until a look at the database says yes."""

@@ -1,7 +1,6 @@
 """The same calls over Twilio's wire: REST out, signed webhooks in, audio fetched by address."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from itertools import permutations
@@ -14,12 +13,10 @@ from twilio.request_validator import RequestValidator
 
 from gateway.carriers.audio_urls import AudioUrls
 from gateway.carriers.twilio_voice import Between
-from gateway.store import calls, opt_outs
+from gateway.store import calls, events, opt_outs
 from gateway.store.calls import Plans
 from gateway.voice import engine
 from gateway.voice.twiml import TwilioCall
-
-ALL = {"tenant_id": "acme", "mode": "live", "after": 0, "limit": 99, "job_id": "", "type": ""}
 
 
 @pytest.fixture(autouse=True)
@@ -155,8 +152,8 @@ async def test_a_person_who_hangs_up_heard_as_much_as_there_was_time_for(calling
     assert [visit["node"] for visit in call.path] == ["greet"]
     assert [prompt["text"] for prompt in call.prompts] == ["Hello Ana, this is City Water."]
     assert 0.2 < call.prompts[0]["seconds"] < 1.5
-    ended = await calling.database.read(lambda tx: tx.rows("events_after", **ALL, subject=call_id))
-    data = json.loads(ended[-1]["data"])
+    ended = await calling.database.read(lambda tx: events.after(tx, "acme", "live", 0, 99, subject=call_id))
+    data = ended[-1]["data"]
     assert (data["outcome"], data["keys"], data["answered_by"]) == ("", "", "unknown")
 
 

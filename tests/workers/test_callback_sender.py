@@ -86,8 +86,7 @@ async def until(check: Any) -> Any:
 
 
 async def row(database: Database) -> Any:
-    (found,) = await database.read(lambda tx: tx.rows("events_after", after=0, tenant_id="acme", mode="live", subject="",
-                                                      job_id="", type="", limit=9))  # fmt: skip
+    (found,) = await database.read(lambda tx: events.numbered(tx, list(range(1, 10))))
     return found
 
 

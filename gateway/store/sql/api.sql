@@ -14,23 +14,19 @@ WHERE job_id = :job_id AND status = 'held' GROUP BY reason ORDER BY n DESC, reas
 -- Which of these people a job has already. The index by person is the one to take, so the job's is hidden.
 SELECT recipient FROM {things} WHERE recipient IN :recipients AND job_id || '' = :job_id;
 
--- name: {things}_release_held!
--- Let holds that name the sender end now; the housekeeper queues them, save those of a paused job.
-UPDATE {things} SET hold_until_ms = :now_ms
-WHERE status = 'held' AND sender = :sender AND reason IN :reasons
-  AND (hold_until_ms IS NULL OR hold_until_ms > :now_ms);
-
 -- name: messages_ahead_segments
 SELECT COALESCE(SUM(segments), 0) FROM messages
 WHERE status = 'queued' AND sender = :sender AND mode = :mode
   AND (priority > :priority OR (priority = :priority AND id < :id));
 
 -- name: messages_waiting_segments
--- All that this sender has still to send.
-SELECT COALESCE(SUM(segments), 0) FROM messages WHERE status IN ('queued', 'held') AND sender = :sender AND mode = :mode;
+-- All that this sender has still to send, through the indexes over what is queued and what is held.
+SELECT (SELECT COALESCE(SUM(segments), 0) FROM messages WHERE status = 'queued' AND sender = :sender AND mode = :mode)
+     + (SELECT COALESCE(SUM(segments), 0) FROM messages WHERE status = 'held' AND sender = :sender AND mode = :mode);
 
 -- name: calls_waiting_of_sender
-SELECT COUNT(*) FROM calls WHERE status IN ('queued', 'held') AND sender = :sender AND mode = :mode;
+SELECT (SELECT COUNT(*) FROM calls WHERE status = 'queued' AND sender = :sender AND mode = :mode)
+     + (SELECT COUNT(*) FROM calls WHERE status = 'held' AND sender = :sender AND mode = :mode);
 
 -- name: events_of_one
 -- What happened to one message or call, in the shape of events_after.

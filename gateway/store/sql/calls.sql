@@ -36,9 +36,6 @@ UPDATE calls SET holder = :holder WHERE id = :id;
 -- name: calls_outcomes
 SELECT outcome, COUNT(*) AS n, SUM(LENGTH(keys)) AS keys FROM calls WHERE job_id = :job_id GROUP BY outcome;
 
--- name: calls_usage_by_status
-SELECT status, COUNT(*) AS n FROM calls GROUP BY status;
-
 -- name: calls_ids_of_person
 SELECT id FROM calls
 WHERE status IN ('queued', 'held') AND recipient = :recipient AND tenant_id = :tenant_id AND mode = :mode

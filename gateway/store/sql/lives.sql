@@ -27,21 +27,34 @@ SELECT * FROM {things} WHERE id = :id;
 SELECT * FROM {things} WHERE id = :id AND tenant_id = :tenant_id AND mode = :mode;
 
 -- name: {things}_page
--- Newest first, before the cursor; an empty filter takes everything.
+-- Newest first, before the cursor ('~' comes after every id); an empty filter takes everything.
 SELECT * FROM {things}
-WHERE tenant_id = :tenant_id AND mode = :mode
-  AND (:before = '' OR id < :before)
-  AND (:job_id = '' OR job_id = :job_id)
+WHERE id < :before AND tenant_id = :tenant_id AND mode = :mode
+  AND (:status = '' OR status = :status)
+  AND (:reference = '' OR reference = :reference)
+ORDER BY id DESC LIMIT :limit;
+
+-- name: {things}_page_of_job
+SELECT * FROM {things}
+WHERE job_id = :job_id AND id < :before AND tenant_id = :tenant_id AND mode = :mode
   AND (:status = '' OR status = :status)
   AND (:recipient = '' OR recipient = :recipient)
   AND (:reference = '' OR reference = :reference)
 ORDER BY id DESC LIMIT :limit;
 
+-- name: {things}_page_of_person
+SELECT * FROM {things}
+WHERE recipient = :recipient AND id < :before AND tenant_id = :tenant_id AND mode = :mode
+  AND (:status = '' OR status = :status)
+  AND (:reference = '' OR reference = :reference)
+ORDER BY id DESC LIMIT :limit;
+
 -- name: {things}_queued
--- What this sender's loop takes next, in order; not what is still to follow a job that was stopped.
+-- What this sender's loop takes next, in order; not what is still to follow a job that was stopped. The small table,
+-- mostly empty, is looked at first.
 SELECT * FROM {things} WHERE status = 'queued' AND sender = :sender AND mode = :mode
-  AND NOT EXISTS (SELECT 1 FROM job_changes JOIN jobs ON jobs.id = job_changes.job_id
-                  WHERE job_changes.job_id = {things}.job_id AND jobs.status <> 'running')
+  AND NOT EXISTS (SELECT 1 FROM job_changes CROSS JOIN jobs
+                  WHERE job_changes.job_id = {things}.job_id AND jobs.id = job_changes.job_id AND jobs.status <> 'running')
 ORDER BY priority DESC, id LIMIT :limit;
 
 -- name: {things}_senders
@@ -54,11 +67,21 @@ WHERE EXISTS (SELECT 1 FROM {things} WHERE status = 'queued' AND sender = sender
 SELECT id FROM {things} WHERE status = 'queued' AND sender = :sender AND mode = :mode LIMIT :limit;
 
 -- name: {things}_ids_due
--- Holds that have ended, save those of a paused job.
-SELECT id, sender, mode FROM {things}
-WHERE status = 'held' AND hold_until_ms IS NOT NULL AND hold_until_ms <= :now_ms
-  AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = {things}.job_id AND jobs.status = 'paused')
-ORDER BY hold_until_ms, priority DESC, id LIMIT :limit;
+-- Holds that have ended; `paused` names the job where that is paused.
+SELECT {things}.id, {things}.sender, {things}.mode, jobs.id AS paused
+FROM {things} LEFT JOIN jobs ON jobs.id = {things}.job_id AND jobs.status = 'paused'
+WHERE {things}.status = 'held' AND hold_until_ms IS NOT NULL AND hold_until_ms <= :now_ms
+ORDER BY hold_until_ms LIMIT :limit;
+
+-- name: {things}_ids_held_for
+-- Holds of a sender's that one of these reasons is for, in the same shape.
+SELECT {things}.id, {things}.sender, {things}.mode, jobs.id AS paused
+FROM {things} LEFT JOIN jobs ON jobs.id = {things}.job_id AND jobs.status = 'paused'
+WHERE {things}.status = 'held' AND {things}.sender = :sender AND {things}.reason IN :reasons LIMIT :limit;
+
+-- name: {things}_wait_for_job!
+-- Their own holds have ended; the pause of their job has not.
+UPDATE {things} SET reason = 'paused', hold_until_ms = NULL, updated_ms = :now_ms WHERE id IN :ids AND status = 'held';
 
 -- name: {things}_ids_expired
 SELECT id FROM {things}

@@ -13,7 +13,8 @@ UPDATE messages SET sent_ms = :sent_ms, attempts = attempts + 1 WHERE id = :id;
 -- name: messages_abandoned
 -- Committed by a process that is no holder any more.
 SELECT id FROM messages
-WHERE status = 'sending' AND NOT EXISTS (SELECT 1 FROM holders WHERE holders.id = messages.holder) LIMIT :limit;
+WHERE status IN ('sending', 'sent', 'unknown') AND status = 'sending'
+  AND NOT EXISTS (SELECT 1 FROM holders WHERE holders.id = messages.holder) LIMIT :limit;
 
 -- name: messages_left_sending!
 -- A process was killed: its texts may have left as soon as they were committed.
@@ -25,7 +26,8 @@ UPDATE messages SET sent_ms = :now_ms WHERE id = :id AND sent_ms IS NULL;
 
 -- name: messages_silent
 -- Sent before `before_ms` and never reported on.
-SELECT id FROM messages WHERE status = 'sent' AND sent_ms <= :before_ms LIMIT :limit;
+SELECT id FROM messages
+WHERE status IN ('sending', 'sent', 'unknown') AND status = 'sent' AND sent_ms <= :before_ms LIMIT :limit;
 
 -- name: messages_last_to
 -- The last message this sender wrote to this person: what a text from them answers.
@@ -35,9 +37,6 @@ ORDER BY sent_ms DESC LIMIT 1;
 
 -- name: messages_segments_of_job
 SELECT COALESCE(SUM(segments), 0) FROM messages WHERE job_id = :job_id;
-
--- name: messages_usage_by_status
-SELECT status, COUNT(*) AS n FROM messages GROUP BY status;
 
 -- name: messages_replies_since
 -- Whether this person had an answer of this kind from this sender since then.
