@@ -63,6 +63,7 @@ class Engine:
             "message": {"body": self._dice.choice(WORDS)},
             "recipients": [{"to": person} for person in people],
             "reference": "the-job",
+            "on_unknown": self._dice.choice(("rest", "rest", "resend")),
             "callback_url": self.callback_url,
         }
         found = await self._world.sure("POST", "/v1/jobs", body, **{"Idempotency-Key": "the-job"})

@@ -166,10 +166,7 @@ async def _ended(place: World) -> bool:
 
 
 async def _told(place: World) -> bool:
-    rows = await place.database.read(
-        lambda tx: tx.rows("events_due", now_ms=1 << 60, limit=1, under_way=[0], busy=[""])
-    )
-    return not rows
+    return not await place.database.read(lambda tx: tx.rows("audit_untold"))
 
 
 # --- settling

@@ -122,7 +122,7 @@ class World:
 
     async def states(self) -> Counter[str]:
         """How many texts are in each state."""
-        rows = await self.database.read(lambda tx: tx.rows("messages_usage_by_status"))
+        rows = await self.database.read(lambda tx: tx.rows("audit_states"))
         return Counter({row["status"]: row["n"] for row in rows})
 
     async def until(self, check: Callable[[], Awaitable[Any]], timeout_s: float) -> bool:
@@ -168,7 +168,7 @@ async def world(
         where: Path | str = folder / "gateway.db"
         if server is not None:
             where = await asyncio.to_thread(server.database)
-        settings = _settings(where, valkey, far_end)
+        settings = _settings(where, valkey, far_end, ask_every_s=dice.choice((1, 60)))
         gateways = [Gateway(folder, f"gateway-{number}", settings) for number in range(workers)]
         for child in (*gateways, far_end, valkey):
             stack.push_async_callback(_ended, child)
@@ -183,7 +183,7 @@ async def world(
         yield World(folder, dice, where, shift_s, http, valkey, far_end, gateways, database, issued.secret, server)
 
 
-def _settings(where: Path | str, valkey: Valkey, far_end: FarEnd) -> dict[str, object]:
+def _settings(where: Path | str, valkey: Valkey, far_end: FarEnd, *, ask_every_s: int) -> dict[str, object]:
     parts = urlsplit(str(where))
     database: dict[str, object] = {"database.url": f"sqlite:///{where}"}
     if isinstance(where, str):
@@ -196,6 +196,8 @@ def _settings(where: Path | str, valkey: Valkey, far_end: FarEnd) -> dict[str, o
         "twilio.auth_token": TOKEN,
         "twilio.base_url": far_end.url,
         "twilio.timeout_s": 2,
+        "sms.ask_every_s": ask_every_s,
+        "sms.ask_window_s": 2,
         "logs.level": "warning",
         "callbacks.allow_private": True,
         "callbacks.secret": CALLBACK_SECRET,

@@ -26,3 +26,10 @@ SELECT job_id FROM loads;
 
 -- name: audit_senders
 SELECT * FROM senders;
+
+-- name: audit_states
+SELECT status, COUNT(*) AS n FROM messages GROUP BY status;
+
+-- name: audit_untold
+-- A row while an engine is still to be told of something.
+SELECT 1 FROM events WHERE callback_due_ms IS NOT NULL LIMIT 1;
