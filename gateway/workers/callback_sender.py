@@ -1,6 +1,7 @@
 """Delivers events to the engine: signed, at least once, retried with growing waits, never in the way of anything."""
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 from collections import defaultdict
@@ -14,6 +15,7 @@ import structlog
 
 from gateway import steps
 from gateway.clock import now_ms
+from gateway.errors import StoreUnavailable
 from gateway.metrics import Metrics
 from gateway.net.http_client import Attempt, HttpClient, PrivateAddressError
 from gateway.settings import Callbacks
@@ -25,6 +27,7 @@ from gateway.store.signals import Signals
 _TENANTS: Final = 16  # whose callbacks are begun in one look
 _AT_ONCE: Final = 32  # deliveries of one tenant: an engine that hangs must not take every connection
 _IDLE_S: Final = 1.0
+_CLAIM_MORE_S: Final = 5.0  # to note what came of a delivery
 _GLANCE_S: Final = 0.1  # while deliveries are under way
 _dice = SystemRandom()
 _log = structlog.get_logger(__name__)
@@ -51,7 +54,7 @@ class CallbackSender:
     metrics: Metrics
 
     async def run(self) -> None:
-        """Deliver until cancelled. What was under way then is delivered again."""
+        """Deliver until cancelled. What was under way then is delivered again, by whoever comes first."""
         woken = self.signals.listen("events")
         under_way: dict[asyncio.Task[str], Row] = {}
         try:
@@ -65,13 +68,16 @@ class CallbackSender:
                 done = [task for task in under_way if task.done()]
                 steps.reached("callback:after")
                 results = tuple((under_way[task], task.result()) for task in done)
-                await self.database.write(partial(self._note, done=results))
+                await self.database.aside(partial(self._note, done=results))
                 for task in done:
                     del under_way[task]
         finally:
             for task in under_way:
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
+            if seqs := [row["seq"] for row in under_way.values()]:
+                with contextlib.suppress(StoreUnavailable):  # then they are due again when the claim ends
+                    await self.database.aside(lambda tx: tx.run("events_unclaim", seqs=seqs, now_ms=now_ms()))
 
     async def _start_due(self, under_way: dict[asyncio.Task[str], Row]) -> int:
         """Start what is due, each tenant's up to `_AT_ONCE`. Returns how many were started."""
@@ -79,9 +85,19 @@ class CallbackSender:
         for row in under_way.values():
             by_tenant[row["tenant_id"]].append(row["seq"])
         due = await self.database.read(lambda tx: events.due(tx, now_ms(), by_tenant, _AT_ONCE, _TENANTS))
+        if not due:
+            return 0
+        claimed = await self.database.aside(lambda tx: self._claim(tx, [row["seq"] for row in due]))
         for row in due:
-            under_way[asyncio.create_task(self._deliver(row))] = row
-        return len(due)
+            if row["seq"] in claimed:
+                under_way[asyncio.create_task(self._deliver(row))] = row
+        return len(claimed)
+
+    async def _claim(self, tx: Tx, seqs: list[int]) -> set[int]:
+        """Keep other processes from delivering these too, for as long as that may take. Returns what they left us."""
+        now = now_ms()
+        until_ms = now + int((self.settings.timeout_s + _CLAIM_MORE_S) * 1000)
+        return {row["seq"] for row in await tx.rows("events_claim", seqs=seqs, now_ms=now, until_ms=until_ms)}
 
     async def _deliver(self, row: Row) -> str:
         """Post one event. Returns "" when the engine took it, else what went wrong."""

@@ -173,3 +173,32 @@ async def test_an_engine_that_hangs_does_not_delay_another_tenants(database: Dat
 
             await until(told)
     assert len(hanging.taken) <= 32
+
+
+async def test_processes_that_share_a_database_deliver_each_event_once(postgres_url: str) -> None:
+    async with Database.open(postgres_url) as one, Database.open(postgres_url) as two, listening(Engine()) as engine:
+        await one.write(lambda tx: tenants.add_tenant(tx, Tenant("acme", "Acme", 1)))
+        for number in range(60):
+            await happen(one, engine.url, number)
+        async with delivering(one), delivering(two):
+
+            async def all_done() -> bool:
+                return not await one.read(lambda tx: tx.value("events_callbacks_waiting"))
+
+            await until(all_done)
+
+    numbers = [headers["Gateway-Event"] for headers, _ in engine.taken]
+    assert len(numbers) == len(set(numbers)) == 60
+
+
+async def test_what_a_stopped_sender_had_under_way_is_due_again_at_once(database: Database) -> None:
+    async with listening(Engine(hangs=True)) as engine:
+        async with delivering(database):
+            await happen(database, engine.url)
+
+            async def came() -> Any:
+                return engine.taken
+
+            await until(came)
+
+        assert (await row(database))["callback_due_ms"] <= now_ms()

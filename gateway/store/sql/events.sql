@@ -46,6 +46,15 @@ SELECT seq FROM events
 WHERE tenant_id = :tenant_id AND callback_due_ms IS NOT NULL AND callback_due_ms <= :now_ms AND seq NOT IN :under_way
 ORDER BY callback_due_ms, seq LIMIT :limit;
 
+-- name: events_claim
+-- Whoever claims these delivers them; they are due again, to anybody, at `until_ms`. Returns those that were left.
+UPDATE events SET callback_due_ms = :until_ms
+WHERE seq IN (SELECT seq FROM events WHERE seq IN :seqs AND callback_due_ms <= :now_ms FOR UPDATE SKIP LOCKED)
+RETURNING seq;
+
+-- name: events_unclaim!
+UPDATE events SET callback_due_ms = :now_ms WHERE seq IN :seqs AND callback_due_ms IS NOT NULL;
+
 -- name: events_by_type
 SELECT type, COUNT(*) AS n FROM events WHERE seq > :after AND seq <= :newest GROUP BY type;
 
