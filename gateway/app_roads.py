@@ -12,6 +12,7 @@ from gateway.carriers.audio_urls import AudioUrls
 from gateway.carriers.base import SmsCarrier
 from gateway.carriers.inbound import InboundTexts
 from gateway.carriers.inbound_calls import InboundCalls
+from gateway.carriers.report_desk import ReportDesk
 from gateway.carriers.sip_trunk import SipTrunk
 from gateway.carriers.twilio import TwilioAccount, TwilioSms
 from gateway.carriers.twilio_voice import TwilioVoice
@@ -104,7 +105,8 @@ class RoadBuilder:
         texts = TwilioSms(known, http)
         roads.sms[name] = texts
         inbound = InboundTexts(self.database, self.signals, words)
-        roads.routes += SmsWebhooks(texts, mode, signed, inbound, self.database, self.signals).routes()
+        reports = ReportDesk(self.database, name, mode)
+        roads.routes += SmsWebhooks(texts, mode, signed, inbound, reports, self.signals).routes()
 
         calls = TwilioVoice(known, http, machine_detection=twilio.machine_detection)
         answering = InboundCalls(self.database, self.plans)

@@ -15,12 +15,11 @@ from twilio.request_validator import RequestValidator
 
 from gateway import steps
 from gateway.api.operation import DOORS
-from gateway.carriers import reports
 from gateway.carriers.base import SmsCarrier
 from gateway.carriers.inbound import InboundTexts
+from gateway.carriers.report_desk import ReportDesk
 from gateway.clock import now_ms
 from gateway.errors import BadReport, BadSignature
-from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals
 
 EMPTY_TWIML: Final = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
@@ -99,7 +98,7 @@ class SmsWebhooks:
     mode: str
     signed: Signed
     inbound: InboundTexts
-    database: Database
+    reports: ReportDesk
     signals: Signals
 
     def routes(self) -> list[web.RouteDef]:
@@ -118,15 +117,8 @@ class SmsWebhooks:
         form = await self.signed.form(request)
         report = self.carrier.read_report(form, request.query)
         token = f"{report.carrier_id}:{form.get('MessageStatus') or form.get('SmsStatus', '')}"
-
-        async def once(tx: Tx) -> reports.Effect:
-            now = now_ms()
-            if await tx.run("webhooks_insert", carrier=self.carrier.name, token=token, answer="", at_ms=now):
-                return await reports.apply(tx, self.carrier.name, self.mode, report, now)
-            return "nothing"
-
         steps.reached("report:before")
-        effect = await self.database.write(once)
+        effect = await self.reports.take(report, token)
         steps.reached("report:after")
         request.app[DOORS].metrics.reports.labels(effect).inc()
         self.signals.wake("events")

@@ -5,7 +5,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -134,14 +134,16 @@ class Settlement:
 
     async def _write(self, tx: Tx, batch: Sequence[Result]) -> list[Result]:
         """Write what became of them. Returns those that the carrier is known not to count, and whose caps come back."""
-        written = [result for result in batch if result.written_ms is not None]
-        await tx.many("messages_offered", [{"id": each.message.id, "sent_ms": each.written_ms} for each in written])
-        taken = [
-            {"id": each.message.id, "carrier": each.carrier, "carrier_id": each.outcome.carrier_id}
-            for each in batch
-            if isinstance(each.outcome, Accepted)
-        ]
-        await tx.many("messages_taken", taken)
+        taken: list[dict[str, Any]] = []
+        offered: list[dict[str, Any]] = []
+        for each in batch:
+            row = {"id": each.message.id, "sent_ms": each.written_ms}
+            if isinstance(each.outcome, Accepted):
+                taken.append({**row, "carrier": each.carrier, "carrier_id": each.outcome.carrier_id})
+            elif each.written_ms is not None:
+                offered.append(row)
+        await tx.many("messages_offered", offered)
+        await tx.many("messages_accepted", taken)
         again = await self._queue_again(tx, batch)
         ends: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
         for result in batch:

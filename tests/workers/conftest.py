@@ -14,6 +14,7 @@ from aiohttp import web
 from gateway.api.carrier_webhooks import Signed, SmsWebhooks
 from gateway.api.server import Doors, build
 from gateway.carriers.inbound import InboundTexts
+from gateway.carriers.report_desk import ReportDesk
 from gateway.carriers.twilio import TwilioAccount, TwilioSms
 from gateway.clock import new_id, now_ms
 from gateway.limits.gate import Gate, connect
@@ -143,9 +144,8 @@ async def sending(tmp_path: Path, valkey_url: str) -> AsyncIterator[Sending]:
         )
         carrier = TwilioSms(account, http)
         words = keywords.load((ROOT / "config/keywords.toml").read_text())
-        webhooks = SmsWebhooks(
-            carrier, "live", Signed(options.auth_token, url), InboundTexts(database, signals, words), database, signals
-        )
+        inbound, reports = InboundTexts(database, signals, words), ReportDesk(database, "twilio", "live")
+        webhooks = SmsWebhooks(carrier, "live", Signed(options.auth_token, url), inbound, reports, signals)
         prompts = Prompts(tmp_path, tmp_path / "audio")
         doors = Doors(
             Settings(), database, signals, gate, prompts, Metrics(), profiles, webhooks=tuple(webhooks.routes())

@@ -16,6 +16,11 @@ SELECT id FROM messages
 WHERE status IN ('sending', 'sent', 'unknown') AND status = 'sending'
   AND NOT EXISTS (SELECT 1 FROM holders WHERE holders.id = messages.holder) LIMIT :limit;
 
+-- name: messages_accepted!
+-- The same, and the carrier's own id for it: most texts, in one update.
+UPDATE messages SET sent_ms = :sent_ms, attempts = attempts + 1, carrier = :carrier, carrier_id = :carrier_id
+WHERE id = :id;
+
 -- name: messages_left_sending!
 -- A process was killed: its texts may have left as soon as they were committed.
 UPDATE messages SET sent_ms = updated_ms, attempts = attempts + 1 WHERE status = 'sending' AND id IN :ids;
@@ -49,3 +54,7 @@ WHERE recipient = :recipient AND sender = :sender AND mode = :mode AND kind <> '
 SELECT id FROM messages
 WHERE status IN ('queued', 'held') AND recipient = :recipient AND tenant_id = :tenant_id AND mode = :mode
   AND kind NOT IN :kept AND (:scope = 'tenant' OR sender = :scope);
+
+-- name: messages_by_carrier_ids
+-- What reports that come together are about.
+SELECT id, carrier_id, mode, sent_ms FROM messages WHERE carrier_id IN :carrier_ids;

@@ -40,5 +40,9 @@ SELECT answer FROM webhooks WHERE carrier = :carrier AND token = :token;
 INSERT INTO webhooks (carrier, token, answer, at_ms) VALUES (:carrier, :token, :answer, :at_ms)
 ON CONFLICT (carrier, token) DO NOTHING;
 
+-- name: webhooks_known
+-- Those of these webhooks that were here before.
+SELECT token FROM webhooks WHERE carrier = :carrier AND token IN :tokens;
+
 -- name: webhooks_forget!
 DELETE FROM webhooks WHERE at_ms < :before_ms;
