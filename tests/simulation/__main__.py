@@ -35,6 +35,7 @@ def main() -> int:
     parser.add_argument("--failures", type=int, default=5, help="stop after so many")
     given = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    sys.unraisablehook = lambda _what: None  # tasks of dead processes are taken apart in the middle of a `finally`
     store = Store()
     asyncio.run(store.open())
     if given.trace is not None:

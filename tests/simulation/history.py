@@ -49,10 +49,11 @@ EDGES: Final = tuple(
     )
 )
 KINDS: Final = ("carrier", "reports", "redis", "network", "crash", "disk", "people", "jobs", "clock", "stop")
-_EVENTS_S: Final = 14.0  # what befalls the world does so within this
+_EVENTS_S: Final = 8.0  # what befalls the world does so within this
 _PATIENCE_S: Final = 240.0  # then everything must have come to rest
 _BEGINS_S: Final = 1000.0
 _MOST_FINALLIES: Final = 20
+_NOT_STATES: Final = {"message.report", "message.unsettled", "message.resent"}
 
 
 @dataclass
@@ -162,35 +163,39 @@ class History:
 
     def _plans(self) -> Iterator[tuple[float, str, Callable[[], Coroutine[Any, Any, None]]]]:
         dice = self._dice
-        for _ in range(dice.randint(1, 4)):
-            yield dice.choice([0.2, dice.uniform(0, 8)]), "accept", self._accept
+        for _ in range(dice.randint(1, 3)):
+            yield dice.choice([0.2, dice.uniform(0, 4)]), "accept", self._accept
         if "people" in self.troubles:
             for _ in range(dice.randint(1, 5)):
-                yield dice.uniform(0.2, 12), "somebody speaks", self._speak
+                yield dice.uniform(0.2, 7), "somebody speaks", self._speak
         if "jobs" in self.troubles:
             for _ in range(dice.randint(1, 4)):
-                yield dice.uniform(0.2, 12), "a job changes", self._change_job
+                yield dice.uniform(0.2, 7), "a job changes", self._change_job
         if "crash" in self.troubles:
             for _ in range(dice.randint(1, 3)):
-                yield dice.uniform(0, 10), "doom", self._doom
+                yield dice.uniform(0, 6), "doom", self._doom
         if "stop" in self.troubles:
-            yield dice.uniform(0.5, 10), "clean stop", self._stop
+            yield dice.uniform(0.5, 6), "clean stop", self._stop
         if "redis" in self.troubles:
             for _ in range(dice.randint(1, 3)):
                 name = dice.choice(["away", "silent", "flush", "restart", "restart empty", "stale", "evict"])
-                yield dice.uniform(0, 12), f"redis: {name}", getattr(self, f"_redis_{name.replace(' ', '_')}")
+                yield dice.uniform(0, 7), f"redis: {name}", getattr(self, f"_redis_{name.replace(' ', '_')}")
         if "disk" in self.troubles:
-            yield dice.uniform(0, 12), "the disk", self._trouble_disk
+            yield dice.uniform(0, 7), "the disk", self._trouble_disk
         if "clock" in self.troubles:
-            yield dice.uniform(0, 10), "the clocks", self._trouble_clocks
+            yield dice.uniform(0, 6), "the clocks", self._trouble_clocks
         if "carrier" in self.troubles and dice.random() < 0.3:
-            yield dice.uniform(0, 10), "the carrier is down", self._carrier_down
+            yield dice.uniform(0, 6), "the carrier is down", self._carrier_down
 
     async def _accept(self) -> None:
         dice = self._dice
         sender = dice.choice(sorted(self.senders))
-        job = Job(new_id("job"), "acme", "live", "sms", sender, {}) if dice.random() < 0.6 else None
-        messages = [self._message(sender, job) for _ in range(dice.randint(1, 8))]
+        job = (
+            Job(new_id("job"), "acme", "live", "sms", sender, {}, on_unknown=dice.choice(["rest", "rest", "resend"]))
+            if dice.random() < 0.6
+            else None
+        )
+        messages = [self._message(sender, job) for _ in range(dice.randint(1, 6))]
         rows = [to_row(message) for message in messages]
         self.began |= {message.id: message.status for message in messages}
         try:
@@ -213,7 +218,7 @@ class History:
             mode="live",
             sender=sender,
             recipient=self._person(),
-            body="Your bill is due",
+            body=f"Your bill is due {dice.randrange(3)}",
             encoding="gsm7",
             segments=dice.choice([1, 1, 1, 2, 3]),
             job_id=job.id if job is not None else None,
@@ -396,13 +401,13 @@ class History:
 
     def _judge(self) -> Iterator[str]:
         rows = {
-            row["id"]: {"status": row["status"], "reason": row["reason"], "began": self.began.get(row["id"], "queued")}
-            for row in self._store.query("SELECT id, status, reason FROM messages")
+            row["id"]: {**dict(row), "began": self.began.get(row["id"], "queued")}
+            for row in self._store.query("SELECT id, status, reason, copies FROM messages")
         }
         events = [
             (row["subject"], row["type"].partition(".")[2])
             for row in self._store.query("SELECT subject, type FROM events WHERE type LIKE 'message.%' ORDER BY seq")
-            if row["type"] != "message.report"
+            if row["type"] not in _NOT_STATES
         ]
         usage = {
             (row["limit_key"], row["window_us"]): row["used"] for row in self._store.query("SELECT * FROM limit_usage")
@@ -439,7 +444,7 @@ def patched(clocks: Clocks, chance: Random) -> Iterator[None]:
     gateway.clock.time = clocks  # type: ignore[assignment]
     gateway.clock._ids = IdMaker(dice=chance.getrandbits)
     carrier_health._dice = chance  # type: ignore[misc,assignment]
-    housekeeper._EVERY_S = 2.0  # type: ignore[misc]
+    housekeeper._EVERY_S = 3.0  # type: ignore[misc]
     steps.listen(_step)
     try:
         yield

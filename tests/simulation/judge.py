@@ -75,13 +75,19 @@ class Ledgers:
                 yield f"P1: {each} is {status}"
 
     def _twice(self) -> Iterator[str]:
-        """P2: one copy at most; and none of what is said never to have left."""
+        """P2: one copy at most, or flagged; and none of what is said never to have left."""
         counted = Counter(copy.message.id for copy in self.copies if copy.counted)
-        yield from (f"P2 twice: {each} left {times} times" for each, times in counted.items() if times > 1)
-        for each in counted:
-            status = self.rows[each]["status"] if each in self.rows else "not there"
-            if status in {"cancelled", "suppressed", "expired", "held", "queued", "not there"}:
+        for each, times in counted.items():
+            if times > 1 + self._copies(each):
+                yield f"P2 twice: {each} left {times} times, with {self._copies(each)} copies flagged"
+        for each in sorted({copy.message.id for copy in self.copies if copy.has}):
+            row = self.rows.get(each, {"status": "not there", "copies": 0})
+            status = row["status"]
+            if row["copies"] == 0 and status in {"cancelled", "suppressed", "expired", "held", "queued", "not there"}:
                 yield f"P2: {each} left, and is {status}"
+
+    def _copies(self, message_id: str) -> int:
+        return int(self.rows[message_id]["copies"]) if message_id in self.rows else 0
 
     def _caps(self) -> Iterator[str]:
         """P3: no window above its cap, and every unit that left is in its row."""

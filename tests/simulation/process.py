@@ -22,7 +22,7 @@ from gateway.limits.profiles import Profiles
 from gateway.metrics import Metrics
 from gateway.model.job import Job
 from gateway.model.opt_out import OptOut
-from gateway.settings import Settings
+from gateway.settings import Settings, Sms
 from gateway.sms import keywords
 from gateway.store import jobs, opt_outs, usage
 from gateway.store.database import Database, Tx
@@ -30,6 +30,7 @@ from gateway.store.signals import Signals
 from gateway.workers.counters import Counters
 from gateway.workers.housekeeper import Housekeeper
 from gateway.workers.leases import Leases
+from gateway.workers.reconciler import Reconciler
 from gateway.workers.sms_sender import SmsSender
 from tests.simulation.redis_model import ModelRedis
 from tests.simulation.virtual_loop import Killed, VirtualLoop, process_of
@@ -61,7 +62,7 @@ def _metrics() -> Metrics:
 
 @lru_cache
 def _settings() -> Settings:
-    return Settings()
+    return Settings(sms=Sms(ask_every_s=3, ask_window_s=4))
 
 
 class Process:
@@ -149,7 +150,7 @@ class Process:
             writer = asyncio.create_task(self._database._write_loop())
             stack.callback(writer.cancel)
             await self._begin()
-            metrics, settings = _metrics(), _settings()
+            metrics, settings, roads = _metrics(), _settings(), {"twilio": self._road}
             leases = Leases(self._database, self._signals, alone=True)
             texts = SmsSender(
                 self._database,
@@ -157,7 +158,7 @@ class Process:
                 self._counters,
                 self._gate,
                 leases,
-                {"twilio": self._road},
+                roads,
                 settings.sms,
                 TIMEOUT_S,
                 metrics,
@@ -165,7 +166,8 @@ class Process:
             await self._insist(leases.begin)
             stack.push_async_callback(leases.end)
             housekeeper = Housekeeper(self._database, self._signals, settings, metrics)
-            for loop in (housekeeper.run, texts.run):
+            asking = Reconciler(self._database, self._signals, roads, settings.sms, TIMEOUT_S, metrics)
+            for loop in (leases.run, housekeeper.run, texts.run, asking.run):
                 task = asyncio.create_task(_kept_alive(loop.__qualname__, loop))
                 stack.push_async_callback(_ended, task)
             self.ready = True
@@ -239,6 +241,7 @@ class Process:
                 moved = await self._database.write(lambda tx: jobs.change(tx, job, status, now_ms()))
             else:
                 moved = await jobs.change_with_recall(self._database, self._signals, job, status, now_ms())
+            await jobs.settle(self._database, job.id)
             self._signals.wake("messages")
             return moved
 

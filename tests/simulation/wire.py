@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from gateway.carriers.base import Incoming, Ready, Report, Written
+from gateway.carriers.base import Incoming, Listed, Ready, Report, Written
+from gateway.errors import CarrierListUnread
 from gateway.model.message import Message
 from gateway.model.outcome import Accepted, NotSent, Outcome, Refused, Throttled, Unknown
 from tests.simulation.awaited import AWAITED
@@ -34,13 +35,17 @@ _ENDS = (("delivered", ""), ("delivered", ""), ("delivered", ""), ("undelivered"
 
 @dataclass(slots=True)
 class Copy:
-    """One write of one text. `counted`: the carrier processed it, that is, did not turn it away unlooked at."""
+    """One write of one text.
+
+    counted: the carrier processed it, that is, did not turn it away unlooked at. has: it is on the way to a person.
+    """
 
     message: Message
     at_us: int
     fate: str
     counted: bool = True
     process: int = 0
+    has: bool = False
 
 
 @dataclass(slots=True)
@@ -56,6 +61,7 @@ class Carrier:
     troubled: bool
     slow: bool
     copies: list[Copy] = field(default_factory=list)
+    has: list[tuple[Message, Listed]] = field(default_factory=list)
     down: bool = False
     taken: int = 0
 
@@ -92,6 +98,13 @@ class Carrier:
                 outcome = Accepted(f"SM{self.taken + 1}")
         if copy.fate in {"well", "answers_late", "http_500_taken", "answer_lost", "silent_taken", "slow_connection"}:
             self.taken += 1
+            copy.has = True
+            self.has.append(
+                (
+                    copy.message,
+                    Listed(copy.message.body, self.true_us() // 1000, Report(None, f"SM{self.taken}", "sent")),
+                )
+            )
             self.spawn(self._reports(copy.message.id, f"SM{self.taken}"))
             if self.dice.random() < 0.1:  # a report overtakes the answer
                 await asyncio.sleep(0.3)
@@ -155,6 +168,18 @@ class Road:
                 return await answer
         except TimeoutError:
             return Unknown("timeout")
+
+    async def listed(self, sender: str, recipient: str, since_ms: int, *, timeout_s: float) -> list[Listed]:
+        """What the carrier has: see ListingCarrier."""
+        await asyncio.sleep(self.carrier.dice.uniform(0.01, 0.2))
+        if self.carrier.down:
+            raise CarrierListUnread("down")
+        pairs = reversed(self.carrier.has)
+        return [
+            each
+            for message, each in pairs
+            if (message.sender, message.recipient) == (sender, recipient) and each.created_ms >= since_ms
+        ]
 
     def read_report(self, form: Any, query: Any) -> Report:
         """Reports come translated."""

@@ -31,7 +31,9 @@ class Redis:
     async def link(self, request: Callable[[], Any]) -> Any:
         """Carry one request there, and its answer back."""
         dice = self._dice
-        await asyncio.sleep(self._way())
+        goes_slowly = dice.random() < 0.5
+        if goes_slowly:
+            await asyncio.sleep(self._way())
         if self.away or (self.troubled and dice.random() < 0.01):
             raise RedisConnectionError("refused")
         if self.silent:  # stopped: what lies in its socket is done when it goes on, whoever has gone meanwhile
@@ -41,7 +43,8 @@ class Redis:
         result = request()
         if self.troubled and dice.random() < 0.01:
             raise RedisConnectionError("the answer was lost")
-        await asyncio.sleep(self._way())
+        if not goes_slowly:
+            await asyncio.sleep(self._way())
         return result
 
     def wake(self) -> None:
@@ -121,7 +124,9 @@ class Disk:
 
     async def commit(self, gather: Callable[[], list[Pending]]) -> None:
         """What arrives while the disk is waited for shares the commit."""
-        await asyncio.sleep(self._dice.uniform(0.0002, 0.003) + self._store.slow_s * self._dice.random())
+        is_before = self._dice.random() < 0.5  # it is waited for before or after it is kept: one wait is enough
+        if is_before:
+            await self._wait(0.004)
         group = gather()
         if self._store.down:
             raise StoreUnavailable("the disk is gone")
@@ -130,17 +135,23 @@ class Disk:
         except Killed:
             self._store.connection.rollback()
             raise
-        await asyncio.sleep(self._dice.uniform(0.0001, 0.002) + self._store.slow_s * self._dice.random())
+        if not is_before or self._store.slow_s:
+            await self._wait(0.004)
 
     async def read(self, work: Work[T]) -> T:
         """Reads see what is committed."""
-        await asyncio.sleep(self._dice.uniform(0.00005, 0.0005) + self._store.slow_s * self._dice.random() / 4)
+        is_before = self._dice.random() < 0.5
+        if is_before:
+            await self._wait(0.001)
         if self._store.down:
             raise StoreUnavailable("the disk is gone")
         result = finished(work, self._store.inline._tx)  # its own `read` sets a pragma, which compiles all anew
-        if self._dice.random() < 0.5:
-            await asyncio.sleep(self._dice.uniform(0.00005, 0.0005))
+        if not is_before:
+            await self._wait(0.001)
         return result
+
+    async def _wait(self, most_s: float) -> None:
+        await asyncio.sleep(self._dice.random() * (most_s + self._store.slow_s))
 
 
 class Clocks:
