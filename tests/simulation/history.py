@@ -88,6 +88,7 @@ class History:
             troubled, "reports" in self.troubles,
         )  # fmt: skip
         self._numbers = itertools.count()
+        self._asking: set[str] = set()  # people and jobs of whom something is asked just now
         store.clear()
         with patched(self._clocks, Random(f"{self.seed} chance")):
             try:
@@ -238,6 +239,9 @@ class History:
         dice = self._dice
         person, sender = self._person(), dice.choice(sorted(self.senders))
         words = dice.choice(["STOP", "STOP", "STOP", "START", "HELP", "by API"])
+        if person in self._asking:  # who says two things at once cannot know which comes first
+            return
+        self._asking.add(person)
         self.say(f"  {person} to {sender}: {words}")
         if words == "START":
             for span in self.record.stops:
@@ -258,6 +262,7 @@ class History:
                     self.record.stops.append(Span(words, f"{person} {scope}", self._clocks.true_us()))
                 self.say("  acknowledged")
                 break
+        self._asking.discard(person)
 
     async def _change_job(self) -> None:
         dice = self._dice
@@ -265,6 +270,9 @@ class History:
             return
         job = dice.choice(self.jobs)
         status = dice.choice(["paused", "paused", "running", "cancelled"])
+        if job.id in self._asking:
+            return
+        self._asking.add(job.id)
         self.say(f"  {job.id[-6:]}: {status}")
         if status == "running":
             for span in self.record.jobs:
@@ -274,6 +282,8 @@ class History:
             moved = await self.process.change_job(job, status)
         except (DiedError, StoreUnavailable):
             return
+        finally:
+            self._asking.discard(job.id)
         if moved is not None and status != "running":
             self.record.jobs.append(Span(status, job.id, self._clocks.true_us()))
             self.say("  acknowledged")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-HISTORIES = int(os.environ.get("GATEWAY_HISTORIES", "1000"))
+HISTORIES = int(os.environ.get("GATEWAY_HISTORIES", "2000"))
 PROCESSES = 2
 # Every seed that ever failed, and what was wrong.
 SEEDS: dict[int, str] = {
