@@ -52,7 +52,16 @@ class IdMaker:
             is_later = now > self._last >> _RANDOM_BITS
             self._last = now << _RANDOM_BITS | self._dice(_RANDOM_BITS) if is_later else self._last + 1
             value = self._last
-        return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
+        return _written(value)
+
+
+def _written(value: int) -> str:
+    return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
+
+
+def first_id(kind: str, at_ms: int) -> str:
+    """An identifier that sorts before every one of this kind that is made at `at_ms` or later."""
+    return f"{kind}_{_written(max(at_ms, 0) << _RANDOM_BITS)}"
 
 
 _ids = IdMaker()

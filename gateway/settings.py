@@ -257,6 +257,7 @@ class Retention(Section):
     """How long things are kept."""
 
     idempotency_h: Annotated[float, Field(ge=1)] = 24
+    history_days: Annotated[float, Field(ge=0)] = 400
 
 
 class Settings(Section):

@@ -13,14 +13,15 @@ from gateway.clock import now_ms
 from gateway.errors import StoreUnavailable
 from gateway.metrics import Metrics
 from gateway.settings import Settings
-from gateway.store import jobs, lives, loads
+from gateway.store import jobs, lives, loads, retention
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals, Things
 
 _EVERY_S: Final = 0.5
 _COUNT_EVERY: Final = 10  # sweeps
 _COUNTED: Final = {"message": "messages", "call": "calls"}  # the metric of each kind of event
-_CHUNK: Final = 2_000  # rows a transaction, so that nobody waits long for the writer
+_ROUNDS: Final = 20
+_CHUNK: Final = 1_000  # rows a transaction, so that nobody waits long for the writer
 _BLOCKS: Final = 20  # of an upload a sweep
 _WEBHOOKS_KEPT_MS: Final = 7 * 86_400_000  # carriers repeat a webhook within minutes
 _HOUR_MS: Final = 3_600_000
@@ -45,6 +46,7 @@ class Housekeeper:
                 await self.sweep()
                 if number % _COUNT_EVERY == 0:
                     seen = await self.count(seen)
+                    await self.forget_history()
             except StoreUnavailable as error:
                 _log.error("sweep_failed", error=str(error))
             await asyncio.sleep(_EVERY_S)
@@ -53,7 +55,9 @@ class Housekeeper:
         """Do all that is due. Each step reads the clock when the writer comes to it, not when it was asked for."""
         things: Things
         for things in ("messages", "calls"):
-            if await self._write(partial(lives.release_due, things=things, limit=_CHUNK)):
+            for _ in range(_ROUNDS):  # a cap's window that opens frees all at once: others' sweeps come in between
+                if not await self._write(partial(lives.release_due, things=things, limit=_CHUNK)):
+                    break
                 self.signals.wake(things)
             while await self._write(partial(lives.expire_due, things=things, limit=_CHUNK)) == _CHUNK:
                 pass
@@ -87,6 +91,11 @@ class Housekeeper:
     async def _forget(self, tx: Tx, now_ms: int) -> None:
         await tx.run("webhooks_forget", before_ms=now_ms - _WEBHOOKS_KEPT_MS)
         await tx.run("idempotency_forget", before_ms=now_ms - int(self.settings.retention.idempotency_h * _HOUR_MS))
+
+    async def forget_history(self) -> None:
+        """Forget some of what is over for longer than it is to be kept."""
+        if days := self.settings.retention.history_days:
+            await retention.forget(self.database, now_ms() - int(days * 24 * _HOUR_MS), _CHUNK)
 
     async def count(self, after: int) -> int:
         """Count the states that messages and calls entered since the event `after`; returns the newest event."""
