@@ -1,0 +1,138 @@
+"""One PostgreSQL and one Redis, the roles in processes of their own: drained and restarted one at a time, or killed."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pytest
+
+from gateway.limits.valkey import EmbeddedValkey
+from gateway.store import keys
+from gateway.store.database import Database
+from tests.journeys.conftest import SENDER, TOKEN, Stage, child, free_port
+from tests.peers.postgres import PostgresServer
+
+pytestmark = pytest.mark.journey
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path) -> Iterator[str]:
+    server = EmbeddedValkey(tmp_path / "valkey")
+    yield asyncio.run(server.start())
+    asyncio.run(server.stop())
+
+
+@dataclass
+class Host:
+    """One process with its roles; it may be ended and begun again."""
+
+    roles: str
+    stage: Stage
+    port: int = 0
+    process: Any = None
+    stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    async def start(self) -> None:
+        data = self.stage.folder / self.roles.replace(",", "-")
+        words = ["serve", "--roles", self.roles, "--port", str(self.port), "--data-dir", str(data)]
+        self.process, ready = await asyncio.to_thread(
+            self.stack.enter_context, child(words, self.stage.settings, self.stage.log)
+        )
+        self.url = ready["url"]
+
+    async def end(self, signum: int) -> int:
+        self.process.send_signal(signum)
+        return int(await asyncio.to_thread(self.process.wait, 30))
+
+
+class Shared(Stage):
+    """The stage, with a database that several processes work on."""
+
+    database_url: str
+
+    async def states_now(self) -> Counter[str]:
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            rows = await connection.fetch("SELECT status, COUNT(*) AS n FROM messages GROUP BY 1")
+        finally:
+            await connection.close()
+        return Counter({row["status"]: row["n"] for row in rows})
+
+    async def all_ended(self, timeout_s: float) -> Counter[str]:
+        async def check() -> Counter[str]:
+            states = await self.states_now()
+            return states if not {"queued", "held", "sending", "sent", "unknown"} & states.keys() else Counter()
+
+        found: Counter[str] = await self.until(check, timeout_s)
+        return found
+
+
+@pytest.fixture
+async def shared(tmp_path: Path, far_end: dict[str, Any], postgres_url: str, redis_url: str) -> AsyncIterator[Shared]:
+    async with Database.open(postgres_url) as database:
+        issued = await database.write(lambda tx: keys.issue(tx, "city-water", label="test"))
+    settings: dict[str, object] = {
+        "database.url": postgres_url.replace("gateway@", ""),
+        "database.username": "gateway",
+        "redis.url": redis_url,
+        "callbacks.secret": "the-same-in-all",
+        "callbacks.allow_private": True,
+        "twilio.account_sid": far_end["account_sid"],
+        "twilio.auth_token": TOKEN,
+        "twilio.base_url": far_end["url"],
+        "twilio.timeout_s": 2,
+        "logs.level": "warning",
+    }
+    async with aiohttp.ClientSession() as http:
+        port = free_port()
+        stage = Shared(
+            tmp_path, far_end["url"], port, settings | {"public_url": f"http://127.0.0.1:{port}"}, issued.secret, http
+        )
+        stage.database_url = postgres_url
+        await stage.practice("POST", "reset")
+        inbound = f"{stage.url}/carriers/twilio/inbound"
+        await stage.practice("PUT", f"senders/{SENDER}", {"rate": "200/s", "inbound_url": inbound})
+        yield stage
+
+
+def people(number: int) -> list[str]:
+    return [f"+1212555{index:04}" for index in range(2000, 2000 + number)]
+
+
+async def test_workers_drained_killed_and_begun_again_lose_nothing_and_send_nothing_twice(
+    shared: Shared, postgres: PostgresServer
+) -> None:
+    api, housekeeper = Host("api", shared, shared.port), Host("housekeeper,callbacks", shared)
+    workers = [Host("sms", shared), Host("sms,callbacks", shared)]
+    with contextlib.ExitStack() as stack:
+        for host in (api, housekeeper, *workers):
+            stack.enter_context(host.stack)
+        await asyncio.gather(*(host.start() for host in (api, housekeeper, *workers)))
+        await shared.sender(rate="60/s")
+        await shared.job(people(300))
+
+        await shared.arrived(60)
+        assert await workers[0].end(15) == 0  # drained and begun again, one at a time: what a rolling upgrade is
+        await workers[0].start()
+        await shared.arrived(140)
+        assert await workers[1].end(15) == 0
+        await workers[1].start()
+        await shared.arrived(220)
+        await workers[0].end(9)  # that one has every sender again: what it had written is told by reports
+
+        ended = await shared.all_ended(60)
+        arrivals = await shared.arrivals()
+        ready = [await shared.ask("GET", "/readyz")]
+        async with shared.http.get(f"{workers[1].url}/v1/jobs") as answer:
+            closed = answer.status
+
+    assert ended == {"delivered": 300}
+    assert Counter(each["to"] for each in arrivals) == Counter(people(300))
+    assert ready == [(200, {"status": "ready", "missing": []})]
+    assert closed == 404  # a worker serves no API
