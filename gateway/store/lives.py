@@ -44,12 +44,14 @@ async def move(
     error_code: str = "",
     data: dict[str, object] | None = None,
     holder: int | None = None,
+    carrier: str | None = None,
 ) -> list[str]:
     """Move these messages or calls to `status` where the state table allows it, and write one event each.
 
     until_ms: for `held`, when the hold ends by itself.
     data:     what else the event says, the same for all of them.
     holder:   for `sending` and `dialing`: whose lease it is.
+    carrier:  for `sending`: where it is offered, to be asked there should no answer come.
     Returns:  the ids that moved; the others were elsewhere by now and are left as they are.
     """
     if status in _LEAVING:
@@ -67,6 +69,7 @@ async def move(
             error_code=error_code,
             now_ms=now_ms,
             holder=holder,
+            carrier=carrier,
         )
         here = [row["id"] for row in rows]
         if here:

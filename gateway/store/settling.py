@@ -21,7 +21,7 @@ async def claim_due(tx: Tx, now_ms: int, *, before_ms: int, next_ms: int, limit:
     """Unknown texts to ask about now, for this process alone until `next_ms`.
 
     before_ms: only those that have been unknown since then.
-    Returns:   messages with `road` (the sender's carrier), `looks`, `tries` and `on_unknown`.
+    Returns:   messages with `looks`, `tries` and `on_unknown`.
     """
     rows = await tx.rows("unsettled_due", now_ms=now_ms, before_ms=before_ms, enough=LOOKS, limit=limit)
     await tx.many("unsettled_claim", [{"message_id": row["id"], "next_ms": next_ms} for row in rows])

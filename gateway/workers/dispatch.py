@@ -65,7 +65,8 @@ class Dispatch:
                 return set()  # somebody else writes for this sender now
             await usage.add(tx, granted.debits, granted.seq)
             ids = [planned.thing.id for planned, _ in pairs]
-            return set(await lives.move(tx, "messages", ids, "sending", now_ms(), holder=lease.holder))
+            where = grant.carrier.name
+            return set(await lives.move(tx, "messages", ids, "sending", now_ms(), holder=lease.holder, carrier=where))
 
         steps.reached("sending:before")
         sending = await self.desk.database.write(work)

@@ -66,7 +66,7 @@ class Reconciler:
         rows = await self._due(at_ms)
         groups: defaultdict[tuple[str, str, str], list[Row]] = defaultdict(list)
         for row in rows:
-            groups[row["road"] or "", row["sender"], row["recipient"]].append(row)
+            groups[row["carrier"], row["sender"], row["recipient"]].append(row)
         lists = list(groups.items())
         for first in range(0, len(lists), _AT_ONCE):
             await asyncio.gather(*(self._ask(*place, lost) for place, lost in lists[first : first + _AT_ONCE]))
@@ -95,7 +95,7 @@ class Reconciler:
 
     async def _ask(self, road: str, sender: str, recipient: str, rows: Sequence[Row]) -> None:
         """Read one list, and settle what it settles."""
-        carrier = self.carriers.get("practice" if rows[0]["mode"] == "test" else road)
+        carrier = self.carriers.get(road)
         if not isinstance(carrier, ListingCarrier):
             await self._write(rows, None, "", final_tries=1)
             return

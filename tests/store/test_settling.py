@@ -7,8 +7,7 @@ import pytest
 from gateway.carriers import reports
 from gateway.carriers.base import Report
 from gateway.model.job import Job
-from gateway.model.sender import Sender
-from gateway.store import audit_log, jobs, settling, tenants
+from gateway.store import audit_log, jobs, settling
 from gateway.store.audit_log import Deed
 from gateway.store.database import Database
 from tests.store.test_reports import NOW, happened, keep, row
@@ -22,7 +21,6 @@ async def claim(database: Database, at_ms: int, **more: int) -> list[Any]:
 
 
 async def test_what_one_process_asks_about_no_other_asks_about_meanwhile(database: Database) -> None:
-    await database.write(lambda tx: tenants.put_sender(tx, Sender(SENDER, "acme", "toll_free")))
     message_id = await keep(database, status="unknown")
     await keep(database, status="sent")
 
@@ -34,7 +32,7 @@ async def test_what_one_process_asks_about_no_other_asks_about_meanwhile(databas
 
     assert [each["id"] for each in first] == [each["id"] for each in later] == [message_id]
     assert second == []
-    assert (first[0]["road"], first[0]["looks"], first[0]["on_unknown"]) == ("twilio", 0, "rest")
+    assert (first[0]["looks"], first[0]["on_unknown"]) == (0, "rest")
 
 
 async def test_who_was_asked_about_often_enough_is_asked_about_no_more(database: Database) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from gateway.carriers import reports
+from gateway.carriers.base import Report
 from gateway.clock import now_ms
 from gateway.metrics import Metrics
 from gateway.model.job import Job
@@ -155,3 +157,28 @@ async def test_a_report_stops_the_copy_of_what_had_arrived(sending: Any) -> None
     await sending.until_status(other, "unknown")
 
     assert sending.arrived().count((await sending.message(message_id)).recipient) == 1
+
+
+async def test_asked_is_the_carrier_it_was_offered_to_whatever_the_sender_has_now(sending: Any, look: Look) -> None:
+    (message_id,) = await lose(sending, "0064")
+    await sending.sender(carrier="another")
+
+    await look(1)
+
+    assert (await sending.message(message_id)).status == "sent"
+
+
+async def test_a_report_that_knows_only_the_carriers_id_waits_for_the_answer_that_tells_it(sending: Any) -> None:
+    sending.far_end.parts.faults.set({"latency_s": 0.3, "mute": True})
+    (message_id,) = await sending.queue("1234")
+    sending.start()
+    async with asyncio.timeout(5):
+        while not sending.far_end.parts.texts.messages:
+            await asyncio.sleep(0.01)
+    report = Report(None, next(iter(sending.far_end.parts.texts.messages)), "delivered")
+
+    effect = await sending.database.write(lambda tx: reports.apply(tx, "twilio", "live", report, now_ms()))
+    await sending.until_status(message_id, "delivered")
+
+    assert effect == "early"
+    assert await events_of(sending, message_id) == ["sending", "sent", "delivered"]

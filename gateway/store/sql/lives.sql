@@ -1,10 +1,10 @@
 -- The moves of messages and calls. {things} stands for either table; both have the same columns here.
 
 -- name: {things}_move
--- Compare and set: to `status` from any of `sources`, by `holder` unless that is NULL. Returns the ids that moved.
+-- Compare and set: to `status` from any of `sources`, by `holder` and over `carrier` unless these are NULL. Returns the ids that moved.
 UPDATE {things}
 SET status = :status, reason = :reason, hold_until_ms = :until_ms, error_code = :error_code, updated_ms = :now_ms,
-    holder = COALESCE(:holder, holder)
+    holder = COALESCE(:holder, holder), carrier = COALESCE(:carrier, carrier)
 WHERE id IN :ids AND status IN :sources
 RETURNING id;
 

@@ -2,10 +2,9 @@
 
 -- name: unsettled_due
 -- Unknown texts whose carrier is to be asked now, oldest first; those it was asked about often enough are left out.
-SELECT messages.*, senders.carrier AS road, COALESCE(unsettled.looks, 0) AS looks,
+SELECT messages.*, COALESCE(unsettled.looks, 0) AS looks,
        COALESCE(unsettled.tries, 0) AS tries, COALESCE(jobs.on_unknown, 'rest') AS on_unknown
 FROM messages
-LEFT JOIN senders ON senders.number = messages.sender
 LEFT JOIN unsettled ON unsettled.message_id = messages.id
 LEFT JOIN jobs ON jobs.id = messages.job_id
 WHERE messages.status IN ('sending', 'sent', 'unknown') AND messages.status = 'unknown'
