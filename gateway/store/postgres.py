@@ -42,8 +42,15 @@ _SERVER: Final = {
     "tcp_keepalives_count": "3",
     "jit": "off",  # our statements are short: compiling them costs more than it saves
 }
-# connection, transaction state, rollback, resources, operator, system, internal: not the fault of one work
-_EVERYBODYS: Final = frozenset({"08", "25", "40", "53", "57", "58", "XX"})
+_CONNECTION: Final[dict[str, Any]] = {
+    "timeout": _CONNECT_S,
+    "command_timeout": _ANSWER_S,
+    "statement_cache_size": 512,  # more than there are named blocks
+    "max_cached_statement_lifetime": 0,
+}
+# connection, a plan from before a migration, transaction state, rollback, resources, operator, system, internal: not
+# the fault of one work
+_EVERYBODYS: Final = frozenset({"08", "0A", "25", "40", "53", "57", "58", "XX"})
 _log = structlog.get_logger(__name__)
 _AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
@@ -103,17 +110,14 @@ class Postgres:
 
     async def _connect(self, **more: str) -> Any:
         with _told():
-            return await asyncpg.connect(
-                self._url, timeout=_CONNECT_S, command_timeout=_ANSWER_S, server_settings={**_SERVER, **more}
-            )
+            return await asyncpg.connect(self._url, **_CONNECTION, server_settings={**_SERVER, **more})
 
     async def _pool(self, size: int, **more: str) -> Any:
         return await asyncpg.create_pool(
             self._url,
             min_size=1,
             max_size=size,
-            timeout=_CONNECT_S,
-            command_timeout=_ANSWER_S,
+            **_CONNECTION,
             server_settings={**_SERVER, **more},
             reset=_as_it_is,
         )

@@ -258,17 +258,36 @@ async def test_words_on_the_bus_reach_every_process_and_a_break_is_told(postgres
     assert heard == ["first", "second", "own"]
 
 
-async def test_a_program_works_on_a_schema_that_is_newer_than_itself(postgres_url: str) -> None:
-    """A rolling upgrade: the new release has migrated, the old one goes on."""
-    connection = await asyncpg.connect(postgres_url)
-    await connection.execute(
-        "ALTER TABLE tenants ADD COLUMN since TEXT NOT NULL DEFAULT ''; UPDATE schema_version SET version = 99"
-    )
+async def migrated_further(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute("ALTER TABLE tenants ADD COLUMN since TEXT NOT NULL DEFAULT ''")
+    await connection.execute("UPDATE schema_version SET version = 99")
     await connection.close()
+
+
+async def test_a_program_begins_on_a_schema_that_is_newer_than_itself(postgres_url: str) -> None:
+    """A rolling upgrade: the new release has migrated, a host of the old one restarts."""
+    await migrated_further(postgres_url)
 
     async with Database.open(postgres_url, migrate=True) as database:
         await database.write(add("good"))
         assert await is_there(database, "good")
+
+
+async def test_a_migration_under_a_running_program_costs_it_one_commit_at_most(postgres_url: str) -> None:
+    """What it had prepared does not fit the new tables; that is told once, and then it does."""
+    look: Any = lambda tx: tx.row("tenants_one", id="acme")  # noqa: E731
+    async with Database.open(postgres_url) as database:
+        await database.write(add("acme"))
+        await database.write(look)
+        await database.read(look)
+        await migrated_further(postgres_url)
+
+        assert (await database.read(look))["id"] == "acme"
+        with contextlib.suppress(StoreUnavailable):
+            await database.write(look)
+        assert (await database.write(look))["since"] == ""
+        await database.write(add("good"))
 
 
 async def test_a_loop_runs_in_one_process_at_a_time_and_the_next_takes_over(shared: tuple[Database, Database]) -> None:

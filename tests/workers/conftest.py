@@ -122,11 +122,19 @@ class Sending:
 
 
 @pytest.fixture
-async def sending(tmp_path: Path, valkey_url: str) -> AsyncIterator[Sending]:
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """The database: SQLite, or PostgreSQL for a test that is parametrised with it."""
+    if getattr(request, "param", "sqlite") == "postgres":
+        return str(request.getfixturevalue("postgres_url"))
+    return tmp_path / "gateway.db"
+
+
+@pytest.fixture
+async def sending(tmp_path: Path, where: Path | str, valkey_url: str) -> AsyncIterator[Sending]:
     redis = connect(valkey_url)
     await redis.flushall()
     async with contextlib.AsyncExitStack() as stack:
-        database = await stack.enter_async_context(Database.open(tmp_path / "gateway.db", migrate=True))
+        database = await stack.enter_async_context(Database.open(where, migrate=True))
         http = await stack.enter_async_context(HttpClient())
         signals = Signals()
         gate = Gate(redis)

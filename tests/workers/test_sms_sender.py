@@ -11,7 +11,10 @@ import pytest
 from gateway.model.job import Job
 from gateway.store import jobs, lives
 
+on_both = pytest.mark.parametrize("where", ["sqlite", "postgres"], indirect=True)
 
+
+@on_both
 async def test_a_text_is_sent_once_and_its_report_ends_it(sending: Any) -> None:
     (message_id,) = await sending.queue("1234")
     sending.start()
@@ -61,6 +64,7 @@ async def test_reports_settle_a_text_whatever_their_order_and_whatever_its_answe
     assert len(sending.arrived()) == 1
 
 
+@on_both
 async def test_a_throttled_text_is_offered_again_until_it_is_taken(sending: Any) -> None:
     (message_id,) = await sending.queue("0040")
     sending.start()
@@ -71,6 +75,7 @@ async def test_a_throttled_text_is_offered_again_until_it_is_taken(sending: Any)
     assert Counter(arrival.outcome for arrival in sending.far_end.parts.ledger.arrivals)["accepted"] == 1
 
 
+@on_both
 async def test_a_full_day_holds_the_rest_and_says_until_when(sending: Any) -> None:
     await sending.sender(limits={"rate": "100/s", "daily": 5, "zones": ["America/Los_Angeles"]})
     await sending.queue(*(f"{number:04}" for number in range(1000, 1012)))
@@ -112,6 +117,7 @@ async def test_a_message_of_three_segments_takes_the_time_of_three(sending: Any)
     assert min(later - earlier for earlier, later in zip(at_ms, at_ms[10:], strict=False)) >= 999
 
 
+@on_both
 async def test_who_said_stop_is_not_texted_and_what_waits_for_them_is_cancelled(sending: Any) -> None:
     """0020 answers the first text with STOP; the rest waits behind a slow rate and never leaves."""
     await sending.sender(limits={"rate": "2/s"})
@@ -129,6 +135,7 @@ async def test_who_said_stop_is_not_texted_and_what_waits_for_them_is_cancelled(
     assert confirmation
 
 
+@on_both
 async def test_a_paused_job_stops_at_once_and_goes_on_when_resumed(sending: Any) -> None:
     await sending.sender(limits={"rate": "20/s"})
     job = Job("job_1", "acme", "live", "sms", "+18005550199", {})
