@@ -36,7 +36,7 @@ from gateway.workers.offer import LATE_US
 from gateway.workers.plan import Planned
 
 _AHEAD_US: Final = 200_000  # how long before its slot a call may be committed as `dialing`
-_HOLD_CHUNK: Final = 5_000  # rows a transaction
+_HOLD_CHUNK: Final = 1_000  # rows a transaction: others' commits come in between
 _FEWEST_ROWS: Final = 16
 _MOST_ROWS: Final = 1_000
 _MINUTE_MS: Final = 60_000
