@@ -31,7 +31,8 @@ from gateway.speech.prompts import Prompts
 from gateway.store import usage
 from gateway.store.calls import Plans
 from gateway.store.database import Database
-from gateway.store.signals import Signals
+from gateway.store.elsewhere import OtherProcesses
+from gateway.store.signals import Signals, Things
 from gateway.workers.call_runner import CallRunner
 from gateway.workers.callback_sender import CallbackSender
 from gateway.workers.counters import Counters
@@ -131,7 +132,13 @@ async def _open(settings: Settings, stack: contextlib.AsyncExitStack, own_url: s
     prompts = Prompts(settings.folders.audio / "prompts", settings.data_dir / "audio")
     stack.push_async_callback(prompts.close)
     signals = Signals()
-    leases = Leases(database, signals, alone=database.bus is None)
+    if database.bus is not None:
+        others = OtherProcesses(database, signals, database.bus)
+        await others.start()
+        stack.push_async_callback(others.stop)
+    roles: dict[str, Things] = {"sms": "messages", "voice": "calls"}
+    things = [roles[role] for role in settings.roles if role in roles]
+    leases = Leases(database, signals, alone=database.bus is None, things=things)
     return Parts(settings, stack, database, signals, metrics, gate, counters, profiles, prompts, leases, own_url)
 
 

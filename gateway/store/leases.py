@@ -4,7 +4,7 @@ A holder is a process; it lives as long as its beat moves. No clock of the datab
 another's: whoever waits for a holder to be gone watches its beat stand still by a monotonic clock of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -43,9 +43,13 @@ class Stillness:
         return known if known is not None and known[0] == beat else (beat, now)
 
 
-async def join(tx: Tx, now_ms: int, *, alone: bool) -> int:
-    """Become a holder; returns its number. alone: no other process can be one, so whoever is still noted is gone."""
-    holder = int(await tx.value("holders_join", now_ms=now_ms))
+async def join(tx: Tx, things: Iterable[Things], now_ms: int, *, alone: bool) -> int:
+    """Become a holder; returns its number.
+
+    things: what it takes leases of.
+    alone:  no other process can be a holder, so whoever is still noted is gone.
+    """
+    holder = int(await tx.value("holders_join", things=" ".join(things), now_ms=now_ms))
     if alone:
         await tx.run("holders_others_leave", id=holder)
     return holder
@@ -59,6 +63,21 @@ async def beat(tx: Tx, holder: int) -> bool:
 async def beats(tx: Tx) -> dict[int, int]:
     """The beat of every holder."""
     return {row["id"]: row["beat"] for row in await tx.rows("holders_all")}
+
+
+async def holders_of(tx: Tx, things: Things) -> set[int]:
+    """Who takes leases of these."""
+    return {row["id"] for row in await tx.rows("holders_all") if things in row["things"].split()}
+
+
+async def held(tx: Tx, things: Things) -> dict[tuple[str, str], int]:
+    """Who holds each (sender, mode) that anybody holds."""
+    return {(row["sender"], row["mode"]): row["owner"] for row in await tx.rows("leases_held", things=things)}
+
+
+async def condemn(tx: Tx, holders: Iterable[int]) -> None:
+    """Refuse the beats of holders that do not answer, so that their leases run out."""
+    await tx.run("holders_condemn", ids=sorted(holders))
 
 
 async def take(tx: Tx, things: Things, sender: str, mode: str, holder: int) -> Taken | None:

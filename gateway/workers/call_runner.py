@@ -88,12 +88,12 @@ class CallRunner:
         try:
             rows = await self.desk.database.read(lambda tx: tx.rows("calls_senders"))
             pairs = {(row["sender"], row["mode"]) for row in rows}
-            held = await self.desk.leases.acquire("calls", pairs - self._loops.keys())
+            held = await self.desk.leases.acquire("calls", pairs)
         except StoreUnavailable as error:
             _log.error("cannot_look_for_calls", error=str(error))
             return
-        for pair, lease in held.items():
-            loop = CallLoop(*pair, self.desk, lease)
+        for pair in held.keys() - self._loops.keys():
+            loop = CallLoop(*pair, self.desk, held[pair])
             task = asyncio.create_task(loop.run(), name=f"call-loop-{pair[1]}")
             self._loops[pair] = task
             task.add_done_callback(lambda _done, pair=pair: self._ended(pair))  # type: ignore[misc]

@@ -7,8 +7,9 @@ after they *saw* that beat. So when another takes a sender over, this process ha
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from random import SystemRandom
 from typing import Final
 
 import structlog
@@ -22,7 +23,10 @@ from gateway.store.leases import LEASE_S, Stillness
 from gateway.store.signals import Signals, Things
 
 BEAT_S: Final = 1.0
-MARGIN_S: Final = 0.5  # clocks that tick apart, and the way from the last look to the socket
+_MARGIN: Final = 0.1  # of a lease: clocks that tick apart, and the way from the last look to the socket
+_LEFT_S: Final = 2.0  # what nobody has taken for so long is taken by whoever sees it
+_BOTH: Final[tuple[Things, ...]] = ("messages", "calls")
+_dice = SystemRandom()
 _log = structlog.get_logger(__name__)
 
 Pair = tuple[str, str]  # sender, mode
@@ -47,8 +51,9 @@ class Lease:
 class Leases:
     """One for all loops of a process.
 
-    alone: no other process can share this database (SQLite, whose folder is locked): nothing needs to beat.
-    clock: monotonic seconds.
+    alone:  no other process can share this database (SQLite, whose folder is locked): nothing needs to beat.
+    things: what this process takes leases of.
+    clock:  monotonic seconds.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Leases:
         signals: Signals,
         *,
         alone: bool,
+        things: Sequence[Things] = _BOTH,
         lease_s: float = LEASE_S,
         beat_s: float = BEAT_S,
         clock: Callable[[], float] = monotonic,
@@ -64,11 +70,14 @@ class Leases:
         self._database = database
         self._signals = signals
         self._alone = alone
+        self._things = things
         self._lease_s = lease_s
         self._beat_s = beat_s
         self._clock = clock
         self._stillness = Stillness(lease_s)
         self._held: dict[tuple[Things, str, str], Lease] = {}
+        self._free_since: dict[tuple[Things, str, str], float] = {}
+        self._share: dict[Things, int] = {}
         self._valid_until = 0.0
         self.holder = 0  # none yet, or none any more
 
@@ -89,12 +98,36 @@ class Leases:
         return self._held.get((lease.things, lease.sender, lease.mode)) is not lease
 
     async def acquire(self, things: Things, pairs: Iterable[Pair]) -> dict[Pair, Lease]:
-        """Take the leases of these senders where nobody else has them. Raises StoreUnavailable."""
+        """Have leases of senders with work: those that we hold, and of those that nobody has no more than our share.
+
+        What nobody else has taken after a while is ours, too. Raises StoreUnavailable.
+        """
         wanted = set(pairs)
-        missing = sorted(pair for pair in wanted if (things, *pair) not in self._held)
-        if missing and self._clock() < self._valid_until:
-            await self._take(things, missing)
+        missing = {pair for pair in wanted if (things, *pair) not in self._held}
+        if wanted and self._clock() < self._valid_until:
+            chosen = missing if self._alone else await self._choose(things, missing, len(wanted))
+            if chosen:
+                await self._take(things, sorted(chosen))
         return {pair: lease for pair in wanted if (lease := self._held.get((things, *pair))) is not None}
+
+    async def _choose(self, things: Things, missing: set[Pair], of_all: int) -> set[Pair]:
+        async def look(tx: Tx) -> tuple[set[Pair], set[int]]:
+            return set(await leases.held(tx, things)), await leases.holders_of(tx, things)
+
+        held, holders = await self._database.read(look)
+        now, free = self._clock(), missing - held
+        self._free_since = {(things, *pair): self._free_since.get((things, *pair), now) for pair in free} | {
+            key: since for key, since in self._free_since.items() if key[0] != things
+        }
+        self._share[things] = -(-of_all // max(1, len(holders)))
+        room = max(0, self._share[things] - (of_all - len(missing)))
+        left = {pair for pair in free if now - self._free_since[things, *pair] > _LEFT_S}
+        return left | set(_dice.sample(sorted(free), min(room, len(free))))
+
+    def surplus(self, things: Things, pairs: Iterable[Pair]) -> list[Lease]:
+        """What of these senders with work is beyond our share, by the last look at the others: give one back."""
+        ours = [lease for pair in sorted(pairs) if (lease := self._held.get((things, *pair))) is not None]
+        return ours[self._share.get(things, len(ours)) :]
 
     async def _take(self, things: Things, pairs: list[Pair]) -> None:
         holder = self.holder
@@ -137,11 +170,11 @@ class Leases:
         asked = self._clock()
 
         async def join(tx: Tx) -> int:
-            return await leases.join(tx, now_ms(), alone=self._alone)
+            return await leases.join(tx, self._things, now_ms(), alone=self._alone)
 
         self._held.clear()
         self.holder = self._signals.holder = await self._database.write(join)
-        self._valid_until = float("inf") if self._alone else asked + self._lease_s - MARGIN_S
+        self._valid_until = float("inf") if self._alone else asked + self._lease_s * (1 - _MARGIN)
         await self.sweep()
 
     async def sweep(self) -> None:
@@ -175,7 +208,7 @@ class Leases:
             self._valid_until = 0.0
             await self.begin()
             return
-        self._valid_until = asked + self._lease_s - MARGIN_S
+        self._valid_until = asked + self._lease_s * (1 - _MARGIN)
         beats.pop(holder, None)
         if gone := self._stillness.look(beats, self._clock()):
             await self._bury(gone)

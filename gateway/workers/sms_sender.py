@@ -84,6 +84,8 @@ class SmsSender:
             self._runs[pair] = task
             task.add_done_callback(lambda _done, pair=pair: self._ended(pair))  # type: ignore[misc]
         await self._tidy(now)
+        if surplus := self.desk.leases.surplus("messages", held):
+            await self._give_back([(surplus[0].sender, surplus[0].mode)])
 
     def _ended(self, pair: Pair) -> None:
         task = self._runs.pop(pair)
@@ -107,7 +109,7 @@ class SmsSender:
 
     async def _give_back(self, pairs: Iterable[Pair]) -> None:
         """Stop these, take back what was not written, wait for the answers of what was, then give the leases back."""
-        loops = {pair: self.loops.pop(pair) for pair in pairs}
+        loops = {pair: self.loops.pop(pair) for pair in pairs if pair in self.loops}
         runs = [task for pair in loops if (task := self._runs.get(pair)) is not None]
         for task in runs:
             task.cancel()

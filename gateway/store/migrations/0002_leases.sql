@@ -1,9 +1,11 @@
 -- Who may write for which sender, while several processes share the work.
 
 -- Processes that send or call. A beat that stands still for the length of a lease says that its process is gone;
--- whoever sees that takes its row away, and with it all that it held. Identifiers are never used twice.
+-- whoever sees that takes its row away, and with it all that it held. Identifiers are never used twice. things: what
+-- it takes leases of, `messages`, `calls` or both.
 CREATE TABLE holders (
     id         IDENTITY,
+    things     TEXT NOT NULL,
     beat       BIGINT NOT NULL,
     condemned  INTEGER NOT NULL,
     joined_ms  BIGINT NOT NULL

@@ -1,14 +1,13 @@
 -- Processes that send or call, and which senders they write for. See docs/decisions/0009-leases.md.
 
 -- name: holders_join
-INSERT INTO holders (beat, condemned, joined_ms) VALUES (1, 0, :now_ms) RETURNING id;
+INSERT INTO holders (things, beat, condemned, joined_ms) VALUES (:things, 1, 0, :now_ms) RETURNING id;
 
 -- name: holders_beat!
 UPDATE holders SET beat = beat + 1 WHERE id = :id AND condemned = 0;
 
 -- name: holders_all
--- Each with how many senders it has leases of.
-SELECT id, beat, (SELECT COUNT(*) FROM leases WHERE owner = holders.id) AS leases FROM holders ORDER BY id;
+SELECT id, beat, things FROM holders;
 
 -- name: holders_gone!
 -- Only with the beat that stood still: one that has beaten since is not gone.
@@ -27,6 +26,9 @@ UPDATE holders SET condemned = 1 WHERE id IN :ids;
 -- name: leases_of
 SELECT owner, reason, opens_ms, EXISTS (SELECT 1 FROM holders WHERE id = leases.owner) AS is_held
 FROM leases WHERE things = :things AND sender = :sender AND mode = :mode;
+
+-- name: leases_held
+SELECT sender, mode, owner FROM leases JOIN holders ON holders.id = leases.owner WHERE leases.things = :things;
 
 -- name: leases_take
 -- Take what nobody holds; what is ours already, after an answer that was lost, is taken once more. Returns the token.
