@@ -26,6 +26,9 @@ TOLD = frozenset(
 )
 
 
+_COMMITTED = frozenset({"sending", "unknown", "dialing"})
+
+
 def _chunks(ids: Iterable[str]) -> Iterable[list[str]]:
     rest = iter(ids)
     while chunk := list(islice(rest, _CHUNK)):
@@ -45,6 +48,7 @@ async def move(
     data: dict[str, object] | None = None,
     holder: int | None = None,
     carrier: str | None = None,
+    only: frozenset[str] | None = None,
 ) -> list[str]:
     """Move these messages or calls to `status` where the state table allows it, and write one event each.
 
@@ -52,12 +56,15 @@ async def move(
     data:     what else the event says, the same for all of them.
     holder:   for `sending` and `dialing`: whose lease it is.
     carrier:  for `sending`: where it is offered, to be asked there should no answer come.
+    only:     of the states that the table allows it from, these.
     Returns:  the ids that moved; the others were elsewhere by now and are left as they are.
     """
     if status in _LEAVING:
         ids = await _free_to_leave(tx, things, list(ids))
     moved: list[str] = []
     allowed = sources(_MOVES[things], status)
+    if only is not None:
+        allowed &= only
     for chunk in _chunks(ids):
         rows = await tx.rows(
             f"{things}_move",
@@ -145,7 +152,7 @@ async def put_back(
     stopped = await _stopped(tx, things, ids)
     over = [each for each in ids if stopped.get(each) == "cancelled"]
     await move(tx, things, over, "cancelled", now_ms, reason="job_cancelled")
-    back = await move(tx, things, ids, "queued", now_ms, reason=reason, error_code=error_code)
+    back = await move(tx, things, ids, "queued", now_ms, reason=reason, error_code=error_code, only=_COMMITTED)
     await move(tx, things, [each for each in back if each in stopped], "held", now_ms, reason="paused")
     return back
 
