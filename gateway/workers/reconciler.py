@@ -28,7 +28,8 @@ from gateway.workers.pairing import Lost, Window, pair
 _GLANCE_S: Final = 1.0  # how often the database is asked what is due
 _GRACE_S: Final = 5.0  # a report is likely to come first
 _SKEW_MS: Final = 60_000  # how far the carrier's clock may be behind ours
-_TRIES: Final = 10  # lists in a row that could not be read, before a person is told
+_TRIES: Final = 5  # lists in a row that could not be read, before a person is told; each waits longer than the last
+_LONGEST: Final = 60  # times `ask_every_s`
 _LIMIT: Final = 500  # texts a look
 _AT_ONCE: Final = 8  # lists read at a time
 _EARLY_KEPT_MS: Final = 24 * 3_600_000
@@ -157,15 +158,20 @@ class Reconciler:
 
     async def _unread(self, tx: Tx, rows: Sequence[Row], at_ms: int, final_tries: int) -> dict[str, int]:
         """The list could not be read: nothing counts as absent. A person is told once, and it is tried on."""
-        await self._note(tx, {row["id"]: (row["looks"], row["tries"] + 1) for row in rows}, at_ms)
-        told = [row for row in rows if row["tries"] + 1 == final_tries]
+        over = [row for row in rows if self._is_over(row, at_ms)]
+        await self._note(tx, {row["id"]: (row["looks"], row["tries"] + (row in over)) for row in rows}, at_ms)
+        told = [row for row in over if row["tries"] + 1 == final_tries]
         return await self._leave(tx, told, "carrier_not_asked", at_ms)
 
     async def _note(self, tx: Tx, counts: Mapping[str, tuple[int, int]], at_ms: int) -> None:
         """Keep how many looks and tries each has had."""
-        next_ms = at_ms + self._every_ms
         rows = [
-            {"message_id": message_id, "looks": looks, "tries": tries, "next_ms": next_ms}
+            {
+                "message_id": message_id,
+                "looks": looks,
+                "tries": tries,
+                "next_ms": at_ms + self._every_ms * min(max(tries, 1), _LONGEST),
+            }
             for message_id, (looks, tries) in counts.items()
         ]
         await tx.many("unsettled_looked", rows)

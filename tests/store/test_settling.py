@@ -6,10 +6,15 @@ import pytest
 
 from gateway.carriers import reports
 from gateway.carriers.base import Report
+from gateway.metrics import Metrics
 from gateway.model.job import Job
+from gateway.settings import Sms
 from gateway.store import audit_log, jobs, settling
 from gateway.store.audit_log import Deed
 from gateway.store.database import Database
+from gateway.store.signals import Signals
+from gateway.workers import reconciler
+from gateway.workers.reconciler import Reconciler
 from tests.store.test_reports import NOW, happened, keep, row
 
 SENDER = "+18005550199"
@@ -118,3 +123,26 @@ async def test_the_audit_log_is_read_newest_first_and_by_subject(database: Datab
 
     assert [each["subject"] for each in [*page, *rest]] == ["msg_2", "msg_1", "msg_0"]
     assert [each["subject"] for each in one] == ["msg_1"]
+
+
+@pytest.mark.parametrize(
+    ("on_unknown", "status", "reason"), [("rest", "unknown", "carrier_not_asked"), ("resend", "queued", "resent")]
+)
+async def test_where_nobody_can_be_asked_a_report_has_its_time_before_the_job_or_a_person_decides(
+    database: Database, monkeypatch: pytest.MonkeyPatch, on_unknown: str, status: str, reason: str
+) -> None:
+    job = Job("job_1", "acme", "live", "sms", SENDER, {}, on_unknown=on_unknown)
+    await database.write(lambda tx: jobs.accept(tx, job))
+    message_id = await keep(database, status="unknown", job_id="job_1", sent_ms=NOW, reason="timeout")
+    asking = Reconciler(database, Signals(), {}, Sms(), 1.0, Metrics())
+
+    async def look(seconds: int) -> str:
+        monkeypatch.setattr(reconciler, "now_ms", lambda: NOW + seconds * 1000)
+        await asking.look()
+        return str((await row(database, message_id))["reason"])
+
+    seen = [await look(seconds) for seconds in (4, 10, 119, 180, 300)]
+
+    assert seen == ["timeout", "timeout", "timeout", reason, reason]
+    assert (await row(database, message_id))["status"] == status
+    assert len([each for each in await happened(database, message_id) if each in {"unsettled", "resent"}]) == 1
