@@ -145,6 +145,7 @@ class Ledgers:
 
     limits: what a text counts against, as it stands today.
     jobs:   (id, reference) of every job; `loading` those whose people are still being made rows.
+    since_ms: what was accepted earlier is not in `texts`, and is not missed.
     """
 
     texts: Sequence[Text]
@@ -153,6 +154,7 @@ class Ledgers:
     stops: Sequence[Stop] = ()
     jobs: Sequence[tuple[str, str]] = ()
     loading: frozenset[str] = frozenset()
+    since_ms: int = 0
     accepted: Sequence[Accepted] | None = None
     arrivals: Sequence[Arrival] | None = None
 
@@ -198,7 +200,7 @@ def audit(ledgers: Ledgers, judged: Judged) -> list[Finding]:
         found += _rates(ledgers, ((each.text, each.at_ms * 1000, each.text.segments) for each in exact), slack_us=1_000)
         found += _stops(ledgers, ((each.text, each.at_ms) for each in flat if each.left), slack_ms=0)
     if ledgers.arrivals is not None:
-        found += _wire(ledgers.arrivals, texts, offers)
+        found += _wire([each for each in ledgers.arrivals if each.at_ms >= ledgers.since_ms], texts, offers)
         found += _by_far_end(ledgers, ledgers.arrivals, texts, judged)
     order = list(CHECKS)
     return sorted(dict.fromkeys(found), key=lambda each: (order.index(each.check), each.subject))
@@ -254,6 +256,8 @@ def _engine(ledgers: Ledgers, texts: Mapping[str, Text]) -> Iterator[Finding]:
     references = Counter(text.reference for text in ledgers.texts if not text.job_id)
     jobs = Counter(reference for _, reference in ledgers.jobs)
     for each in ledgers.accepted or ():
+        if each.at_ms < ledgers.since_ms:
+            continue
         if each.message_id and each.message_id not in texts:
             yield Finding("lost", each.message_id, "it was accepted, and is not in the database")
         if each.job_id and each.job_id not in ledgers.loading and by_job[each.job_id] < each.people:
@@ -328,7 +332,8 @@ def _usage(ledgers: Ledgers, offers: Sequence[_Offer]) -> Iterator[Finding]:
         if (noted := used.get((key, window), 0)) < units:
             yield Finding("usage_low", key, f"{units} left in the window from {window}, {noted} noted")
     for row in ledgers.usage.before:
-        if row.limit_key in caps and row.used > (spent := most[row.limit_key, row.window_start_us]):
+        whole = row.window_start_us >= ledgers.since_ms * 1000
+        if whole and row.limit_key in caps and row.used > (spent := most[row.limit_key, row.window_start_us]):
             told = f"{row.used} noted for the window from {row.window_start_us}, {spent} committed"
             yield Finding("usage_high", row.limit_key, told)
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.audit import Accepted, Arrival, Ledgers, Move, Stop, Text, Usage
+from gateway.clock import first_id
 from gateway.errors import BadLedger, FileUnreadable
 from gateway.limits.profiles import Profiles
 from gateway.model.limit import Limit, UsageRow
@@ -29,14 +30,16 @@ async def read_database(
     accepted: Sequence[Accepted] | None = None,
     stops: Sequence[Stop] | None = None,
     arrivals: Sequence[Arrival] | None = None,
+    since_ms: int = 0,
 ) -> Ledgers:
     """All that the database says, beside the other ledgers; safe on a running gateway's.
 
+    since_ms: texts accepted before that are not read: what came of them may be forgotten.
     stops: what the engine saw acknowledged; None takes the database's own word, with five seconds' grace.
     """
     before = await _usage(database)
     loading = await database.read(lambda tx: tx.rows("audit_loading"))
-    texts = [text async for page in _pages(database) for text in _texts(page)]
+    texts = [text async for page in _pages(database, first_id("msg", since_ms)) for text in _texts(page)]
     jobs = await database.read(lambda tx: tx.rows("audit_jobs"))
     senders = await database.read(lambda tx: tx.rows("audit_senders"))
     if stops is None:
@@ -46,6 +49,7 @@ async def read_database(
         limits=_limits([to_record(Sender, row) for row in senders], profiles, datetime.now(UTC).date()),
         usage=Usage(before, await _usage(database)),
         stops=stops,
+        since_ms=since_ms,
         jobs=[(row["id"], row["reference"]) for row in jobs],
         loading=frozenset(row["job_id"] for row in loading),
         accepted=accepted,
@@ -58,8 +62,7 @@ async def _usage(database: Database) -> list[UsageRow]:
     return [UsageRow(row["limit_key"], row["window_us"], row["used"], row["seq"]) for row in rows]
 
 
-async def _pages(database: Database) -> Any:
-    after = ""
+async def _pages(database: Database, after: str) -> Any:
     while rows := await database.read(lambda tx: tx.rows("audit_texts", after=after, limit=_PAGE)):  # noqa: B023
         yield rows
         after = rows[-1]["id"]

@@ -11,6 +11,7 @@ import typer
 from gateway import audit as auditor
 from gateway.audit_read import read_accepted, read_arrivals, read_database
 from gateway.cli.common import AsJson, Config, DataDir, load, run
+from gateway.clock import now_ms
 from gateway.limits.profiles import Profiles
 from gateway.settings import Settings
 from gateway.store.database import Database
@@ -59,8 +60,12 @@ async def _audited(
     answers, stops = read_accepted(accepted) if accepted else (None, None)
     arrivals = read_arrivals(far_end) if far_end else None
     profiles = Profiles.load(settings.folders.limits)
+    days = settings.retention.history_days
+    since_ms = max(0, now_ms() - int((days - 1) * 86_400_000)) if days else 0
     async with Database.open(settings.database_at) as database:
-        ledgers = await read_database(database, profiles, accepted=answers, stops=stops, arrivals=arrivals)
+        ledgers = await read_database(
+            database, profiles, accepted=answers, stops=stops, arrivals=arrivals, since_ms=since_ms
+        )
     return len(ledgers.texts), auditor.audit(ledgers, wanted)
 
 

@@ -463,6 +463,7 @@ FAULTS: Final[tuple[type[Fault], ...]] = (
     DatabaseLocked,
     CarrierTrouble,
     StopRace,
+    Workers,
     DatabaseCut,
     Boundary,
     DiskFull,
