@@ -7,7 +7,7 @@ ever queued again by itself otherwise.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,8 +69,12 @@ class Reconciler:
         for row in rows:
             groups[row["carrier"], row["sender"], row["recipient"]].append(row)
         lists = list(groups.items())
+        silent: set[str] = set()  # carriers that answer nobody just now: the rest of theirs is not asked about in vain
         for first in range(0, len(lists), _AT_ONCE):
-            await asyncio.gather(*(self._ask(*place, lost) for place, lost in lists[first : first + _AT_ONCE]))
+            some = lists[first : first + _AT_ONCE]
+            read = await asyncio.gather(*(self._ask(*place, lost, silent) for place, lost in some))
+            answered = {place[0] for (place, _), was_read in zip(some, read, strict=True) if was_read}
+            silent |= {place[0] for place, _ in some} - answered
         if rows:
             self.signals.wake("events")
             self.signals.wake("messages")
@@ -94,20 +98,21 @@ class Reconciler:
     def _window(self) -> Window:
         return Window(_SKEW_MS, int(self.settings.ask_window_s * 1000))
 
-    async def _ask(self, road: str, sender: str, recipient: str, rows: Sequence[Row]) -> None:
-        """Read one list, and settle what it settles."""
+    async def _ask(self, road: str, sender: str, recipient: str, rows: Sequence[Row], silent: Collection[str]) -> bool:
+        """Read one list, and settle what it settles. Returns whether it could be read."""
         carrier = self.carriers.get(road)
         if not isinstance(carrier, ListingCarrier):
             await self._write(rows, None, "", final_tries=1)
-            return
+            return False
         since_ms = min(_lost(row).written_ms for row in rows) - self._window.before_ms
-        try:
-            listed = await carrier.listed(sender, recipient, since_ms, timeout_s=self.timeout_s)
-        except CarrierListUnread as error:
-            _log.warning("carrier_list_unread", carrier=carrier.name, error=str(error))
-            await self._write(rows, None, carrier.name, final_tries=_TRIES)
-            return
+        listed: Sequence[Listed] | None = None
+        if road not in silent:
+            try:
+                listed = await carrier.listed(sender, recipient, since_ms, timeout_s=self.timeout_s)
+            except CarrierListUnread as error:
+                _log.warning("carrier_list_unread", carrier=carrier.name, error=str(error))
         await self._write(rows, listed, carrier.name, final_tries=_TRIES)
+        return listed is not None
 
     async def _write(
         self, rows: Sequence[Row], listed: Sequence[Listed] | None, carrier: str, *, final_tries: int

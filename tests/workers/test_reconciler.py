@@ -181,3 +181,33 @@ async def test_a_report_that_knows_only_the_carriers_id_waits_for_the_answer_tha
 
     assert effect == "early"
     assert await events_of(sending, message_id) == ["sending", "sent", "delivered"]
+
+
+async def test_a_carrier_that_answers_nobody_is_not_asked_about_everybody(
+    sending: Any, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endings = [f"20{number:02}" for number in range(20)]
+    ids = await sending.queue(*endings, status="unknown", carrier="twilio", sent_ms=now_ms(), updated_ms=now_ms())
+    sending.far_end.parts.faults.set({"list_status": 503})
+    asked: list[str] = []
+    listed = sending.carrier.listed
+
+    async def counted(sender: str, recipient: str, since_ms: int, *, timeout_s: float) -> Any:
+        asked.append(recipient)
+        return await listed(sender, recipient, since_ms, timeout_s=timeout_s)
+
+    monkeypatch.setattr(sending.carrier, "listed", counted)
+
+    async def counts() -> set[tuple[int, int]]:
+        rows = [
+            await sending.database.read(lambda tx, one=each: tx.row("unsettled_one", message_id=one)) for each in ids
+        ]
+        return {(row["looks"], row["tries"]) for row in rows}
+
+    await look(3)
+    in_vain, first = len(asked), await counts()
+    sending.far_end.parts.faults.set({"list_status": 0})
+    await look(5)
+
+    assert (in_vain, first) == (8, {(0, 1)})
+    assert (len(asked), await counts()) == (8 + 20, {(1, 0)})
