@@ -1,7 +1,9 @@
 """Rows to records and back. A record's fields are its table's columns; mappings and lists are kept as JSON."""
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, TypeVar, cast
 
 import orjson
 
@@ -26,10 +28,19 @@ def to_row(record: Any) -> dict[str, Any]:
 
 def to_record(kind: type[T], row: Row) -> T:
     """The record a row stands for."""
-    values: dict[str, Any] = {name: row[name] for name in _columns(kind)}
-    for name in _JSON & values.keys():
-        values[name] = orjson.loads(values[name])
-    return kind(**values)
+    pick, texts = _picked(cast("Any", kind), tuple(row.keys()))
+    values = list(pick(row))
+    for place in texts:
+        values[place] = orjson.loads(values[place])
+    return kind(*values)
+
+
+@lru_cache
+def _picked(kind: type, keys: tuple[str, ...]) -> tuple[Callable[[Row], tuple[Any, ...]], tuple[int, ...]]:
+    """How a row of these columns becomes a record's fields in order: what picks them, and where JSON is among them."""
+    names = _columns(kind)
+    pick: Callable[[Row], tuple[Any, ...]] = itemgetter(*(keys.index(name) for name in names))
+    return pick, tuple(place for place, name in enumerate(names) if name in _JSON)
 
 
 def loads(text: str) -> Mapping[str, Any]:

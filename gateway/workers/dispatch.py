@@ -104,7 +104,7 @@ class Dispatch:
                 offer.planned.thing,
                 grant.carrier.name,
                 outcome,
-                offer.written_ms,
+                None if isinstance(outcome, NotSent) else offer.written_ms,
                 offer.slot.debits,
                 grant.granted.epoch,
                 grant.granted.seq,

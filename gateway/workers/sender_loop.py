@@ -53,7 +53,7 @@ class SenderLoop:
     lease: Lease
     dispatch: Dispatch = field(init=False)
     health: dict[str, CarrierHealth] = field(default_factory=dict, init=False)  # by carrier
-    reach: int = field(default=_FEWEST_ROWS, init=False)  # rows read at a time: twice what the limits let through
+    reach: int = field(default=_FEWEST_ROWS, init=False)  # rows read at a time: some more than the limits let through
     keeps_distance: bool = field(default=True, init=False)  # of what an owner that is gone may have written
     limits: Sequence[Limit] = field(default=(), init=False)  # those of the last grant
 
@@ -124,7 +124,11 @@ class SenderLoop:
             await self._refused(answer)
             return
         self.desk.plan.redis_clock.observe(answer.now_us, now_us())
-        self.reach = min(max(_FEWEST_ROWS, 2 * len(answer.slots)), _MOST_ROWS)
+        granted = len(answer.slots)
+        more = (
+            granted if answer.then is None else granted // 4 + _FEWEST_ROWS
+        )  # what is read and not sent is read again
+        self.reach = min(max(_FEWEST_ROWS, granted + more), _MOST_ROWS)
         committing = asyncio.create_task(self.dispatch.commit(sends, Grant(answer, carrier, health)))
         try:
             await asyncio.shield(committing)
