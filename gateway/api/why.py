@@ -55,6 +55,10 @@ _HOLDS: Final[Mapping[str, str]] = {
     "carrier_not_configured": "No carrier of the sender's is configured here",
     "carrier_throttled": "The carrier asked to slow down",
     "carrier_unreachable": "The carrier cannot be reached",
+    "carrier_account": "The carrier does not accept our account",
+    "carrier_queue": "The carrier has not sent on yet what it took; more would only wait there, out of reach",
+    "circuit_open": "The carrier failed several times in a row; one text is tried",
+    "lease_not_renewed": "The database does not answer, so nobody knows whether this process may still send",
     "redis_away": "Redis is away, and without it no limit can be kept; sending goes on when it is back",
     "rebuild": "The counters of the limits are being rebuilt",
     "clock_skew": "The clocks of Redis and this machine disagree by more than two seconds",
@@ -130,8 +134,16 @@ async def _of_held(call: Call, row: Row) -> Why:
     return _waits(row, row["reason"], row["hold_until_ms"])
 
 
+async def _gate_of(call: Call, things: Things, sender: str, mode: str) -> tuple[str, int | None]:
+    """What keeps a sender's queue waiting, as this process knows it or another wrote it into its lease."""
+    if (known := call.doors.signals.gates.get((things, sender, mode))) is not None:
+        return known
+    row = await call.doors.database.read(lambda tx: tx.row("leases_of", things=things, sender=sender, mode=mode))
+    return (row["reason"], row["opens_ms"]) if row is not None and row["is_held"] else ("", None)
+
+
 async def _of_queued(call: Call, things: Things, row: Row) -> Why:
-    reason, opens_ms = call.doors.signals.gates.get((things, row["sender"], row["mode"]), ("", None))
+    reason, opens_ms = await _gate_of(call, things, row["sender"], row["mode"])
     if reason not in {"", "rate"}:
         return _waits(row, reason, opens_ms)
     place = {name: row[name] for name in ("sender", "mode", "priority", "id")}
@@ -167,12 +179,13 @@ async def of_job(call: Call, job: Job) -> JobWhy:
 
     rows, counts = await call.doors.database.read(look)
     held = [HeldFor(reason=row["reason"], count=row["n"], opens_at=when(row["until_ms"])) for row in rows]
-    gate, opens_ms, told = _of_job(call, job, things, rows, counts)
+    sender_waits = await _gate_of(call, things, job.sender, job.mode)
+    gate, opens_ms, told = _of_job(job, sender_waits, rows, counts)
     return JobWhy(id=job.id, status=job.status, waiting_for=gate, opens_at=when(opens_ms), explanation=told, held=held)
 
 
 def _of_job(
-    call: Call, job: Job, things: Things, rows: list[Row], counts: Mapping[str, Any]
+    job: Job, sender_waits: tuple[str, int | None], rows: list[Row], counts: Mapping[str, Any]
 ) -> tuple[str | None, int | None, str]:
     """The gate, when it opens, and a sentence."""
     by_state: Mapping[str, int] = counts["by_state"]
@@ -182,7 +195,7 @@ def _of_job(
     if job.status in {"completed", "cancelled"}:
         return None, None, f"The job is {job.status}."
     if by_state.get("queued"):
-        reason, opens_ms = call.doors.signals.gates.get((things, job.sender, job.mode), ("", None))
+        reason, opens_ms = sender_waits
         if reason in {"", "rate"}:
             return "rate", None, f"It is sending: {by_state['queued']} leave one after the other at the sender's rate."
         return reason, opens_ms, f"{_HOLDS.get(reason, reason)}; {by_state['queued']} wait."

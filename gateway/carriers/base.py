@@ -21,6 +21,7 @@ class Report:
     status: str
     reason: str = ""
     error_code: str = ""
+    has_left: bool = False  # the carrier's own queue
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,7 @@ async def _move_plain(tx: Tx, mode: str, fresh: Sequence[Report], now_ms: int) -
         report = first[row["carrier_id"]]
         if row["mode"] == mode and row["sent_ms"] is not None and report.status:
             ends[report.status, report.reason, report.error_code][row["id"]] = report.carrier_id
+    await reports.left_queue(tx, [row for row in rows if first[row["carrier_id"]].has_left], now_ms)
     moved: set[str] = set()
     for (status, reason, code), ids in ends.items():
         here = await lives.move(tx, "messages", ids, status, now_ms, reason=reason, error_code=code)

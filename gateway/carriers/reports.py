@@ -5,7 +5,7 @@ texts with the same words whose answers never came, the carrier's list may have 
 carrier's id goes first: each of its texts then reports to one message of ours, and to one only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Final, Literal
 
@@ -46,7 +46,24 @@ async def take_early(tx: Tx, carrier: str, carrier_ids: Sequence[str], now_ms: i
         await apply(tx, carrier, each["mode"], report, now_ms)
 
 
+async def left_queue(tx: Tx, rows: Iterable[Row], now_ms: int) -> None:
+    """Note that these messages are in the carrier's own queue no more: what was written before them is not, either."""
+    newest: dict[tuple[str, str], int] = {}
+    for row in rows:
+        whose = (row["sender"], row["mode"])
+        newest[whose] = max(newest.get(whose, 0), row["sent_ms"] or 0)
+    await tx.many(
+        "carrier_queues_left",
+        [
+            {"sender": sender, "mode": mode, "left_sent_ms": sent_ms, "told_ms": now_ms}
+            for (sender, mode), sent_ms in newest.items()
+        ],
+    )
+
+
 async def _apply_to(tx: Tx, carrier: str, row: Row, report: Report, now_ms: int) -> Effect:
+    if report.has_left:
+        await left_queue(tx, [row], now_ms)
     if row["carrier_id"] is None:
         await tx.run("messages_taken", id=row["id"], carrier=carrier, carrier_id=report.carrier_id)
     if row["sent_ms"] is None:

@@ -41,6 +41,8 @@ _STATUSES: Final = {
     "sending": "sent",
 }
 
+_IN_QUEUE: Final = frozenset({"accepted", "scheduled", "queued", "sending"})
+
 _log = logging.getLogger("twilio")
 # What the transport is to make of the request that the package builds next in this task, and how long it may take.
 current_attempt: contextvars.ContextVar[tuple[Attempt, float]] = contextvars.ContextVar("attempt")
@@ -172,7 +174,7 @@ def _report(message_id: str | None, sid: str, word: str, code: str) -> Report:
         reason, final = refusal(code)
         reason = "cancelled_at_carrier" if word == "canceled" else reason
         status = final if final == "expired" else status
-    return Report(message_id, sid, status, reason, code)
+    return Report(message_id, sid, status, reason, code, has_left=word not in _IN_QUEUE)
 
 
 def outcome_of(error: Exception, attempt: Attempt) -> Outcome:

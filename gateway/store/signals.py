@@ -14,6 +14,7 @@ from gateway.store.criteria import Criterion, Told
 
 Things = Literal["messages", "calls"]
 Topic = Literal["messages", "calls", "events"]
+Gates = dict[tuple[Things, str, str], tuple[str, int | None]]  # (things, sender, mode): the reason, until when
 Recall = Callable[[Criterion], list[str]]
 
 
@@ -50,7 +51,7 @@ class Signals:
     def __init__(self) -> None:
         self._listeners: defaultdict[Topic, WeakSet[Listener]] = defaultdict(WeakSet)
         self._recalls: list[Recall] = []
-        self.gates: dict[tuple[Things, str, str], tuple[str, int | None]] = {}
+        self.gates: Gates = {}
         self.holder = 0  # this process's number, while it holds leases
         self.elsewhere: Elsewhere | None = None
 

@@ -13,10 +13,11 @@ from gateway.errors import StoreUnavailable
 from gateway.limits.gate import Late
 from gateway.model.limit import Granted, Limit, Slot, Throughput
 from gateway.model.message import Message
-from gateway.model.outcome import NotSent, Outcome, Unknown
+from gateway.model.outcome import Accepted, NotSent, Outcome, Unknown
 from gateway.store import lives, usage
 from gateway.store.database import Tx
 from gateway.workers.carrier_health import CarrierHealth
+from gateway.workers.carrier_queue import CarrierQueue
 from gateway.workers.leases import Lease
 from gateway.workers.offer import Lags, Offer
 from gateway.workers.plan import Planned
@@ -41,6 +42,7 @@ class Dispatch:
 
     desk: TextDesk
     lease: Lease
+    queue: CarrierQueue
     lags: Lags = field(default_factory=Lags)
     offers: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -81,6 +83,7 @@ class Dispatch:
             offer = Offer(
                 planned, slot, plan, clocks, self.desk.metrics, lambda: self._forbidden(grant, trial), self.lags
             )
+            self.queue.offered(planned.thing.segments)
             task = asyncio.create_task(self._offer(offer, grant, trial))
             self.offers.add(task)
             task.add_done_callback(self.offers.discard)
@@ -92,6 +95,7 @@ class Dispatch:
 
     async def _offer(self, offer: Offer, grant: Grant, trial: int) -> None:
         outcome = await self._send(offer, grant.carrier)
+        self.queue.offered(-offer.planned.thing.segments)
         if offer.withheld:
             outcome = NotSent(offer.withheld)
         is_ours = offer.was_taken or self.desk.plan.take_out(offer.planned)
@@ -99,6 +103,8 @@ class Dispatch:
         if offer.written_ms is not None:
             seconds = max(0, now_ms() - offer.written_ms) / 1000
             self.desk.metrics.send_seconds.labels(grant.carrier.name).observe(seconds)
+        if isinstance(outcome, Accepted) and offer.written_ms is not None:
+            self.queue.took([(offer.written_ms, offer.planned.thing.segments)])
         if is_ours:  # else who recalled it has settled it
             result = Result(
                 offer.planned.thing,

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import SystemRandom
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -20,7 +20,7 @@ from gateway.errors import StoreUnavailable
 from gateway.store import leases
 from gateway.store.database import Database, Tx
 from gateway.store.leases import LEASE_S, Stillness
-from gateway.store.signals import Signals, Things
+from gateway.store.signals import Gates, Signals, Things
 
 BEAT_S: Final = 1.0
 _MARGIN: Final = 0.1  # of a lease: clocks that tick apart, and the way from the last look to the socket
@@ -78,6 +78,7 @@ class Leases:
         self._held: dict[tuple[Things, str, str], Lease] = {}
         self._free_since: dict[tuple[Things, str, str], float] = {}
         self._share: dict[Things, int] = {}
+        self._told: Gates = {}
         self._valid_until = 0.0
         self.holder = 0  # none yet, or none any more
 
@@ -199,7 +200,11 @@ class Leases:
         asked = self._clock()
         holder = self.holder
 
+        noted = dict(self._signals.gates)
+        told = self._changed(noted)
+
         async def beat(tx: Tx) -> tuple[bool, dict[int, int]]:
+            await tx.many("leases_note", told)
             return await leases.beat(tx, holder), await leases.beats(tx)
 
         lives, beats = await self._database.aside(beat)
@@ -208,11 +213,22 @@ class Leases:
             self._valid_until = 0.0
             await self.begin()
             return
+        self._told = {key: noted[key] for key in self._held.keys() & noted.keys()}
         self._valid_until = asked + self._lease_s * (1 - _MARGIN)
         beats.pop(holder, None)
         if gone := self._stillness.look(beats, self._clock()):
             await self._bury(gone)
         await self.sweep()
+
+    def _changed(self, notes: Gates) -> list[dict[str, Any]]:
+        """What keeps our senders' queues waiting and is not in their leases yet, for `why` in other processes."""
+        changed = [key for key in self._held if notes.get(key) != self._told.get(key)]
+        rows = [(key, *notes.get(key, ("", None))) for key in changed]
+        return [
+            {"things": key[0], "sender": key[1], "mode": key[2], "owner": self.holder}
+            | {"reason": reason, "opens_ms": opens_ms}
+            for key, reason, opens_ms in rows
+        ]
 
     async def _bury(self, gone: dict[int, int]) -> None:
         rows = [{"id": holder, "beat": beat} for holder, beat in gone.items()]

@@ -26,6 +26,7 @@ from gateway.store.criteria import OfSender
 from gateway.store.database import Tx
 from gateway.store.records import to_record
 from gateway.workers.carrier_health import CarrierHealth
+from gateway.workers.carrier_queue import CarrierQueue, Left
 from gateway.workers.dispatch import Dispatch, Grant
 from gateway.workers.leases import Lease
 from gateway.workers.offer import LATE_US, now_us, sleep_until
@@ -36,6 +37,7 @@ _HOLD_CHUNK: Final = 1_000  # rows a transaction: others' commits come in betwee
 _FEWEST_ROWS: Final = 16
 _MOST_ROWS: Final = 1_000
 _NO_CARRIER_MS: Final = 60_000
+_FORGOTTEN: Final = 10  # times `carrier_queue_s`: what was taken before that is not looked for at a takeover
 _AWAY_S: Final = 0.5
 _GLANCE_S: Final = 0.05
 _CAPS: Final = {"cap_day", "cap_week", "cap_month"}
@@ -52,17 +54,21 @@ class SenderLoop:
     desk: TextDesk
     lease: Lease
     dispatch: Dispatch = field(init=False)
+    queue: CarrierQueue = field(init=False)
     health: dict[str, CarrierHealth] = field(default_factory=dict, init=False)  # by carrier
     reach: int = field(default=_FEWEST_ROWS, init=False)  # rows read at a time: some more than the limits let through
     keeps_distance: bool = field(default=True, init=False)  # of what an owner that is gone may have written
+    knows_queue: bool = field(default=False, init=False)
     limits: Sequence[Limit] = field(default=(), init=False)  # those of the last grant
 
     def __post_init__(self) -> None:
-        self.dispatch = Dispatch(self.desk, self.lease)
+        self.queue = CarrierQueue(self.desk.settings.carrier_queue_s)
+        self.dispatch = Dispatch(self.desk, self.lease, self.queue)
         self.keeps_distance = not self.lease.was_abandoned
 
     async def run(self) -> None:
         """Send until nothing is queued, or the lease is lost."""
+        await self._remember()
         while not self.desk.leases.is_lost(self.lease):
             if not self.desk.leases.holds(self.lease):  # the database does not answer; it may yet
                 self._note("lease_not_renewed")
@@ -76,6 +82,16 @@ class SenderLoop:
                 await self._step(readings)
             finally:
                 self.desk.plan.drop_uncommitted(readings)
+
+    async def _remember(self) -> None:
+        """Begin with what the carrier has not finished of the sender's texts, whoever wrote them."""
+        if self.knows_queue:
+            return
+        whose = {"sender": self.lease.sender, "mode": self.lease.mode}
+        since_ms = now_ms() - int(_FORGOTTEN * self.desk.settings.carrier_queue_s * 1000)
+        rows = await self.desk.database.read(lambda tx: tx.rows("messages_at_carrier", **whose, since_ms=since_ms))
+        self.queue.took((row["sent_ms"], row["segments"]) for row in rows)
+        self.knows_queue = True
 
     async def put_back(self) -> None:
         """After `run` has ended: queue again what was committed and not written."""
@@ -93,7 +109,7 @@ class SenderLoop:
     # --- one step
 
     async def _step(self, readings: list[Planned[Message]]) -> None:
-        sender, opted_out = await self.desk.database.read(lambda tx: self._facts(tx, readings))
+        sender, opted_out, left = await self.desk.database.read(lambda tx: self._facts(tx, readings))
         sends = await self._sort_out(readings, sender, opted_out)
         if sender is None or not sends:
             return
@@ -106,7 +122,12 @@ class SenderLoop:
         if room == 0:
             await self._wait_for_carrier(health)
             return
-        self.limits = self.desk.counters.of_sender(sender, self.lease.mode)
+        self.limits = limits = self.desk.counters.of_sender(sender, self.lease.mode)
+        full_s = self.queue.full_for_s(left, limits, now_ms())
+        if full_s is not None:
+            self._note("carrier_queue", now_ms() + int(full_s * 1000))
+            await asyncio.sleep(min(max(full_s, _GLANCE_S), 1.0))
+            return
         await self._take(sends[:room], carrier, health)
 
     async def _take(self, sends: Sequence[Planned[Message]], carrier: SmsCarrier, health: CarrierHealth) -> None:
@@ -155,11 +176,13 @@ class SenderLoop:
         rows = await self.desk.database.read(lambda tx: lives.queued(tx, "messages", sender, mode, reach))
         return self.desk.plan.enter([to_record(Message, row) for row in rows])
 
-    async def _facts(self, tx: Tx, readings: Sequence[Planned[Message]]) -> tuple[Sender | None, set[str]]:
+    async def _facts(self, tx: Tx, readings: Sequence[Planned[Message]]) -> tuple[Sender | None, set[str], Left | None]:
         number, mode = self.lease.sender, self.lease.mode
         people = sorted({planned.thing.recipient for planned in readings})
         opted_out = await opt_outs.among(tx, readings[0].thing.tenant_id, mode, number, people)
-        return await tenants.sender(tx, number), opted_out
+        row = await tx.row("carrier_queues_of", sender=number, mode=mode)
+        left = Left(row["left_sent_ms"], row["told_ms"]) if row is not None else None
+        return await tenants.sender(tx, number), opted_out, left
 
     async def _sort_out(
         self, readings: Sequence[Planned[Message]], sender: Sender | None, opted_out: set[str]

@@ -53,6 +53,16 @@ WHERE things = :things AND sender = :sender AND mode = :mode AND owner = :owner 
 UPDATE leases SET reason = :reason, opens_ms = :opens_ms
 WHERE things = :things AND sender = :sender AND mode = :mode AND owner = :owner;
 
+-- name: carrier_queues_of
+SELECT left_sent_ms, told_ms FROM carrier_queues WHERE sender = :sender AND mode = :mode;
+
+-- name: carrier_queues_left!
+INSERT INTO carrier_queues (sender, mode, left_sent_ms, told_ms) VALUES (:sender, :mode, :left_sent_ms, :told_ms)
+ON CONFLICT (sender, mode) DO UPDATE
+SET told_ms = excluded.told_ms,
+    left_sent_ms = CASE WHEN excluded.left_sent_ms > carrier_queues.left_sent_ms THEN excluded.left_sent_ms
+                        ELSE carrier_queues.left_sent_ms END;
+
 -- name: leases_owners
 -- Who may hold something of a tenant's that has not left yet (sender: of that one, if not empty).
 SELECT DISTINCT leases.owner FROM leases

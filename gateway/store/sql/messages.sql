@@ -57,4 +57,11 @@ WHERE status IN ('queued', 'held') AND recipient = :recipient AND tenant_id = :t
 
 -- name: messages_by_carrier_ids
 -- What reports that come together are about.
-SELECT id, carrier_id, mode, sent_ms FROM messages WHERE carrier_id IN :carrier_ids;
+SELECT id, carrier_id, sender, mode, sent_ms FROM messages WHERE carrier_id IN :carrier_ids;
+
+-- name: messages_at_carrier
+-- What this sender's carrier has taken since then and not finished, oldest first.
+SELECT sent_ms, segments FROM messages
+WHERE status IN ('sending', 'sent', 'unknown') AND status = 'sent' AND sent_ms > :since_ms
+  AND sender = :sender AND mode = :mode
+ORDER BY sent_ms;
