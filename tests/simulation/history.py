@@ -1,7 +1,6 @@
 """One history: a seed makes a world, what is sent in it and what befalls it; the judge looks at what came of it."""
 
 import asyncio
-import itertools
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ from gateway.store.tx import Tx
 from gateway.workers import carrier_health, housekeeper
 from tests.simulation.awaited import AWAITED
 from tests.simulation.judge import Ledgers, Record, Span
-from tests.simulation.process import DiedError, Process, _profiles
+from tests.simulation.process import DiedError, Others, Process, _profiles
 from tests.simulation.redis_model import Server
 from tests.simulation.virtual_loop import Hang, VirtualLoop, process_of
 from tests.simulation.wire import Carrier
@@ -48,7 +47,7 @@ EDGES: Final = tuple(
         *("2026-06-14T07:00", "2026-05-05T18:00", "2026-05-05T18:00", "2026-12-31T08:00", "2026-05-06T02:30"),
     )
 )
-KINDS: Final = ("carrier", "reports", "redis", "network", "crash", "disk", "people", "jobs", "clock", "stop")
+KINDS: Final = ("carrier", "reports", "redis", "network", "crash", "disk", "people", "jobs", "clock", "stop", "freeze")
 _EVENTS_S: Final = 8.0  # what befalls the world does so within this
 _PATIENCE_S: Final = 240.0  # then everything must have come to rest
 _BEGINS_S: Final = 1000.0
@@ -67,7 +66,7 @@ class History:
     senders: dict[str, tuple[Limit, ...]] = field(default_factory=dict)
     began: dict[str, str] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
-    process: Process = field(init=False)
+    processes: list[Process] = field(default_factory=list)
     texts: int = 0
     digest: str = ""  # what was written, and when
 
@@ -87,7 +86,8 @@ class History:
             loop, Random(f"{self.seed} carrier"), self._clocks.true_us, self._outside.spawn, self._report, self.say,
             troubled, "reports" in self.troubles,
         )  # fmt: skip
-        self._numbers = itertools.count()
+        self.alone = dice.random() < 0.5
+        self._replaced: set[int] = set()
         self._asking: set[str] = set()  # people and jobs of whom something is asked just now
         store.clear()
         with patched(self._clocks, Random(f"{self.seed} chance")):
@@ -97,7 +97,7 @@ class History:
             except Hang as hang:
                 faults = [f"hang: {hang}"]
             finally:
-                _bury(loop, self.process)
+                _bury(loop, self.processes)
         self.texts = len(self._carrier.copies)
         self.digest = repr([(copy.message.id, copy.at_us, copy.fate) for copy in self._carrier.copies])
         return faults
@@ -111,7 +111,8 @@ class History:
 
     async def _live(self) -> None:
         await self._furnish()
-        self._begin_process()
+        for _ in range(1 if self.alone else 2):
+            self._begin_process()
         plans = [plan for plan in self._plans() if plan[0] <= _EVENTS_S]
         for at_s, what, work in sorted(plans, key=lambda plan: plan[0]):
             self._outside.spawn(self._at(at_s, what, work))
@@ -150,15 +151,30 @@ class History:
                 await tenants.put_sender(tx, each)
 
         await Disk(self._store, dice).commit(lambda: [_pending(work)])
-        self.say(f"troubles: {sorted(self.troubles)}")
+        self.say(f"troubles: {sorted(self.troubles)}, {'one process' if self.alone else 'two processes'}")
 
     def _begin_process(self) -> None:
-        number = next(self._numbers)
-        self.process = Process(
-            number, self._loop, Disk(self._store, self._dice), self._redis, self._carrier, self._clocks
+        number = len(self.processes)
+        others = None if self.alone else Others(self._loop, self.processes, number)
+        process = Process(
+            number,
+            self._loop,
+            Disk(self._store, self._dice),
+            self._redis,
+            self._carrier,
+            self._clocks,
+            others,
+            self.record.complaints.append,
         )
-        self.process.start()
+        self.processes.append(process)
+        process.start()
         self.say(f"process {number} starts")
+
+    @property
+    def process(self) -> Process:
+        """One that lives, if any does."""
+        living = [process for process in self.processes if not process.dead]
+        return self._dice.choice(living) if living else self.processes[-1]
 
     # --- what is sent, and what befalls
 
@@ -177,6 +193,9 @@ class History:
                 yield dice.uniform(0, 6), "doom", self._doom
         if "stop" in self.troubles:
             yield dice.uniform(0.5, 6), "clean stop", self._stop
+        if "freeze" in self.troubles:
+            for _ in range(dice.randint(1, 2)):
+                yield dice.uniform(0.2, 6), "SIGSTOP", self._freeze
         if "redis" in self.troubles:
             for _ in range(dice.randint(1, 3)):
                 name = dice.choice(["away", "silent", "flush", "restart", "restart empty", "stale", "evict"])
@@ -313,17 +332,31 @@ class History:
                 break
         process.kill()
         self.say(f"process {process.number} is dead ({process.doomed_turns}, {process.doomed_step})")
-        await asyncio.sleep(dice.choice([0.05, 0.3, 2.0]))
-        if self.process is process:
+        await self._replace(process)
+
+    async def _replace(self, process: Process) -> None:
+        """One that has ended gets a successor: one only, however many ends it met."""
+        await asyncio.sleep(self._dice.choice([0.05, 0.3, 2.0]))
+        if process.number not in self._replaced:
+            self._replaced.add(process.number)
             self._begin_process()
+
+    async def _freeze(self) -> None:
+        process = self.process
+        if process.dead or process.backlog is not None:
+            return
+        process.backlog = []
+        self.say(f"process {process.number} is stopped")
+        await asyncio.sleep(self._dice.choice([0.3, 1.5, 3.0, 7.0]))
+        if not process.dead:
+            self._loop.resume(process)
+            self.say(f"process {process.number} goes on")
 
     async def _stop(self) -> None:
         process = self.process
         await process.stop()
-        self.say(f"process {process.number} has stopped")
-        await asyncio.sleep(self._dice.choice([0.05, 0.3, 2.0]))
-        if self.process is process:
-            self._begin_process()
+        self.say(f"process {process.number} has ended")
+        await self._replace(process)
 
     async def _redis_away(self) -> None:
         self._redis.away = True
@@ -394,7 +427,7 @@ class History:
         until = self._loop.time() + _PATIENCE_S
         while self._loop.time() < until:
             await asyncio.sleep(1.0)
-            if self.process.dead or not self.process.ready or len(self._outside.tasks) > 1:
+            if not self.process.ready or len(self._outside.tasks) > 1:
                 continue
             soon = now_ms() + 60_000
             if not self._store.query(
@@ -469,9 +502,10 @@ def _step(step: str) -> None:
         process.reached(step)
 
 
-def _bury(loop: VirtualLoop, process: Process) -> None:
+def _bury(loop: VirtualLoop, processes: list[Process]) -> None:
     """Forget every task without a word: they belong to processes that are dead, or to a world that is over."""
-    process.kill()
+    for process in processes:
+        process.kill()
     for task in loop.born:
         if task.done():
             if not task.cancelled():

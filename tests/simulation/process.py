@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import contextvars
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from gateway.carriers import reports
 from gateway.carriers.base import Incoming, Report
 from gateway.carriers.inbound import InboundTexts
 from gateway.clock import now_ms
-from gateway.errors import RedisAway, StoreUnavailable
+from gateway.errors import GatewayError, RedisAway, StoreUnavailable
 from gateway.limits.gate import Gate
 from gateway.limits.profiles import Profiles
 from gateway.metrics import Metrics
@@ -24,9 +24,11 @@ from gateway.model.job import Job
 from gateway.model.opt_out import OptOut
 from gateway.settings import Settings, Sms
 from gateway.sms import keywords
-from gateway.store import jobs, opt_outs, usage
+from gateway.store import jobs, opt_outs, recall, usage
+from gateway.store.criteria import Told
 from gateway.store.database import Database, Tx
-from gateway.store.signals import Signals
+from gateway.store.leases import LEASE_S
+from gateway.store.signals import Elsewhere, Signals, Topic
 from gateway.workers.counters import Counters
 from gateway.workers.housekeeper import Housekeeper
 from gateway.workers.leases import Leases
@@ -65,6 +67,37 @@ def _settings() -> Settings:
     return Settings(sms=Sms(ask_every_s=3, ask_window_s=4))
 
 
+class Others(Elsewhere):
+    """The words between processes: they take a moment, and get lost where one is dead or stopped."""
+
+    def __init__(self, loop: VirtualLoop, processes: "list[Process]", own: int) -> None:
+        self._loop = loop
+        self._processes = processes
+        self._own = own
+
+    def wake(self, topic: Topic) -> None:
+        """See Elsewhere."""
+        for other in self._processes:
+            if other.number != self._own:
+                self._loop.call_later(0.001, other.wake, topic)
+
+    async def recall(self, criterion: Told, holders: set[int]) -> list[str]:
+        """Whoever does not answer for the length of a lease holds none any more: see Elsewhere."""
+        asked = [other for other in self._processes if other.holder in holders and other.number != self._own]
+        answers = await asyncio.gather(*(self._ask(other, criterion) for other in asked))
+        return [each for ids in answers for each in ids]
+
+    async def _ask(self, other: "Process", criterion: Told) -> list[str]:
+        ids: list[str] = []
+        began = self._loop.time()
+        try:
+            async with asyncio.timeout(LEASE_S):
+                ids = await other.ask(lambda: other.take_back(criterion))
+        except (DiedError, StoreUnavailable, TimeoutError):
+            await asyncio.sleep(began + LEASE_S - self._loop.time())
+        return ids
+
+
 class Process:
     """Runs until it is stopped or killed.
 
@@ -72,9 +105,19 @@ class Process:
     """
 
     def __init__(
-        self, number: int, loop: VirtualLoop, disk: Disk, redis: Redis, carrier: Carrier, clocks: Clocks
+        self,
+        number: int,
+        loop: VirtualLoop,
+        disk: Disk,
+        redis: Redis,
+        carrier: Carrier,
+        clocks: Clocks,
+        others: "Others | None",
+        complain: Callable[[str], None],
     ) -> None:
+        self._complain = complain
         self.number = number
+        self.backlog: list[Any] | None = None
         self.dead = False
         self.ready = False
         self.doomed_turns: int | None = None
@@ -84,6 +127,7 @@ class Process:
         self._road = Road(carrier, number)
         self._database = Database(disk)
         self._signals = Signals()
+        self._signals.elsewhere = others
         self._gate = Gate(
             cast("RedisClient", ModelRedis(redis.server, redis.link)),
             timeout_s=0.5,
@@ -118,6 +162,7 @@ class Process:
     def kill(self) -> None:
         """Kill -9: nothing of it runs any more."""
         self.dead = True
+        self.backlog = None
         for asked in self._asked:
             if not asked.done():
                 asked.set_exception(DiedError())
@@ -151,7 +196,7 @@ class Process:
             stack.callback(writer.cancel)
             await self._begin()
             metrics, settings, roads = _metrics(), _settings(), {"twilio": self._road}
-            leases = Leases(self._database, self._signals, alone=True)
+            leases = Leases(self._database, self._signals, alone=self._signals.elsewhere is None)
             texts = SmsSender(
                 self._database,
                 self._signals,
@@ -168,10 +213,20 @@ class Process:
             housekeeper = Housekeeper(self._database, self._signals, settings, metrics)
             asking = Reconciler(self._database, self._signals, roads, settings.sms, TIMEOUT_S, metrics)
             for loop in (leases.run, housekeeper.run, texts.run, asking.run):
-                task = asyncio.create_task(_kept_alive(loop.__qualname__, loop))
+                task = asyncio.create_task(_kept_alive(loop.__qualname__, partial(self._watched, loop)))
                 stack.push_async_callback(_ended, task)
             self.ready = True
             await asyncio.Event().wait()
+
+    async def _watched(self, loop: Callable[[], Awaitable[None]]) -> None:
+        """A loop that fails is begun again; one that fails for a reason of its own has a fault."""
+        try:
+            await loop()
+        except GatewayError:
+            raise
+        except Exception as error:
+            self._complain(f"a loop of process {self.number} failed: {error!r}")
+            raise
 
     async def _begin(self) -> None:
         self._gate.adopt(await self._insist(lambda: self._database.read(usage.epoch)))
@@ -185,6 +240,23 @@ class Process:
                 return await what()
             except StoreUnavailable:
                 await asyncio.sleep(0.5)
+
+    # --- what other processes ask of it
+
+    @property
+    def holder(self) -> int:
+        """Its number among those that hold leases."""
+        return self._signals.holder
+
+    def wake(self, topic: Topic) -> None:
+        """Another says that there is work."""
+        if not self.dead:
+            self._signals.wake_here(topic)
+
+    async def take_back(self, criterion: Told) -> list[str]:
+        """Another has it take back and settle what it holds unwritten."""
+        ids = self._signals.recall(criterion)
+        return await self._database.write(lambda tx: recall.settle(tx, criterion, ids, now_ms())) if ids else []
 
     # --- what is asked of it from outside: each returns when it is acknowledged
 

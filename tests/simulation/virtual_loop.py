@@ -17,9 +17,13 @@ _MOST_STEPS = 60_000  # a history that takes more is one that spins
 
 
 class Mortal(Protocol):
-    """A process: `dead` once it was killed. `stepped` is called before each turn of its."""
+    """A process: `dead` once it was killed. `stepped` is called before each turn of its.
+
+    backlog: while it is stopped (SIGSTOP), what it would do; None while it runs.
+    """
 
     dead: bool
+    backlog: list[Any] | None
 
     def stepped(self) -> None: ...
 
@@ -70,6 +74,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if process is not None:
             if process.dead:
                 return
+            if process.backlog is not None:
+                process.backlog.append(handle)
+                return
             process.stepped()
             if process.dead:  # killed between two of its turns
                 return
@@ -96,6 +103,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _is_void(handle: Any) -> bool:
         process = handle._context.get(process_of) if not handle._cancelled else None
         return handle._cancelled or (process is not None and process.dead)
+
+    def resume(self, process: Mortal) -> None:
+        """SIGCONT."""
+        self._ready.extend(process.backlog or ())
+        process.backlog = None
 
     def run_in_executor(self, *_: Any, **__: Any) -> NoReturn:
         """There are no threads here."""

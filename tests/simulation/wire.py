@@ -153,8 +153,6 @@ class Road:
             return NotSent("connection_refused")
         if not await ready():
             return NotSent("taken_back")
-        if dice.random() < 0.3:
-            await asyncio.sleep(0)
         on_written()
         if fate == "breaks_at_once":
             return Unknown("connection_broken")

@@ -138,6 +138,19 @@ class Disk:
         if not is_before or self._store.slow_s:
             await self._wait(0.004)
 
+    async def aside(self, work: Work[T], write: Callable[[Work[T]], Awaitable[T]]) -> T:
+        """A transaction of its own; while the disk is slow its answer may get lost."""
+        pending = Pending(work, asyncio.get_running_loop().create_future())
+        await self.commit(lambda: [pending])
+        if self._store.slow_s and self._dice.random() < 0.2:
+            raise StoreUnavailable("the answer was lost")
+        pending.tell()
+        return await pending.done
+
+    async def alone(self, _name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Two may overlap."""
+        await loop()
+
     async def read(self, work: Work[T]) -> T:
         """Reads see what is committed."""
         is_before = self._dice.random() < 0.5

@@ -1,0 +1,181 @@
+"""Break the gateway on purpose, one rule at a time, and see how many histories it takes until one is judged broken.
+
+    python -m tests.simulation.mutants            all of them; prints a table
+    python -m tests.simulation.mutants unknown    those whose name holds this word
+
+Each runs on a copy of the tree, in a folder that is removed afterwards. A simulation that finds nothing wrong in these
+would prove nothing about the gateway either.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).parents[2]
+MOST: Final = 2_000  # histories
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One rule taken away: `old` stands once in `file` and becomes `new`."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+    def apply(self, tree: Path) -> None:
+        """Change the copy at `tree`."""
+        path = tree / "gateway" / self.file
+        text = path.read_text()
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.name}: its line stands {text.count(self.old)} times in {self.file}")
+        path.write_text(text.replace(self.old, self.new))
+
+
+MUTANTS: Final = (
+    Mutant(
+        "what nobody answered for is queued again by itself",
+        "workers/settlement.py",
+        'return "unknown", reason, ""',
+        'return "queued", reason, ""',
+    ),
+    Mutant(
+        "what a killed process left sending is queued again",
+        "store/leases.py",
+        'await lives.move(tx, "messages", texts, "unknown", now_ms, reason="worker_gone")',
+        'await lives.move(tx, "messages", texts, "queued", now_ms, reason="worker_gone")',
+    ),
+    Mutant(
+        "a stop does not recall what was planned while it was on its way to the disk",
+        "store/recall.py",
+        "if late := signals.recall(criterion):",
+        "if late := list[str]():",
+    ),
+    Mutant(
+        "opt-outs are not looked at when a text is sent",
+        "workers/sender_loop.py",
+        "planned.thing.recipient in opted_out",
+        "False",
+    ),
+    Mutant(
+        "units are not noted with the commit",
+        "workers/dispatch.py",
+        "await usage.add(tx, granted.debits, granted.seq)",
+        "await usage.add(tx, (), granted.seq)",
+    ),
+    Mutant(
+        "grants of an epoch before a rebuild are committed",
+        "workers/dispatch.py",
+        "if await usage.epoch(tx) != granted.epoch:",
+        "if await usage.epoch(tx) < 0:",
+    ),
+    Mutant(
+        "units come back for what may have been counted",
+        "workers/settlement.py",
+        "return [result for result in batch if isinstance(result.outcome, Throttled | NotSent)]",
+        "return [result for result in batch if isinstance(result.outcome, Throttled | NotSent | Unknown)]",
+    ),
+    Mutant(
+        "a write does not wait for its slot",
+        "workers/offer.py",
+        "while (due_us := max([slot_us, *(clock.due(slot_us, segments) for clock in self.clocks)])) > now_us():",
+        "while (due_us := 0) > now_us():",
+    ),
+    Mutant(
+        "a write keeps no distance from the ones before it that were late",
+        "limits/pacer.py",
+        "return max([slot_us, *line, *waits])",
+        "return slot_us",
+    ),
+    Mutant(
+        "a slot has no end",
+        "workers/offer.py",
+        "return at_us - slot_us + max(0, slept_us) > LATE_US",
+        "return at_us < slot_us - LATE_US",
+    ),
+    Mutant(
+        "a new owner keeps no distance from one that is gone",
+        "workers/sender_loop.py",
+        "self.keeps_distance = not self.lease.was_abandoned",
+        "self.keeps_distance = True",
+    ),
+    Mutant(
+        "a reading that was taken back and read again may be written twice",
+        "workers/plan.py",
+        "return self.unwritten.get(planned.thing.id) is planned",
+        "return planned.thing.id in self.unwritten",
+    ),
+    Mutant(
+        "a slot near midnight is charged to one day only",
+        "limits/lua/take.lua",
+        "local NEAR = 2000000 ",
+        "local NEAR = 0       ",
+    ),
+    Mutant(
+        "a Redis that lost grants goes on granting",
+        "limits/gate.py",
+        'await self._redis.eval(_script("notice"), 1, MARKER, server)',
+        "pass",
+    ),
+    Mutant(
+        "rates begin at once after a rebuild",
+        "limits/lua/rebuild.lua",
+        "if last_slot < 0 then last_slot = now + AHEAD end",
+        "if last_slot < 0 then last_slot = 0 end",
+    ),
+    Mutant(
+        "a state is left for one that the table does not allow",
+        "store/lives.py",
+        "allowed = sources(_MOVES[things], status)",
+        "allowed = frozenset(_MOVES[things])",
+    ),
+    Mutant(
+        "what comes back from the carrier forgets that its job was paused or cancelled",
+        "store/lives.py",
+        'stopped |= {row["id"]: row["status"] for row in await tx.rows(f"{things}_ids_stopped", ids=chunk)}',
+        "stopped |= {}",
+    ),
+)
+
+
+def hunt(mutant: Mutant, most: int = MOST) -> tuple[int, str] | None:
+    """Return after how many histories it was caught and by which promise; None: it was not."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        for name in ("gateway", "config"):
+            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "tests/simulation", tree / "tests/simulation")
+        mutant.apply(tree)
+        command = [sys.executable, "-m", "tests.simulation", "--count", str(most), "--failures", "1"]
+        environ = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": folder, "PYTHONWARNINGS": "ignore"}
+        ran = subprocess.run(command, cwd=tree, env=environ, text=True, stdout=subprocess.PIPE, check=False)
+    found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    for faults in found["failed"].values():
+        return found["histories"] + 1, faults[0]
+    return None
+
+
+def main() -> int:
+    """Print each with what caught it."""
+    word = sys.argv[1] if len(sys.argv) > 1 else ""
+    missed = 0
+    for mutant in MUTANTS:
+        if word in mutant.name:
+            caught = hunt(mutant)
+            missed += caught is None
+            print(
+                f"{caught[0] if caught else f'not in {MOST}':>6}  {mutant.name}  ({caught[1] if caught else ''})",
+                flush=True,
+            )
+    return missed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
