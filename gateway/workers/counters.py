@@ -51,7 +51,10 @@ class Counters:
         """
         if not self._gate.epoch:  # none was begun yet: a Redis that forgot all would look like one that is in step
             await self.rebuild()
+        known = self._gate.epoch
         answer = await self._ask(limits, segments, ahead_us, holders)
+        if isinstance(answer, Refused) and answer.reason == "rebuild" and await self._adopt(known):
+            answer = await self._ask(limits, segments, ahead_us, holders)
         if isinstance(answer, Refused) and answer.reason == "rebuild":
             await self.rebuild()
             answer = await self._ask(limits, segments, ahead_us, holders)
@@ -60,6 +63,16 @@ class Counters:
             self._held |= {(limit.key, each): limit for limit in channels for each in _granted(holders, answer)}
             self._show_channels(channels)
         return answer
+
+    async def _adopt(self, known: int) -> bool:
+        """Go on with the epoch that another loop or process began since `known`; False: none did.
+
+        Two processes that each began one of their own, whenever the other had, would do nothing else.
+        """
+        async with self._rebuilding:
+            if self._gate.epoch == known:
+                self._gate.adopt(max(known, await self._database.read(usage.epoch)))
+        return self._gate.epoch != known
 
     async def _ask(
         self, limits: Sequence[Limit], segments: Sequence[int], ahead_us: int, holders: Sequence[str]

@@ -171,7 +171,7 @@ class Road:
         """What the carrier has: see ListingCarrier."""
         await asyncio.sleep(self.carrier.dice.uniform(0.01, 0.2))
         if self.carrier.down:
-            raise CarrierListUnread("down")
+            raise CarrierListUnread("twilio", "down")
         pairs = reversed(self.carrier.has)
         return [
             each

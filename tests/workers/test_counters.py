@@ -3,7 +3,10 @@
 from typing import Any
 
 from gateway.limits.gate import Gate, connect
+from gateway.metrics import Metrics
+from gateway.model.limit import Granted
 from gateway.store import usage
+from gateway.workers.counters import Counters
 
 
 async def flush(valkey_url: str) -> None:
@@ -71,3 +74,17 @@ async def test_a_redis_replaced_between_two_lives_of_the_first_gateway_is_notice
     await sending.counters._gate.aclose()
 
     assert len(sending.arrived()) == 8
+
+
+async def test_what_one_process_rebuilt_another_does_not_rebuild_again(sending: Any, valkey_url: str) -> None:
+    """Each would make the other's counters old, and all rates wait, for ever."""
+    await sending.counters.begin()
+    other = Counters(Gate.connect(valkey_url, epoch=1), sending.database, sending.counters._profiles, Metrics())
+    await other.begin()
+    await flush(valkey_url)
+
+    for counters in (sending.counters, other, sending.counters, other):
+        assert isinstance(await counters.take((), [1], ahead_us=0), Granted)
+
+    assert await sending.database.read(usage.epoch) == 2
+    await other._gate.aclose()
