@@ -26,7 +26,8 @@ from gateway.limits.profiles import Profiles
 from gateway.limits.valkey import EmbeddedValkey
 from gateway.metrics import Metrics
 from gateway.net.http_client import HttpClient
-from gateway.settings import Settings, with_credentials
+from gateway.settings import Settings
+from gateway.settings_urls import with_credentials
 from gateway.speech.prompts import Prompts
 from gateway.store import usage
 from gateway.store.calls import Plans

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, get_args
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyNetwork, SecretStr
 from pydantic import ValidationError as Invalid
@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from gateway.errors import BadSettings, SettingProblem
 from gateway.settings_layers import NOT_A_VALUE, Key, Layers
+from gateway.settings_urls import database_url, http_url, redis_url, with_credentials
 
 Role = Literal["api", "sms", "voice", "callbacks", "housekeeper"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -46,50 +47,6 @@ def _like(pattern: str, words: str) -> Callable[[str], str]:
     return matching
 
 
-def _http_url(text: str) -> str:
-    parts = urlsplit(text)
-    if not text:
-        return text
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be empty or start with http:// or https:// and a host")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("must hold no user, password, query or fragment")
-    if parts.port == 0:
-        raise ValueError("must name a port other than 0")
-    return text.rstrip("/")
-
-
-def _database_url(text: str) -> str:
-    if text.startswith("postgresql://"):
-        parts = urlsplit(text)
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("must hold no user or password; they have settings of their own")
-        if len(parts.path) < 2:
-            raise ValueError("must name a database: postgresql://HOST/DATABASE")
-    elif text and (not text.startswith("sqlite:///") or text == "sqlite:///"):
-        raise ValueError("must be empty, sqlite:///PATH or postgresql://HOST/DATABASE")
-    return text
-
-
-def _redis_url(text: str) -> str:
-    parts = urlsplit(text)
-    if text and parts.scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError("must be empty or start with redis://, rediss:// or unix://")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("must hold no user or password; they have settings of their own")
-    return text
-
-
-def with_credentials(url: str, username: str, password: SecretStr) -> str:
-    """A URL with the user and password that have settings of their own; empty ones are left out."""
-    secret = password.get_secret_value()
-    if not username and not secret:
-        return url
-    parts = urlsplit(url)
-    who = f"{quote(username, safe='')}:{quote(secret, safe='')}@"
-    return urlunsplit(parts._replace(netloc=who + parts.netloc))
-
-
 def _address(text: str) -> str:
     return str(ipaddress.ip_address(text)) if text else text
 
@@ -97,7 +54,7 @@ def _address(text: str) -> str:
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 Text = Annotated[str, Field(min_length=1)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
+HttpUrl = Annotated[str, AfterValidator(http_url)]
 Address = Annotated[str, AfterValidator(_address)]
 AccountSid = Annotated[str, AfterValidator(_like("AC[0-9a-fA-F]{32}", "AC and 32 hexadecimal digits"))]
 Country = Annotated[Text, AfterValidator(_like("[A-Z]{2}", "two capital letters, such as US"))]
@@ -129,7 +86,7 @@ class Http(Section):
 class Database(Section):
     """Where messages, calls, jobs and events are kept."""
 
-    url: Annotated[str, AfterValidator(_database_url)] = ""
+    url: Annotated[str, AfterValidator(database_url)] = ""
     username: str = ""
     password: SecretStr = NO_SECRET
 
@@ -142,7 +99,7 @@ class Database(Section):
 class Redis(Section):
     """Where limits are counted."""
 
-    url: Annotated[str, AfterValidator(_redis_url)] = ""
+    url: Annotated[str, AfterValidator(redis_url)] = ""
     username: str = ""
     password: SecretStr = NO_SECRET
     timeout_ms: Annotated[int, Field(ge=10, le=60_000)] = 500
@@ -387,6 +344,8 @@ def _shared_contradictions(settings: Settings) -> Iterator[tuple[Key, str]]:
         yield ("redis", "url"), "must be set with PostgreSQL: all processes count their limits in one Redis"
     if not settings.callbacks.secret.get_secret_value():
         yield ("callbacks", "secret"), "must be set with PostgreSQL: what one process signs, another has to know"
+    if "api" not in settings.roles and not settings.public_url and {"sms", "voice"} & set(settings.roles):
+        yield ("public_url",), "must be set where another process has the API: carriers call it there, not here"
 
 
 def _http_contradictions(settings: Settings) -> Iterator[tuple[Key, str]]:

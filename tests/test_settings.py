@@ -196,6 +196,7 @@ TRUNK = {"trunks.a.host": "192.0.2.1"}
         (SHARED | {"roles": "api,cooking"}, "roles"),
         (SHARED | {"roles": ""}, "roles"),
         ({"roles": "api,sms"}, "roles"),
+        (SHARED | {"roles": "voice"}, "public_url"),
         ({"database.url": "gateway.db"}, "database.url"),
         ({"redis.url": "http://redis"}, "redis.url"),
         ({"redis.url": "redis://:pass@redis/0"}, "redis.url"),
@@ -262,7 +263,7 @@ def test_a_shared_database_lets_roles_run_apart_and_its_password_stays_a_secret(
     settings = load(
         None,
         {"GATEWAY_DATABASE__PASSWORD": "p@ss", "GATEWAY_ROLES": "sms, callbacks"},
-        SHARED | {"database.username": "gate"},
+        SHARED | {"database.username": "gate", "public_url": "https://gateway.example"},
     )
 
     assert settings.roles == ("sms", "callbacks")
