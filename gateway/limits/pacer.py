@@ -73,10 +73,20 @@ class RedisClock:
 
     def __init__(self, keep: int = 32) -> None:
         self._offsets: deque[int] = deque(maxlen=keep)
+        self._earliest: deque[int] = deque(maxlen=keep)  # what each offset is at least
 
-    def observe(self, redis_us: int, received_us: int) -> None:
-        """Note an answer: Redis said `redis_us` (Granted.now_us), and it was here at `received_us`, monotonic."""
+    def observe(self, redis_us: int, received_us: int, asked_us: int | None = None) -> None:
+        """Note an answer: Redis said `redis_us` (Granted.now_us), and it was here at `received_us`, monotonic.
+
+        asked_us: when it was asked for; without it nothing is known of the way back.
+        """
         self._offsets.append(received_us - redis_us)
+        self._earliest.append((received_us if asked_us is None else asked_us) - redis_us)
+
+    @property
+    def doubt_us(self) -> int:
+        """By how much `local` may be too late at most."""
+        return max(0, min(self._offsets) - max(self._earliest))
 
     def local(self, redis_us: int) -> int:
         """Give the monotonic instant of `redis_us`, early by nothing and late by at most the fastest answer's way back.

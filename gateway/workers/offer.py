@@ -86,7 +86,7 @@ class Offer:
         steps.reached("wire:before")
         at_us = now_us()
         self._writes = [clock.wrote(at_us, segments) for clock in self.clocks]
-        self.lags.note(self.slot.at_us, at_us - slot_us)
+        self.lags.note(self.slot.at_us, at_us - slot_us + self.plan.redis_clock.doubt_us)
         self.metrics.slot_lateness_seconds.observe((at_us - slot_us) / 1e6)
         self.written_ms = now_ms()
         return True

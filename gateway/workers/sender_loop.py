@@ -136,6 +136,7 @@ class SenderLoop:
             if not self.keeps_distance:
                 await self._keep_distance(limits)
             segments = [each.thing.segments for each in sends]
+            asked_us = now_us()
             answer = await self.desk.counters.take(limits, segments, ahead_us=ahead_us)
         except RedisAway:
             self._note("redis_away")
@@ -144,7 +145,7 @@ class SenderLoop:
         if isinstance(answer, Refused):
             await self._refused(answer)
             return
-        self.desk.plan.redis_clock.observe(answer.now_us, now_us())
+        self.desk.plan.redis_clock.observe(answer.now_us, now_us(), asked_us)
         granted = len(answer.slots)
         more = (
             granted if answer.then is None else granted // 4 + _FEWEST_ROWS

@@ -114,3 +114,11 @@ def test_the_fastest_answer_sets_the_offset() -> None:
     clock.observe(4_000, 54_500)
     clock.observe(5_000, 55_500)
     assert clock.local(10_000) == 60_500
+
+
+def test_how_wrong_the_guess_of_redis_clock_may_be_is_known_from_when_it_was_asked() -> None:
+    clock = RedisClock()
+    clock.observe(1_000, 51_400, asked_us=50_900)  # the offset is 49,900 to 50,400
+    assert clock.doubt_us == 500
+    clock.observe(2_000, 53_100, asked_us=52_200)  # 50,200 to 51,100
+    assert clock.doubt_us == 200
