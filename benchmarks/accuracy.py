@@ -22,19 +22,18 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import uvloop
 from parts.processes import SENDER, STUB, child
+from parts.shared import shared
 from texts import SENDER as NUMBER
 from texts import counts, job, new_key, verified
 
 from gateway.client import Client
-from gateway.limits.valkey import EmbeddedValkey
-from tests.peers.postgres import binaries, postgres_server
+from tests.peers.postgres import binaries
 
 SECOND_NS = 1_000_000_000
 MARK = {"used": 0.995, "overshoot": 0}
@@ -62,21 +61,6 @@ def judge(times: list[int], rate: int) -> dict[str, Any]:
     }
 
 
-@contextlib.asynccontextmanager
-async def shared(folder: Path) -> AsyncIterator[dict[str, str]]:
-    """A PostgreSQL that is durable and a Valkey, for several gateways, as settings."""
-    valkey = EmbeddedValkey(folder / "valkey")
-    with postgres_server(durable=True) as postgres:
-        user, _, rest = postgres.database().removeprefix("postgresql://").partition("@")
-        yield {
-            "GATEWAY_DATABASE__URL": f"postgresql://{rest}",
-            "GATEWAY_DATABASE__USERNAME": user,
-            "GATEWAY_REDIS__URL": await valkey.start(),
-            "GATEWAY_CALLBACKS__SECRET": "practice",
-        }
-        await valkey.stop()
-
-
 async def measure(workers: int, rate: int, seconds: float) -> dict[str, Any]:
     """One sender's job, by so many workers."""
     number = 1 + math.ceil(rate * seconds)
@@ -89,7 +73,7 @@ async def measure(workers: int, rate: int, seconds: float) -> dict[str, Any]:
             "GATEWAY_TWILIO__BASE_URL": far_end["url"],
         }
         if workers > 1:
-            common |= await stack.enter_async_context(shared(folder))
+            common |= (await stack.enter_async_context(shared(folder))).settings
         environs = [common | {"GATEWAY_DATA_DIR": str(folder / str(worker))} for worker in range(workers)]
         key = new_key(environs[0])
         with contextlib.ExitStack() as running:

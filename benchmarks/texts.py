@@ -1,6 +1,6 @@
 """How many texts a second go end to end, durable at every step, beside a bare aiohttp client and beside Kannel.
 
-    python benchmarks/texts.py [--texts 5000] [--reports] [--both]
+    python benchmarks/texts.py [--texts 5000] [--reports] [--both] [--postgres]
 
 The far end is the stub (benchmarks/parts/stub.py), the same one for all. The gateway, a process of its own with its
 embedded defaults, is given one job; the sender's rate is set above what can be reached. The bare side posts the very
@@ -11,12 +11,14 @@ carrier, and is fed by sendsms, 16 at once. Each side's figures:
     cpu_s_per_1000  CPU seconds of that side's own processes: the gateway's count its Valkey, from the first text at
                     the far end to the last report (taking the job is measured by benchmarks/accept.py)
 
+`--postgres` has the gateway keep its rows in a PostgreSQL that is durable, whose CPU is told apart.
 `--reports` has the stub report each of the gateway's texts `delivered`, signed; `--both` measures it without and with.
 `times_bare` is the gateway's CPU per text over the bare client's. One JSON line.
 """
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -32,6 +34,7 @@ import psutil
 import uvloop
 from parts.kannel import Kannel, installed
 from parts.processes import GATEWAY, ROOT, STUB, child, cpu
+from parts.shared import shared
 
 from gateway.client import Client
 
@@ -65,12 +68,14 @@ async def spread(http: aiohttp.ClientSession, url: str) -> float:
     return max(times) - min(times)
 
 
-async def until(http: aiohttp.ClientSession, url: str, number: int, processes: Sequence[psutil.Process]) -> float:
-    """Wait until the far end has so many; the CPU that had been used when the first came."""
-    used, end = cpu(*processes), time.monotonic() + GIVE_UP_S
+async def until(
+    http: aiohttp.ClientSession, url: str, number: int, *sides: Sequence[psutil.Process]
+) -> tuple[float, ...]:
+    """Wait until the far end has so many; the CPU that each side had used when the first came."""
+    used, end = tuple(cpu(*side) for side in sides), time.monotonic() + GIVE_UP_S
     while (came := await counts(http, url)) < number:
         assert time.monotonic() < end, f"{came} of {number} came"
-        used = used if came else cpu(*processes)
+        used = used if came else tuple(cpu(*side) for side in sides)
         await asyncio.sleep(0.05)
     return used
 
@@ -79,25 +84,34 @@ def figures(number: int, spent_s: float, cpu_s: float) -> dict[str, float]:
     return {"per_s": round(number / spent_s), "cpu_s_per_1000": round(cpu_s / number * 1000, 3)}
 
 
-async def through_gateway(number: int, *, reports: bool) -> dict[str, float]:
+async def through_gateway(number: int, *, reports: bool, postgres: bool) -> dict[str, float]:
     """Submit a job and wait until it is over."""
-    with tempfile.TemporaryDirectory() as folder, child([*STUB, *(["--reports"] if reports else [])]) as (_, far_end):
+    async with contextlib.AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        _, far_end = stack.enter_context(child([*STUB, *(["--reports"] if reports else [])]))
         environ = {
             "GATEWAY_DATA_DIR": folder,
             "GATEWAY_TWILIO__ACCOUNT_SID": far_end["account"],
             "GATEWAY_TWILIO__AUTH_TOKEN": "practice",
             "GATEWAY_TWILIO__BASE_URL": far_end["url"],
         }
+        others: list[psutil.Process] = []
+        if postgres:
+            servers = await stack.enter_async_context(shared(Path(folder)))
+            environ |= servers.settings
+            others = [servers.postgres]
         key = new_key(environ)
-        with child([*GATEWAY, "serve", "--port", "0"], **environ) as (process, gateway):
-            async with Client(gateway["url"], key) as client, aiohttp.ClientSession() as http:
-                await client.put(f"/v1/senders/{SENDER}", verified())
-                made = await client.post("/v1/jobs", job(number))
-                used = await until(http, far_end["url"], number, [process])
-                status = "delivered" if reports else "sent"
-                while await in_state(client, made["id"], status) < number:
-                    await asyncio.sleep(0.1)
-                return figures(number, await spread(http, far_end["url"]), cpu(process) - used)
+        process, gateway = stack.enter_context(child([*GATEWAY, "serve", "--port", "0"], **environ))
+        client = await stack.enter_async_context(Client(gateway["url"], key))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        await client.put(f"/v1/senders/{SENDER}", verified())
+        made = await client.post("/v1/jobs", job(number))
+        used, others_used = await until(http, far_end["url"], number, [process], others)
+        while await in_state(client, made["id"], "delivered" if reports else "sent") < number:
+            await asyncio.sleep(0.1)
+        told = figures(number, await spread(http, far_end["url"]), cpu(process) - used)
+        apart = {"postgres_cpu_s_per_1000": round((cpu(*others) - others_used) / number * 1000, 3)} if others else {}
+        return told | apart
 
 
 def verified(rate: str = "9999/s") -> dict[str, Any]:
@@ -154,10 +168,12 @@ async def through_kannel(number: int) -> dict[str, Any]:
             return figures(number, await spread(http, far_end["url"]), cpu(*kannel.processes) - used)
 
 
-async def main(number: int, forms: Sequence[bool]) -> None:
+async def main(number: int, forms: Sequence[bool], *, postgres: bool) -> None:
     before = await bare(number)
     ours = {
-        "with_reports" if reports else "without_reports": await through_gateway(number, reports=reports)
+        "with_reports" if reports else "without_reports": await through_gateway(
+            number, reports=reports, postgres=postgres
+        )
         for reports in forms
     }
     kannel = await through_kannel(number)
@@ -167,6 +183,7 @@ async def main(number: int, forms: Sequence[bool]) -> None:
     line = {
         "benchmark": "texts",
         "texts": number,
+        "database": "postgresql" if postgres else "sqlite",
         "load": round(os.getloadavg()[0], 1),
         "gateway": ours,
         "bare_post": [before, after],
@@ -182,5 +199,6 @@ if __name__ == "__main__":
     parser.add_argument("--texts", type=int, default=5000, help="how many each side sends")
     parser.add_argument("--reports", action="store_true", help="with a delivery report for each of the gateway's texts")
     parser.add_argument("--both", action="store_true", help="without reports, then with them")
+    parser.add_argument("--postgres", action="store_true", help="the gateway's rows are in PostgreSQL")
     asked = parser.parse_args()
-    uvloop.run(main(asked.texts, (False, True) if asked.both else (asked.reports,)))
+    uvloop.run(main(asked.texts, (False, True) if asked.both else (asked.reports,), postgres=asked.postgres))

@@ -5,9 +5,9 @@
 A POST that ends in `Messages.json` is answered 201 as Twilio does; any other path but these two is a plain carrier's
 and gets `200 Sent.` (Kannel's generic HTTP carrier). `GET /counts` tells how many texts came, `GET /ledger` each of
 them: [number, seconds since the epoch at which its last byte was here]. With `--reports` every text whose form has a
-StatusCallback is reported `delivered` there, signed with `--token`, over a few connections. `--silent-every N`: every
-Nth text is kept and never answered; `--broken-every N`: its connection is closed instead. One JSON line with the URL
-when it listens. Nothing is stored.
+StatusCallback is reported `delivered` there, signed with `--token`, 64 at once at most. `--silent-every N`: every Nth
+text is kept and never answered; `--broken-every N`: its connection is closed instead. One JSON line with the URL when
+it listens. Nothing is stored.
 """
 
 import argparse
@@ -28,7 +28,7 @@ import uvloop
 ACCOUNT: Final = "AC00000000000000000000000000000001"
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TO: Final = re.compile(rb"(?:^|[?&])to=([^& ]*)", re.IGNORECASE)
-_REPORTERS: Final = 16
+_REPORTERS: Final = 64
 _CREATED: Final = {
     "account_sid": ACCOUNT,
     "api_version": "2010-04-01",
