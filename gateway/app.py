@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import hmac
 import os
+import resource
 import secrets
 import signal
 import socket
@@ -12,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -42,6 +43,7 @@ from gateway.workers.leases import Leases
 from gateway.workers.reconciler import Reconciler
 from gateway.workers.sms_sender import SmsSender
 
+_OPEN_FILES: Final = 65_536
 _log = structlog.get_logger(__name__)
 
 
@@ -97,12 +99,21 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
 async def serve(settings: Settings, *, ready: Callable[[Running], None]) -> None:
     """Run until SIGTERM or SIGINT; `ready` is called once it listens."""
     logs.setup(settings.logs.level, settings.logs.format, secrets=settings.secrets())
+    _raise_file_limit()
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     async with running(settings) as gateway:
         ready(gateway)
         await stop.wait()
+
+
+def _raise_file_limit() -> None:
+    """Have as many open files as the system lets us: each text that a carrier has not answered for holds a socket."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listen(host: str, port: int) -> socket.socket:

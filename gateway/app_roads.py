@@ -27,7 +27,7 @@ from gateway.store.calls import Plans
 from gateway.store.database import Database
 from gateway.store.signals import Signals
 
-_CARRIER_CONNECTIONS: Final = 1024
+_CARRIER_CONNECTIONS: Final = 8192
 _LOOPBACK: Final = "127.0.0.1"
 _PRACTICE_CALLS_PER_S: Final = 10.0
 _PRACTICE_CHANNELS: Final = 200

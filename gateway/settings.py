@@ -130,6 +130,7 @@ class Sms(Section):
     commit_ahead_ms: Annotated[int, Field(ge=1, le=200)] = 200
     ask_every_s: Seconds = 60
     ask_window_s: Seconds = 120
+    in_flight: Annotated[int, Field(ge=1, le=4096)] = 512
     carrier_queue_s: Annotated[float, Field(ge=1)] = 120
     breaker_failures: Annotated[int, Field(ge=1)] = 5
     breaker_s: Seconds = 10

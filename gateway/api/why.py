@@ -56,6 +56,7 @@ _HOLDS: Final[Mapping[str, str]] = {
     "carrier_throttled": "The carrier asked to slow down",
     "carrier_unreachable": "The carrier cannot be reached",
     "carrier_account": "The carrier does not accept our account",
+    "carrier_slow": "The carrier has not answered yet for what was offered to it",
     "carrier_queue": "The carrier has not sent on yet what it took; more would only wait there, out of reach",
     "circuit_open": "The carrier failed several times in a row; one text is tried",
     "lease_not_renewed": "The database does not answer, so nobody knows whether this process may still send",

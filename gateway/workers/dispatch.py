@@ -103,6 +103,8 @@ class Dispatch:
         if offer.written_ms is not None:
             seconds = max(0, now_ms() - offer.written_ms) / 1000
             self.desk.metrics.send_seconds.labels(grant.carrier.name).observe(seconds)
+        if isinstance(outcome, NotSent):
+            offer.written_ms = None  # the connection was gone when its slot came
         if isinstance(outcome, Accepted) and offer.written_ms is not None:
             self.queue.took([(offer.written_ms, offer.planned.thing.segments)])
         if is_ours:  # else who recalled it has settled it

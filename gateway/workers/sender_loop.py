@@ -122,6 +122,12 @@ class SenderLoop:
         if room == 0:
             await self._wait_for_carrier(health)
             return
+        offers, most = self.dispatch.offers, self.desk.settings.in_flight
+        if len(offers) >= most:
+            self._note("carrier_slow")
+            await asyncio.wait(offers, timeout=_AWAY_S, return_when=asyncio.FIRST_COMPLETED)
+            return
+        room = min(most - len(offers), room or most)
         self.limits = limits = self.desk.counters.of_sender(sender, self.lease.mode)
         full_s = self.queue.full_for_s(left, limits, now_ms())
         if full_s is not None:

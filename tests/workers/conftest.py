@@ -63,11 +63,13 @@ class Sending:
     sms: Sms
     url: str
     leases: Leases
+    timeout_s: float = 2.0
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def start(self) -> SmsSender:
         worker = SmsSender(
-            self.database, self.signals, self.counters, self.gate, self.leases, {"twilio": self.carrier}, self.sms, 2.0,
+            self.database, self.signals, self.counters, self.gate, self.leases, {"twilio": self.carrier}, self.sms,
+            self.timeout_s,
             Metrics(),
         )  # fmt: skip
         self.tasks.append(asyncio.create_task(worker.run()))
@@ -83,8 +85,9 @@ class Sending:
         """Queue one text to each number that ends so, with words of its own or `body`; returns the ids."""
         messages = [
             Message(
-                id=new_id("msg"), tenant_id="acme", mode="live", sender=SENDER, recipient=f"+1212555{ending}",
-                body=body or f"Your bill is due {number}", encoding="gsm7", segments=segments, created_ms=now_ms(), **more,
+                id=new_id("msg"), tenant_id="acme", mode="live", recipient=f"+1212555{ending}",
+                body=body or f"Your bill is due {number}", encoding="gsm7", segments=segments, created_ms=now_ms(),
+                **{"sender": SENDER, **more},
             )
             for number, ending in enumerate(endings)
         ]  # fmt: skip
@@ -92,9 +95,9 @@ class Sending:
         self.signals.wake("messages")
         return [message.id for message in messages]
 
-    async def sender(self, **changes: Any) -> None:
-        row = await self.database.read(lambda tx: tenants.sender(tx, SENDER))
-        sender = row or Sender(SENDER, "acme", "toll_free", keyword_replies="gateway")
+    async def sender(self, number: str = SENDER, **changes: Any) -> None:
+        row = await self.database.read(lambda tx: tenants.sender(tx, number))
+        sender = row or Sender(number, "acme", "toll_free", keyword_replies="gateway")
         await self.database.write(lambda tx: tenants.put_sender(tx, replace(sender, **changes)))
 
     async def message(self, message_id: str) -> Message:
