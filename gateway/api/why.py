@@ -193,7 +193,8 @@ def _of_job(
     waiting = by_state.get("queued", 0) + by_state.get("held", 0)
     if job.status == "paused":
         return "paused", None, f"The job is paused with {waiting} waiting; resume it with POST /v1/jobs/{{id}}/resume."
-    if job.status in {"completed", "cancelled"}:
+    unknown = by_state.get("unknown", 0) if job.channel == "sms" else 0
+    if job.status in {"completed", "cancelled"} and not unknown:
         return None, None, f"The job is {job.status}."
     if by_state.get("queued"):
         reason, opens_ms = sender_waits
@@ -205,6 +206,9 @@ def _of_job(
         until = f" until {when(first['until_ms'])}" if first["until_ms"] is not None else ""
         reason = first["reason"]
         return reason, first["until_ms"], f"{_HOLDS.get(reason, reason)}{until}; {first['n']} wait for that."
+    if unknown:
+        told = f"The job is {job.status}; for {unknown} of its texts the carrier never answered"
+        return "settlement", None, f"{told}: gateway unknown list --job {job.id}."
     if by_state.get("unknown") or by_state.get("sent") or by_state.get("sending"):
         return "delivery_report", None, "All have been offered; some delivery reports have not come yet."
     return None, None, "Nothing of it waits."

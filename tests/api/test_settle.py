@@ -134,6 +134,17 @@ async def test_why_names_the_command_once_the_carrier_was_asked_in_vain(api: Api
     )
 
 
+async def test_why_of_a_job_tells_how_many_of_its_texts_nobody_answered_for(api: Api) -> None:
+    job_id, ids = await unknown(api, 2)
+    before = await api.get(f"/v1/jobs/{job_id}/why")
+    await settle(api, job_id, "drop")
+    after = await api.get(f"/v1/jobs/{job_id}/why")
+
+    assert before.body["waiting_for"] == "settlement"
+    assert f"for {len(ids)} of its texts the carrier never answered" in before.body["explanation"]
+    assert after.body["waiting_for"] != "settlement"
+
+
 async def test_a_job_says_what_becomes_of_its_unknown_texts(api: Api) -> None:
     job_id, _ = await unknown(api, on_unknown="resend")
     calls = {"channel": "voice", "from": TOLL_FREE, "recipients": [{"to": PERSON}], "call": {"dialplan": "none"}}

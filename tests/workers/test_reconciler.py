@@ -11,7 +11,8 @@ from gateway.carriers.base import Report
 from gateway.clock import now_ms
 from gateway.metrics import Metrics
 from gateway.model.job import Job
-from gateway.store import jobs, settling
+from gateway.model.opt_out import OptOut
+from gateway.store import jobs, opt_outs, settling
 from gateway.workers import reconciler
 from gateway.workers.reconciler import Reconciler
 
@@ -156,6 +157,18 @@ async def test_a_report_stops_the_copy_of_what_had_arrived(sending: Any) -> None
     await sending.until_status(other, "unknown")
 
     assert sending.arrived().count((await sending.message(message_id)).recipient) == 1
+
+
+async def test_who_said_stop_meanwhile_gets_no_copy(sending: Any) -> None:
+    (message_id,) = await lose(sending, "0062")
+    said = OptOut("acme", "live", "+12125550062", "tenant", "test", "", now_ms())
+    await sending.database.write(lambda tx: opt_outs.stop(tx, said))
+
+    await sending.database.write(lambda tx: settling.resend(tx, [message_id], now_ms(), by="test"))
+    sending.start()
+    message = await sending.until_status(message_id, "suppressed", "cancelled")
+
+    assert (message.status, len(sending.arrived())) == ("suppressed", 1)
 
 
 async def test_asked_is_the_carrier_it_was_offered_to_whatever_the_sender_has_now(sending: Any, look: Look) -> None:
