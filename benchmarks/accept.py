@@ -8,6 +8,7 @@ the same rows into a database with the same schema and the same durability. One 
     rss_idle_mb            before the request
     rss_waiting_above_mb   while the 100,000 wait, above idle
     rss_peak_above_mb      the highest while it was accepted, above idle
+    cpu_s                  CPU seconds of the gateway meanwhile
     loop_stalled_ms        the longest that /healthz took meanwhile
 """
 
@@ -26,6 +27,7 @@ from typing import Any
 
 import aiohttp
 import orjson
+import psutil
 
 from gateway.clock import now_ms
 from gateway.model.tenant import SCOPES, ApiKey, Tenant
@@ -84,6 +86,12 @@ def rss_mb(pid: int, field: str = "VmRSS") -> float:
     return int(line.split()[1]) / 1024
 
 
+def cpu(pid: int) -> float:
+    """CPU seconds of one process."""
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
+
+
 async def stalls(session: aiohttp.ClientSession, url: str, longest: list[float]) -> None:
     """Ask again and again whether the loop answers."""
     while True:
@@ -105,13 +113,14 @@ async def measure(url: str, pid: int, secret: str) -> dict[str, float]:
             assert response.status == 202, await response.text()
         await asyncio.sleep(1)
         idle = rss_mb(pid)
-        longest = [0.0]
+        longest, used = [0.0], cpu(pid)
         watch = asyncio.create_task(stalls(session, url, longest))
         began = time.perf_counter()
         async with session.post(f"{url}/v1/jobs", data=body) as response:
             told = await response.json()
             assert response.status == 202, told
         seconds = time.perf_counter() - began
+        spent = cpu(pid) - used
         watch.cancel()
         assert told["accepted"] == PEOPLE
         await asyncio.sleep(1)
@@ -121,6 +130,7 @@ async def measure(url: str, pid: int, secret: str) -> dict[str, float]:
             "rss_idle_mb": round(idle, 1),
             "rss_waiting_above_mb": round(rss_mb(pid) - idle, 1),
             "rss_peak_above_mb": round(rss_mb(pid, "VmHWM") - idle, 1),
+            "cpu_s": round(spent, 2),
             "loop_stalled_ms": round(longest[0] * 1000, 1),
         }
 

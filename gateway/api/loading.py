@@ -76,7 +76,7 @@ async def _in_blocks(call: Call, job: Job, people: People, accept: Accept, scree
         with contextlib.suppress(StoreUnavailable):  # the housekeeper throws it away
             await asyncio.shield(loads.drop(database, load_id))
     try:
-        await loads.fill(database, load_id)
+        await loads.fill_quickly(database, load_id)
         await jobs.settle(database, job.id)
     except StoreUnavailable as error:
         _log.error("load_waits", error=str(error))  # it is accepted and on disk: the housekeeper goes on with it
