@@ -21,10 +21,11 @@ WORDS = ("Your water is off", "Your water is off on Monday. " * 8)  # one segmen
 class Engine:
     """Works on one world until everything is handed over."""
 
-    def __init__(self, world: World, dice: Random, *, people: int, stops: float) -> None:
-        """`stops` is the share of people who say stop while texts go out."""
+    def __init__(self, world: World, dice: Random, *, people: int, stops: float, jobs: int) -> None:
+        """`stops`: the share of people who say stop meanwhile. `jobs`: how often about half the people are written to."""
         self._world = world
         self._dice = dice
+        self._jobs = jobs
         self.people = [f"+1212555{1000 + number}" for number in range(people)]
         self.stops = [person for person in self.people if dice.random() < stops]
         self.ledger = world.folder / "accepted.jsonl"
@@ -52,9 +53,11 @@ class Engine:
     async def work(self) -> None:
         """Hand over a job of about half the people, then the others one by one, and say the stops meanwhile."""
         half = self._dice.randint(len(self.people) // 3, 2 * len(self.people) // 3)
-        await asyncio.gather(self._job(self.people[:half]), self._texts(self.people[half:]), self._say_stops())
+        jobs = (self._job(number, self.people[:half]) for number in range(self._jobs))
+        await asyncio.gather(*jobs, self._texts(self.people[half:]), self._say_stops())
 
-    async def _job(self, people: list[str]) -> None:
+    async def _job(self, number: int, people: list[str]) -> None:
+        reference = f"job-{number}"
         if self._dice.random() < 0.5:
             await asyncio.sleep(self._dice.uniform(0, 0.5))
         body = {
@@ -62,13 +65,13 @@ class Engine:
             "from": SENDER,
             "message": {"body": self._dice.choice(WORDS)},
             "recipients": [{"to": person} for person in people],
-            "reference": "the-job",
+            "reference": reference,
             "on_unknown": self._dice.choice(("rest", "rest", "resend")),
             "callback_url": self.callback_url,
         }
-        found = await self._world.sure("POST", "/v1/jobs", body, **{"Idempotency-Key": "the-job"})
+        found = await self._world.sure("POST", "/v1/jobs", body, **{"Idempotency-Key": reference})
         assert found["accepted"] == len(people), found
-        self._write({"job_id": found["id"], "people": len(people), "reference": "the-job"})
+        self._write({"job_id": found["id"], "people": len(people), "reference": reference})
 
     async def _texts(self, people: list[str]) -> None:
         for number, person in enumerate(people):

@@ -37,7 +37,8 @@ class Fault:
     shift_s: int = 0
     kill: str = ""  # a step@visit at which the first life of the gateway ends
     stops: float = 0.05  # the share of people who say stop
-    capped: bool = True  # whether a cap may stand in the way
+    capped: float = 0.6  # how likely a cap stands in the way
+    jobs: int = 1  # how many texts each person of the job gets
     clock_steady: bool = True
     people: tuple[int, int] = (90, 220)
     workers: ClassVar[int] = 1
@@ -144,6 +145,7 @@ class RedisKilled(Fault):
     """Redis is killed and comes back with its file after a while."""
 
     name = "Redis killed"
+    capped = 1.0
 
     async def strike(self, world: World) -> None:
         await self._midway(world)
@@ -188,6 +190,7 @@ class RedisPaused(Fault):
     """Redis stands still, with questions in its socket."""
 
     name = "Redis SIGSTOP"
+    capped = 1.0
 
     async def strike(self, world: World) -> None:
         await self._midway(world)
@@ -201,6 +204,7 @@ class RedisFlushed(Fault):
     """FLUSHALL, once or a few times."""
 
     name = "Redis FLUSHALL"
+    capped = 1.0
 
     async def strike(self, world: World) -> None:
         client = world.valkey.client()
@@ -216,6 +220,7 @@ class RedisEvicts(Fault):
     """Some of its keys are gone, as under a memory policy that evicts."""
 
     name = "Redis evicts keys"
+    capped = 1.0
 
     async def strike(self, world: World) -> None:
         client = world.valkey.client()
@@ -381,7 +386,7 @@ class CarrierTrouble(Fault):
         {"late_s": 2.0},
         {"mute": True},
     )
-    capped = False
+    capped = 0.0
 
     async def strike(self, world: World) -> None:
         for kind in self.dice.sample(self.kinds, k=3):
@@ -395,7 +400,7 @@ class CarrierKilled(Fault):
     """The far end is killed with requests in hand, and comes back with its ledger."""
 
     name = "carrier killed"
-    capped = False
+    capped = 0.0
 
     async def strike(self, world: World) -> None:
         await self._midway(world)
@@ -410,7 +415,9 @@ class StopRace(Fault):
 
     name = "STOP races sending"
     stops = 0.8
-    capped = False
+    jobs = 4
+    people = (60, 110)
+    capped = 0.0
 
     async def strike(self, world: World) -> None:
         if self.dice.random() < 0.5:

@@ -91,7 +91,7 @@ async def _run(trial: Trial, fault: Fault, folder: Path, server: PostgresServer 
         trial.notes = place.notes
         if not fault.clock_steady:
             place.gateway.clock.write_text("+0\n")
-        engine = Engine(place, dice, people=dice.randint(*fault.people), stops=fault.stops)
+        engine = Engine(place, dice, people=dice.randint(*fault.people), stops=fault.stops, jobs=fault.jobs)
         await engine.listen()
         try:
             await _play(trial, fault, place, engine)
@@ -103,8 +103,8 @@ async def _play(trial: Trial, fault: Fault, place: World, engine: Engine) -> Non
     dice = place.dice
     people = len(engine.people)
     limits: dict[str, object] = {"rate": f"{dice.choice((40, 75, 120))}/s", **fault.limits}
-    if fault.capped and not fault.limits and dice.random() < 0.6:
-        limits["daily"] = int(people * dice.uniform(0.6, 1.5))
+    if fault.capped and not fault.limits and dice.random() < fault.capped:
+        limits["daily"] = max(85, int(people * dice.uniform(0.5, 1.1)))
     if dice.random() < 0.25 and fault.capped:
         await place.carrier(silence=True, every=dice.randint(8, 20))
     place.note(f"{people} people, {len(engine.stops)} stops, {limits}, kill {fault.kill or 'nothing'}")
