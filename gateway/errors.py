@@ -443,6 +443,16 @@ class UnknownProfile(GatewayError):
         super().__init__(f"no limit profile for kind {kind!r} with status {status!r}")
 
 
+class ScopeInUse(GatewayError):
+    """A campaign that senders name, or a brand that campaigns name, cannot be taken away."""
+
+    slug, status = "scope_in_use", 409
+
+    def __init__(self, kind: str) -> None:
+        users = "senders send through this campaign" if kind == "campaign" else "campaigns belong to this brand"
+        super().__init__(f"{users}; change them first")
+
+
 class RedisAway(GatewayError):
     """Redis did not answer in time, or not as the gate needs. Nothing may be sent until it does."""
 

@@ -124,6 +124,10 @@ Variables = Annotated[
     BeforeValidator(_variables),
     WithJsonSchema({"type": "object", "additionalProperties": {"type": ["string", "number", "null"]}}),
 ]
+NetworkName = Annotated[
+    Literal["att", "tmobile", "verizon", "other"],
+    Field(description="The network it goes to, where you know it: 10DLC limits differ by network."),
+]
 Priority = Annotated[int, Field(ge=0, le=9)]
 CallbackUrl = Annotated[str, Field(max_length=MAX_URL), AfterValidator(_http_url)]
 

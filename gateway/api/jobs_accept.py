@@ -8,7 +8,18 @@ from pydantic import BaseModel, Field, SkipValidation
 
 from gateway.api import job_answers, job_spec
 from gateway.api.dry_run import Draft, DryRun, dry_run
-from gateway.api.inputs import CallbackUrl, Input, Metadata, Priority, Query, Reference, SenderNumber, Time, Variables
+from gateway.api.inputs import (
+    CallbackUrl,
+    Input,
+    Metadata,
+    NetworkName,
+    Priority,
+    Query,
+    Reference,
+    SenderNumber,
+    Time,
+    Variables,
+)
 from gateway.api.job_answers import JobAccepted
 from gateway.api.job_spec import JobCall, JobMessage
 from gateway.api.loading import load
@@ -34,6 +45,7 @@ class NewRecipient(BaseModel):
     to: str | int = Field(examples=["+12125551234"])
     variables: Variables = Field(default_factory=dict)
     reference: str | int = ""
+    network: NetworkName | None = None
 
 
 class NewJob(Input):

@@ -26,9 +26,9 @@ from gateway.store import jobs
 from gateway.store.database import Tx
 
 _ABOUT = {
-    "application/x-ndjson": "One JSON object `{to, variables?, reference?}` a line.",
+    "application/x-ndjson": "One JSON object `{to, variables?, reference?, network?}` a line.",
     "application/json": "A list of such objects.",
-    "text/csv": "A header line with a column `to`, maybe one `reference`; every other column is a variable.",
+    "text/csv": "A header line with a column `to`, maybe `reference` and `network`; every other column is a variable.",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "A workbook; its first sheet is read as CSV.",
 }
 

@@ -6,15 +6,40 @@ from datetime import UTC, datetime
 from gateway.api.doors import Doors
 from gateway.clock import now_ms
 from gateway.errors import BadLimits, RedisAway, UnknownProfile
-from gateway.limits.windows import bounds
-from gateway.model.limit import Blocked, Cap, Limit, Throughput, Usage
+from gateway.limits import binding
+from gateway.limits.gate import counter_name, usage_from_rows
+from gateway.model.limit import Blocked, Cap, Limit, Rolling, Throughput, Usage
 from gateway.model.sender import Sender
-from gateway.store import usage
+from gateway.store import scopes, usage
 
 
 def of_sender(doors: Doors, sender: Sender, mode: str) -> tuple[Limit, ...]:
     """What this sender's texts are limited by today. Raises UnknownProfile, BadLimits."""
     return doors.profiles.of_sender(sender, mode, datetime.now(UTC).date())
+
+
+async def of_all_scopes(doors: Doors, sender: Sender, mode: str) -> tuple[Limit, ...]:
+    """What its texts are limited by in every scope, as far as one person or an unknown network is not concerned.
+
+    Raises: UnknownProfile, BadLimits.
+    """
+    account = "practice" if mode == "test" else sender.carrier
+    found = await doors.database.read(lambda tx: scopes.of_sender(tx, sender, account))
+    today = datetime.now(UTC).date()
+    limits = [
+        *of_sender(doors, sender, mode),
+        *(each for one in found for each in doors.profiles.of_scope(one, mode, today)),
+    ]
+    bound = binding.of_texts(limits, found, 0, counts_unknown=doors.settings.limits.unknown_network == "all")
+    networks = dict.fromkeys(each for limits in bound.networks.values() for each in limits)
+    return (*bound.shared, *networks)
+
+
+def slowest_source(limits: Sequence[Limit]) -> str:
+    """Where the slowest rate stands."""
+    rates = [limit for limit in limits if isinstance(limit, Throughput)]
+    slowest = min(rates, key=lambda limit: limit.n / limit.period_us, default=None)
+    return slowest.source if slowest is not None else ""
 
 
 def rate_of(limits: Sequence[Limit]) -> float | None:
@@ -38,16 +63,12 @@ def pace(doors: Doors, sender: Sender, mode: str) -> float | None:
 
 async def fullness(doors: Doors, limits: Sequence[Limit]) -> tuple[Usage, ...]:
     """How full every cap is. Where Redis is away nothing is sent, so the database alone then tells the truth."""
-    caps = [limit for limit in limits if isinstance(limit, Cap)]
+    caps = [limit for limit in limits if isinstance(limit, Cap | Rolling)]
     if not caps:
         return ()
     now_us = now_ms() * 1000
-    durable = await doors.database.read(lambda tx: usage.of_limits(tx, [cap.key for cap in caps], now_us))
+    durable = await doors.database.read(lambda tx: usage.of_limits(tx, list(map(counter_name, caps)), now_us))
     try:
         return await doors.gate.usage(caps, durable)
     except RedisAway:
-        found = [(cap, bounds(cap, now_us)) for cap in caps]
-        return tuple(
-            Usage(cap, window.start_us, window.end_us, durable.get((cap.key, window.start_us), 0), 0)
-            for cap, window in found
-        )
+        return tuple(usage_from_rows(cap, durable, now_us) for cap in caps)

@@ -10,6 +10,7 @@ from gateway.api.inputs import (
     Input,
     Metadata,
     Name,
+    NetworkName,
     Number,
     NumberFilter,
     Page,
@@ -52,6 +53,7 @@ class NewMessage(Input):
     reference: Reference = ""
     metadata: Metadata = Field(default_factory=dict)
     callback_url: CallbackUrl | None = None
+    network: NetworkName | None = None
     smart_encoding: bool = Field(False, description="Replace curly quotes and the like by what costs less.")
 
 
@@ -82,6 +84,7 @@ class MessageView(View):
     metadata: dict[str, Any]
     callback_url: str
     mode: str
+    network: str
     created_at: str
     updated_at: str
     sent_at: str | None
@@ -115,7 +118,7 @@ class MessagesQuery(Page):
 
 def _fields(message: Message) -> dict[str, Any]:
     same = ("id", "status", "reason", "body", "encoding", "segments", "kind", "job_id", "priority", "carrier")
-    more = ("carrier_id", "error_code", "attempts", "copies", "reference", "callback_url", "mode")
+    more = ("carrier_id", "error_code", "attempts", "copies", "reference", "callback_url", "mode", "network")
     return {
         **{name: getattr(message, name) for name in (*same, *more)},
         "to": message.recipient,
@@ -180,6 +183,7 @@ async def create(call: Call, body: NewMessage) -> Answer:
         reference=body.reference,
         metadata=body.metadata,
         callback_url=callback_url,
+        network=body.network or "",
         created_ms=call.now_ms,
         updated_ms=call.now_ms,
     )

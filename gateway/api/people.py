@@ -109,7 +109,7 @@ class TextPeople(People):
             self.left.add(row.line, "", error.slug, str(error))
             return None
         self.encodings[counted.encoding] = self.encodings.get(counted.encoding, 0) + 1
-        return [row.to, row.reference, row.line, counted.segments, text, counted.encoding]
+        return [row.to, row.reference, row.line, counted.segments, text, counted.encoding, row.network]
 
 
 class CallPeople(People):

@@ -1,12 +1,14 @@
 """`/v1/senders`: the numbers texts and calls leave from, and what governs each."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from pydantic import ConfigDict, Field
 
-from gateway.api.inputs import Input, Name, Text
+from gateway.api.inputs import CallbackUrl, Input, Name, Text
 from gateway.api.operation import Answer, Call, View, operation
+from gateway.api.roads import check_callback
 from gateway.api.views import when
 from gateway.errors import (
     BadLimits,
@@ -17,10 +19,11 @@ from gateway.errors import (
     SenderTaken,
     UnknownProfile,
 )
+from gateway.model.scope import SCOPE_KINDS
 from gateway.model.sender import KEYWORD_REPLIES, KINDS, STATUSES, Sender
 from gateway.phone import parse_sender, sender_kind
 from gateway.sms.segments import segment
-from gateway.store import dialplans, lives, tenants
+from gateway.store import dialplans, lives, scopes, tenants
 from gateway.store.database import Tx
 from gateway.store.signals import Things
 
@@ -31,7 +34,9 @@ assert (get_args(Kind), get_args(Status), get_args(Replies)) == (KINDS, STATUSES
 
 # What a change of the sender can open again.
 _RELEASED = ("sender_unverified", "sender_blocked", "sender_unknown", "carrier_not_configured", "blocked")
-_RELEASED_CAPS = ("cap_day", "cap_week", "cap_month")
+# What waits for a cap or a scope, until its numbers or its status change.
+RELEASED_CAPS = ("cap_day", "cap_week", "cap_month", "cap_rolling", "recipient_limit")
+BLOCKED_SCOPES = tuple(f"{kind}_blocked" for kind in SCOPE_KINDS)
 _RELEASED_AT_ONCE = 1_000  # rows a transaction
 
 
@@ -42,6 +47,7 @@ class SenderLimits(Input):
     daily: int | None = None
     weekly: int | None = None
     monthly: int | None = None
+    rolling: list[str] | None = Field(None, examples=[["500/24h"]])
     zones: list[str] | None = Field(None, examples=[["America/Los_Angeles"]])
     week_start: Literal["sunday", "monday"] | None = None
 
@@ -59,6 +65,8 @@ class NewSender(Input):
     start_text: Text = ""
     help_text: Text = ""
     inbound_dialplan: Name | Literal[""] = Field("", description="What answers people who ring this number.")
+    campaign: Name | Literal[""] = Field("", description="Its 10DLC campaign, of `/v1/limits/campaign`.")
+    callback_url: CallbackUrl | None = Field(None, description="Where is told that a cap is used to 80 or 100 %.")
 
 
 class SenderView(View):
@@ -77,6 +85,8 @@ class SenderView(View):
     start_text: str
     help_text: str
     inbound_dialplan: str
+    campaign: str
+    callback_url: str
     created_at: str | None
 
 
@@ -136,6 +146,7 @@ async def put(call: Call, body: NewSender) -> Answer:
 
     async def work(tx: Tx) -> tuple[Sender | None, Sender]:
         await _check_dialplan(call, tx, sender)
+        await _check_campaign(tx, sender)
         before = await tenants.sender(tx, sender.number)
         if not await tenants.put_sender(tx, sender):
             raise SenderTaken
@@ -166,6 +177,8 @@ def _sender(call: Call, body: NewSender) -> Sender:
         start_text=body.start_text,
         help_text=body.help_text,
         inbound_dialplan=body.inbound_dialplan,
+        campaign=body.campaign,
+        callback_url=check_callback(call, body.callback_url),
         created_ms=call.now_ms,
     )
 
@@ -177,8 +190,7 @@ def _check(call: Call, sender: Sender) -> None:
         raise InvalidRequest(FieldProblem("voice", "unknown_road", f"no such road; there are: {roads}"))
     try:
         today = datetime.now(UTC).date()
-        scope = f"sender:{sender.number}"
-        call.doors.profiles.limits_for(scope, sender.kind, sender.status, on=today, overrides=sender.limits)
+        call.doors.profiles.of_sender(sender, "live", today)
     except (BadLimits, UnknownProfile) as error:
         raise InvalidRequest(FieldProblem("limits", error.slug, str(error))) from None
     for name in ("stop_text", "start_text", "help_text"):
@@ -194,16 +206,27 @@ async def _check_dialplan(call: Call, tx: Tx, sender: Sender) -> None:
         raise InvalidRequest(FieldProblem("inbound_dialplan", "unknown_dialplan", detail))
 
 
+async def _check_campaign(tx: Tx, sender: Sender) -> None:
+    if sender.campaign and await scopes.one(tx, sender.tenant_id, "campaign", sender.campaign) is None:
+        detail = "no such campaign; make it by PUT /v1/limits/campaign/{name}"
+        raise InvalidRequest(FieldProblem("campaign", "unknown_campaign", detail))
+
+
 async def _release(call: Call, before: Sender, sender: Sender) -> None:
     """Let what waited for this sender's status, road or limits go on, some at a time."""
-    governs = ("kind", "status", "limits")
+    governs = ("kind", "status", "limits", "campaign", "carrier")
     limits_changed = any(getattr(before, name) != getattr(sender, name) for name in governs)
-    reasons = _RELEASED + (_RELEASED_CAPS if limits_changed else ())
+    reasons = _RELEASED + ((*RELEASED_CAPS, *BLOCKED_SCOPES) if limits_changed else ())
+    await release(call, sender.number, reasons)
+
+
+async def release(call: Call, number: str, reasons: Sequence[str]) -> None:
+    """Let what waits for one of these reasons go on, some at a time."""
     things: Things
     for things in ("messages", "calls"):
 
         async def some(tx: Tx, things: Things = things) -> int:
-            return await lives.release_held(tx, things, sender.number, reasons, call.now_ms, _RELEASED_AT_ONCE)
+            return await lives.release_held(tx, things, number, reasons, call.now_ms, _RELEASED_AT_ONCE)
 
         while await call.doors.database.write(some) == _RELEASED_AT_ONCE:
             pass

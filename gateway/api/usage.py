@@ -5,13 +5,17 @@ from pydantic import Field
 from gateway.api import limits_of, senders
 from gateway.api.operation import Answer, Call, View, operation
 from gateway.api.views import when
-from gateway.model.limit import Cap, Throughput, Usage
+from gateway.limits.profiles import kind_of, scope_name
+from gateway.model.limit import Cap, Usage, length_of
 
 
 class Window(View):
     """One window of one cap."""
 
-    window: str = Field(examples=["day", "week", "month"])
+    scope: str = Field(examples=["sender", "campaign", "brand", "tenant", "account"])
+    name: str = Field(description="Of the scope: a number, a campaign's name, …")
+    network: str = Field(description="What alone it counts: what goes to this network; empty: all.")
+    window: str = Field(examples=["day", "week", "month", "24h"], description="A length: any stretch so long.")
     zone: str
     unit: str
     counts: str = Field(description="`attempts` never come back; `accepted` do when the carrier did not count them.")
@@ -33,7 +37,7 @@ class SenderUsage(View):
     number: str
     status: str
     blocked: bool
-    rate_per_s: float | None = Field(description="Segments a second; null: no limit.")
+    rate_per_s: float | None = Field(description="Segments a second; null: no limit. The slowest rate of all scopes.")
     rate_source: str
     waiting: int = Field(description="Segments that wait.")
     windows: list[Window]
@@ -47,9 +51,12 @@ class SenderUsage(View):
     answers={200: SenderUsage},
 )
 async def of_sender(call: Call) -> Answer:
-    """Every window of every cap, as the gate counts it. Where Redis is away the database's figures stand."""
+    """Every window of every cap of every scope that binds its texts, as the gate counts it.
+
+    Where Redis is away the database's figures stand. What several senders share counts the texts of all of them.
+    """
     sender = await call.doors.database.read(lambda tx: senders.own(call, tx))
-    limits = limits_of.of_sender(call.doors, sender, call.key.mode)
+    limits = await limits_of.of_all_scopes(call.doors, sender, call.key.mode)
     where = {"sender": sender.number, "mode": call.key.mode}
     waiting = int(await call.doors.database.read(lambda tx: tx.value("messages_waiting_segments", **where)))
     rate = limits_of.rate_of(limits)
@@ -59,7 +66,7 @@ async def of_sender(call: Call) -> Answer:
         status=sender.status,
         blocked=limits_of.is_blocked(limits),
         rate_per_s=rate,
-        rate_source=next((limit.source for limit in limits if isinstance(limit, Throughput)), ""),
+        rate_source=limits_of.slowest_source(limits),
         waiting=waiting,
         windows=[_window(usage, _runs_out_ms(usage, rate, waiting, call.now_ms)) for usage in usages],
     )
@@ -79,7 +86,10 @@ def _runs_out_ms(usage: Usage, per_s: float | None, waiting: int, now_ms: int) -
 def _window(usage: Usage, runs_out_ms: int | None) -> Window:
     cap = usage.cap
     return Window(
-        window=cap.window if isinstance(cap, Cap) else "rolling",
+        scope=kind_of(cap.key),
+        name=scope_name(cap.key),
+        network=cap.network if isinstance(cap, Cap) else "",
+        window=cap.window if isinstance(cap, Cap) else length_of(cap.length_us),
         zone=cap.zone if isinstance(cap, Cap) else "",
         unit=cap.unit,
         counts=cap.counts,

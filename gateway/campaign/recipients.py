@@ -11,23 +11,29 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import BadVariable, InvalidNumber
+from gateway.model.limit import NETWORKS
 from gateway.phone import parse
 
 CHUNK: Final = 1000  # rows handed out at a time, so that an event loop can breathe between
 LONGEST_REFERENCE: Final = 255  # characters
 
 is_name: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*").fullmatch
-_FIELDS: Final = frozenset({"to", "variables", "reference"})
+_FIELDS: Final = frozenset({"to", "variables", "reference", "network"})
+_NETWORKS: Final = frozenset({"", *NETWORKS})
 
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """One person of a job. `to` is E.164; `line` is the row or line of the input, from 1, a header line included."""
+    """One person of a job. `to` is E.164; `line` is the row or line of the input, from 1, a header line included.
+
+    network: where their texts go, where the engine knows it; else empty.
+    """
 
     to: str
     variables: Mapping[str, str]
     reference: str
     line: int
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,7 @@ class Intake:
         self._seen: set[int] = set()
 
     def take(self, line: int, item: object) -> Row:
-        """Check one row, an object `{to, variables?, reference?}` as engines write it.
+        """Check one row, an object `{to, variables?, reference?, network?}` as engines write it.
 
         `to` and `reference` may be whole numbers, as spreadsheets give them. Of two rows with one number the first is
         taken; a row that is Invalid does not count as one.
@@ -63,10 +69,15 @@ class Intake:
         if not isinstance(item, dict):
             return Invalid(line, "", "not_an_object", "a recipient is an object with at least the field to")
         if not item.keys() <= _FIELDS:
-            return Invalid(line, "", "unknown_field", "the fields of a recipient are to, variables and reference")
+            return Invalid(
+                line, "", "unknown_field", "the fields of a recipient are to, variables, reference and network"
+            )
         reference = as_text(item.get("reference"))
         if reference is None or len(reference) > LONGEST_REFERENCE:
             return Invalid(line, "reference", "bad_reference", f"a text of at most {LONGEST_REFERENCE} characters")
+        network = item.get("network") or ""
+        if not isinstance(network, str) or network not in _NETWORKS:
+            return Invalid(line, "network", "not_one_of", f"must be one of: {', '.join(NETWORKS)}")
         try:
             number = parse(as_text(item.get("to")) or "", country=self._country)
             variables = variables_of(item.get("variables"))
@@ -76,7 +87,7 @@ class Intake:
             return Invalid(line, error.field, error.slug, error.why)
         if self._stands_twice(number):
             return Invalid(line, "to", "duplicate", "this number stands in an earlier row")
-        return Recipient(number, variables, reference, line)
+        return Recipient(number, variables, reference, line, network)
 
     def take_all(self, items: Iterable[object]) -> Iterator[list[Row]]:
         """Check a list of rows, in chunks of 1,000; `line` counts them from 1."""

@@ -185,7 +185,7 @@ class Gate:
             pipeline.hget(MARKER, "epoch")
             for cap, spans in found:
                 for start_us, _ in spans:
-                    counter, field, _, _ = counter_of(_counter(cap), start_us)
+                    counter, field, _, _ = counter_of(counter_name(cap), start_us)
                     pipeline.hget(counter, field)
             return await pipeline.execute()
 
@@ -323,7 +323,8 @@ def connect(url: str, *, timeout_s: float = 2.0) -> Redis:
     )
 
 
-def _counter(cap: Cap | Rolling) -> str:
+def counter_name(cap: Cap | Rolling) -> str:
+    """What debits and usage rows name its counter by."""
     return cap.counter if isinstance(cap, Rolling) else cap.key
 
 
@@ -334,9 +335,15 @@ def _usage(
     durable: Mapping[tuple[str, int], int] | None,
 ) -> Usage:
     total = sum(debited)
-    used = total if durable is None else sum(durable.get((_counter(cap), start), 0) for start, _ in spans)
+    used = total if durable is None else sum(durable.get((counter_name(cap), start), 0) for start, _ in spans)
     oldest = next((over for (_, over), count in zip(spans, debited, strict=True) if count), spans[-1][1])
     return Usage(cap, spans[0][0], oldest, used, max(0, total - used))
+
+
+def usage_from_rows(cap: Cap | Rolling, durable: Mapping[tuple[str, int], int], now_us: int) -> Usage:
+    """How full it is by the database's rows alone, while Redis is away and nothing is sent."""
+    spans = spans_of(cap, now_us)
+    return _usage(cap, spans, [durable.get((counter_name(cap), start), 0) for start, _ in spans], durable)
 
 
 @lru_cache

@@ -1,11 +1,11 @@
-"""Limit profiles: what `config/limits.toml` says a kind of sender or trunk may do, on a date.
+"""Limit profiles: what `config/limits.toml` says a kind of sender, campaign, brand or trunk may do, on a date.
 
 A profile becomes limits for one scope: `limits_for("sender:+18005550199", "toll_free", "pending", on=today)`. A
 sender's own numbers (`overrides`) take the place of the profile's, key by key; they never lift a block.
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -13,11 +13,28 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from gateway.errors import BadLimits, BadRate, UnknownProfile
-from gateway.model.limit import Blocked, Cap, Concurrency, Counts, Limit, Throughput, Unit, WindowKind, parse_rate
+from gateway.errors import BadLimits, BadRate, BadRolling, UnknownProfile
+from gateway.model.limit import (
+    Blocked,
+    Cap,
+    Concurrency,
+    Counts,
+    Limit,
+    Network,
+    Rolling,
+    Throughput,
+    Unit,
+    WindowKind,
+    parse_rate,
+    parse_rolling,
+)
+from gateway.model.scope import BLOCKED, Scope
 from gateway.model.sender import Sender
 
 WINDOWS: tuple[tuple[WindowKind, str], ...] = (("day", "daily"), ("week", "weekly"), ("month", "monthly"))
+# A long code that sends through a campaign is paced by that; campaigns and brands have rows of their own.
+_IN_CAMPAIGN = "long_code_in_campaign"
+_ROWS_OF = {"campaign": "10dlc_campaign", "brand": "10dlc_brand"}
 WEEK_STARTS = {"sunday": 6, "monday": 0}
 
 
@@ -37,42 +54,68 @@ def _rate(text: str) -> str:
     return text
 
 
+def _rolling(text: str) -> str:
+    try:
+        parse_rolling(text)
+    except BadRolling as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+Rate = Annotated[str, AfterValidator(_rate)]
+Units = Annotated[int, Field(ge=0)]
+
+
 class Numbers(BaseModel):
     """What a profile and a sender's overrides both may say. Absent: the profile's, or no such limit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rate: Annotated[str, AfterValidator(_rate)] | None = None
+    rate: Rate | None = None
     rate_unit: Unit | None = None
-    daily: Annotated[int, Field(ge=0)] | None = None
-    weekly: Annotated[int, Field(ge=0)] | None = None
-    monthly: Annotated[int, Field(ge=0)] | None = None
+    network_rates: dict[Network, Rate] | None = None
+    daily: Units | None = None
+    weekly: Units | None = None
+    monthly: Units | None = None
+    network_daily: dict[Network, Units] | None = None
+    rolling: Annotated[tuple[Annotated[str, AfterValidator(_rolling)], ...], Field(max_length=3)] | None = None
     unit: Unit | None = None
     counts: Counts | None = None
     zones: Annotated[tuple[Annotated[str, AfterValidator(_zone)], ...], Field(min_length=1, max_length=3)] | None = None
     week_start: Literal["sunday", "monday"] | None = None
-    channels: Annotated[int, Field(ge=0)] | None = None
+    channels: Units | None = None
     lease_ms: Annotated[int, Field(ge=1000)] | None = None
+
+    @property
+    def has_caps(self) -> bool:
+        """Whether a calendar is needed."""
+        return bool(self.network_daily) or any(getattr(self, name) is not None for _, name in WINDOWS)
+
+
+_LIMITING = ("rate", "network_rates", "daily", "weekly", "monthly", "network_daily", "rolling", "channels")
 
 
 class Profile(Numbers):
-    """One row of the file."""
+    """One row of the file. `open`: it has no limit of its own, and that is meant."""
 
     kind: str
     status: str
     effective_from: date
     source: str
     blocked: bool = False
+    open: bool = False
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if not self.blocked and all(
-            getattr(self, name) is None for name in ("rate", "daily", "weekly", "monthly", "channels")
-        ):
-            raise ValueError("a profile that is not blocked needs a rate, a cap or channels")
-        if not self.zones and any(getattr(self, name) is not None for _, name in WINDOWS):
+        limits = any(getattr(self, name) is not None for name in _LIMITING)
+        if not (self.blocked or self.open or limits):
+            raise ValueError("a profile that is neither blocked nor open needs a rate, a cap or channels")
+        if self.has_caps and not self.zones:
             raise ValueError("caps need zones")
         return self
+
+
+_OPEN = Profile(kind="", status="", effective_from=date.min, source="set for this scope", open=True)
 
 
 class _File(BaseModel):
@@ -121,7 +164,16 @@ class Profiles:
     def of_sender(self, sender: Sender, mode: str, on: date) -> tuple[Limit, ...]:
         """What a sender's texts are limited by. Raises UnknownProfile, BadLimits."""
         scope = scope_of(mode, f"sender:{sender.number}")
-        return self.limits_for(scope, sender.kind, sender.status, on=on, overrides=sender.limits)
+        kind = _IN_CAMPAIGN if sender.kind == "long_code" and sender.campaign else sender.kind
+        return self.limits_for(scope, kind, sender.status, on=on, overrides=sender.limits)
+
+    def of_scope(self, scope: Scope, mode: str, on: date) -> tuple[Limit, ...]:
+        """What a scope beyond the sender adds. Raises UnknownProfile, BadLimits."""
+        name = scope_of(mode, scope.counters)
+        if scope.status == BLOCKED:
+            return (Blocked(name, "set by ops"),)
+        profile = self.in_force(_ROWS_OF[scope.kind], scope.status, on) if scope.kind in _ROWS_OF else _OPEN
+        return _limits(name, profile, scope.limits)
 
     def of_trunk(self, name: str, mode: str, overrides: Mapping[str, object], on: date) -> tuple[Limit, ...]:
         """What a trunk's calls are limited by: calls per second, calls at once. Raises UnknownProfile, BadLimits."""
@@ -136,15 +188,29 @@ class Profiles:
         overrides: the sender's own numbers, such as {"rate": "25/s", "daily": 800, "zones": ["America/Chicago"]}.
         Raises:    UnknownProfile; BadLimits if an override cannot be used.
         """
-        profile = self.in_force(kind, status, on)
-        if profile.blocked:
-            return (Blocked(scope, profile.source, profile.effective_from),)
-        own = _own(overrides or {})
-        row = profile.model_copy(update=own)
-        if row.zones is None and any(getattr(row, name) is not None for _, name in WINDOWS):
-            raise BadLimits("zones: a cap needs the zones whose calendars it is kept in")
-        source = profile.source if not own else f"{profile.source}; set for this scope: {', '.join(sorted(own))}"
-        return (*_rates(scope, row, source), *_caps(scope, row, source), *_channels(scope, row, source))
+        return _limits(scope, self.in_force(kind, status, on), overrides or {})
+
+
+def _limits(scope: str, profile: Profile, overrides: Mapping[str, object]) -> tuple[Limit, ...]:
+    if profile.blocked:
+        return (Blocked(scope, profile.source, profile.effective_from),)
+    own = _own(overrides)
+    row = profile.model_copy(update=own)
+    if row.has_caps and not row.zones:
+        raise BadLimits("zones: a cap needs the zones whose calendars it is kept in")
+    source = profile.source if not own else f"{profile.source}; set for this scope: {', '.join(sorted(own))}"
+    kinds = (_rates, _caps, _rollings, _channels)
+    return tuple(limit for kind in kinds for limit in kind(scope, row, source))
+
+
+def kind_of(limit_key: str) -> str:
+    """What kind of scope a limit's key belongs to: sender, campaign, …; "" for none."""
+    return limit_key.removeprefix("test:").partition(":")[0] if ":" in limit_key else ""
+
+
+def scope_name(limit_key: str) -> str:
+    """What the scope of a limit is called, as people know it: a number, `acme/appointments`, a carrier's name."""
+    return limit_key.removeprefix("test:").partition(":")[2].partition(":")[0]
 
 
 def scope_of(mode: str, what: str) -> str:
@@ -160,36 +226,48 @@ def _own(overrides: Mapping[str, object]) -> dict[str, object]:
     return {name: getattr(numbers, name) for name in numbers.model_fields_set}
 
 
-def _rates(scope: str, row: Profile, source: str) -> tuple[Throughput, ...]:
-    if row.rate is None:
-        return ()
-    n, period_us = parse_rate(row.rate)
-    return (Throughput(f"{scope}:rate", n, period_us, row.rate_unit or "segment", source, row.effective_from),)
+def _rates(scope: str, row: Profile, source: str) -> Iterator[Limit]:
+    for name, rate in [("", row.rate), *(row.network_rates or {}).items()]:
+        if rate is not None:
+            n, period_us = parse_rate(rate)
+            key = f"{scope}:rate:{name}" if name else f"{scope}:rate"
+            yield Throughput(key, n, period_us, row.rate_unit or "segment", source, row.effective_from, name)
 
 
-def _caps(scope: str, row: Profile, source: str) -> tuple[Cap, ...]:
-    return tuple(
-        Cap(
-            key=f"{scope}:{window}@{zone}",
-            limit=getattr(row, name),
-            window=window,
-            zone=zone,
-            unit=row.unit or "segment",
-            counts=row.counts or "attempts",
-            week_start=WEEK_STARTS[row.week_start or "sunday"],
-            source=source,
-            effective_from=row.effective_from,
+def _caps(scope: str, row: Profile, source: str) -> Iterator[Limit]:
+    caps: list[tuple[WindowKind, str, int]] = [
+        (window, "", getattr(row, name)) for window, name in WINDOWS if getattr(row, name) is not None
+    ]
+    caps += [("day", network, limit) for network, limit in (row.network_daily or {}).items()]
+    for window, network, limit in caps:
+        for zone in row.zones or ():
+            yield Cap(
+                key=f"{scope}:{window}@{zone}:{network}" if network else f"{scope}:{window}@{zone}",
+                limit=limit,
+                window=window,
+                zone=zone,
+                unit=row.unit or "segment",
+                counts=row.counts or "attempts",
+                week_start=WEEK_STARTS[row.week_start or "sunday"],
+                source=source,
+                effective_from=row.effective_from,
+                network=network,
+            )
+
+
+def _rollings(scope: str, row: Profile, source: str) -> Iterator[Limit]:
+    unit = row.unit or ("message" if kind_of(scope) == "recipient" else "segment")
+    for text in row.rolling or ():
+        limit, length_us = parse_rolling(text)
+        counts = row.counts or "attempts"
+        yield Rolling(
+            f"{scope}:{length_us // 60_000_000}min", limit, length_us, unit, counts, "", source, row.effective_from
         )
-        for window, name in WINDOWS
-        if getattr(row, name) is not None
-        for zone in row.zones or ()
-    )
 
 
-def _channels(scope: str, row: Profile, source: str) -> tuple[Concurrency, ...]:
-    if row.channels is None:
-        return ()
-    return (Concurrency(f"{scope}:channels", row.channels, row.lease_ms or 30_000, source, row.effective_from),)
+def _channels(scope: str, row: Profile, source: str) -> Iterator[Limit]:
+    if row.channels is not None:
+        yield Concurrency(f"{scope}:channels", row.channels, row.lease_ms or 30_000, source, row.effective_from)
 
 
 def _told(error: ValidationError) -> str:

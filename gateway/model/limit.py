@@ -6,6 +6,7 @@ otherwise.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
@@ -178,6 +179,15 @@ class Full:
 
 
 @dataclass(frozen=True, slots=True)
+class Reached:
+    """A window that has come to `percent` of its cap (80 or 100) with `used` units, in the database's rows."""
+
+    window: Full
+    percent: int
+    used: int
+
+
+@dataclass(frozen=True, slots=True)
 class Granted:
     """Slots for the first messages of what was asked, in order.
 
@@ -188,7 +198,7 @@ class Granted:
     now_us:  Redis's clock when it granted.
     then:    why the next message got none; None when all were answered.
     full:    windows that are nearly full.
-    version: of the limits it was granted under; set by `Counters`.
+    version, callbacks: of the limits it was granted under, and who is told what they come to; set by `Counters`.
     """
 
     slots: tuple[Slot | Refused, ...]
@@ -198,6 +208,7 @@ class Granted:
     then: Refused | None = None
     full: tuple[Full, ...] = ()
     version: int = 0
+    callbacks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def granted(self) -> tuple[Slot, ...]:
@@ -210,9 +221,12 @@ class Granted:
         return tuple(debit for slot in self.granted for debit in slot.debits)
 
     @property
-    def last_us(self) -> int:
-        """The latest slot; `now_us` where there is none."""
-        return max((slot.at_us for slot in self.granted), default=self.now_us)
+    def again_us(self) -> int:
+        """When asking again makes sense: at the latest slot; where all were passed over, when a rate opens for one."""
+        if granted := self.granted:
+            return max(slot.at_us for slot in granted)
+        opens = [slot.opens_at_us for slot in self.slots if isinstance(slot, Refused) and slot.reason == "rate"]
+        return min([each for each in opens if each is not None] + [self.now_us + 1_000_000]) if opens else self.now_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +270,14 @@ def parse_rate(text: str) -> tuple[int, int]:
         raise BadRate
     count = Fraction(found[1])
     return count.numerator, count.denominator * PERIODS_US[found[2]]
+
+
+def length_of(length_us: int) -> str:
+    """Write a length as `parse_rolling` reads it: 24h, 90min, 7d."""
+    unit = next(name for name in ("d", "h", "min") if length_us % LENGTHS_US[name] == 0)
+    if unit == "d" and length_us == LENGTHS_US["d"]:
+        unit = "h"  # a day is a window of the calendar; this is not
+    return f"{length_us // LENGTHS_US[unit]}{unit}"
 
 
 def parse_rolling(text: str) -> tuple[int, int]:

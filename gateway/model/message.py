@@ -11,6 +11,7 @@ class Message:
     hold_until_ms:   when the hold ends by itself; None while only a person can end it.
     reason:          our slug for why it ended so, or why it is held.
     error_code:      the carrier's own code.
+    network:         the destination network, where the engine knows it: att, tmobile, verizon, other; else empty.
     copies:          how often it was queued again although it may have left before; somebody chose that.
     """
 
@@ -40,3 +41,4 @@ class Message:
     created_ms: int = 0
     updated_ms: int = 0
     sent_ms: int | None = None
+    network: str = ""

@@ -17,6 +17,8 @@ class Sender:
     keyword_replies: who answers STOP, START and HELP: the carrier, this gateway, or the toll-free network.
     stop_text …:     this sender's own answers; empty means the default of its language.
     voice:           the road its calls take: "twilio", or the name of a trunk.
+    campaign:        its 10DLC campaign, of the tenant's scopes; empty for none.
+    callback_url:    where is told what its limits have come to.
     """
 
     number: str
@@ -31,4 +33,6 @@ class Sender:
     start_text: str = ""
     help_text: str = ""
     inbound_dialplan: str = ""
+    campaign: str = ""
+    callback_url: str = ""
     created_ms: int = 0

@@ -19,12 +19,12 @@ from gateway.errors import StoreUnavailable
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Things
 
-# One person: number, reference, line, units (segments, or 1 for a call), and what the channel adds (text and encoding,
-# or variables as JSON).
+# One person: number, reference, line, units (segments, or 1 for a call), and what the channel adds (text,
+# encoding and network, or variables as JSON).
 Person: TypeAlias = list[Any]
 
 _COLUMNS: Final[dict[str, tuple[tuple[str, int], ...]]] = {
-    "messages": (("recipient", 0), ("reference", 1), ("segments", 3), ("body", 4), ("encoding", 5)),
+    "messages": (("recipient", 0), ("reference", 1), ("segments", 3), ("body", 4), ("encoding", 5), ("network", 6)),
     "calls": (("recipient", 0), ("reference", 1), ("variables", 4)),
 }
 _KIND: Final = {"messages": "msg", "calls": "call"}

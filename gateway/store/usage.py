@@ -4,26 +4,47 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gateway.model.limit import Debit, UsageRow
+from gateway.model.limit import Debit, Full, Reached, UsageRow
 from gateway.store.database import Row, Tx
 
-_LONGEST_WINDOW_US = 32 * 86_400 * 1_000_000  # a calendar month and a day
+_LONGEST_WINDOW_US = 34 * 86_400 * 1_000_000  # a calendar month, or 31 rolling days, and a part of them
+_TOLD_PERCENT = (80, 100)
+_SLACK_US = 3_600_000_000  # a window that is over still counts for a moment, by other machines' clocks
 
 
 async def add(tx: Tx, debits: Iterable[Debit], seq: int, *, sign: int = 1) -> None:
     """Add (`sign` -1: take back) debits, in the transaction that writes `sending` (or takes it back)."""
-    units: Counter[tuple[str, int]] = Counter()
+    units: Counter[tuple[str, int, int]] = Counter()
     for debit in debits:
-        units[debit.limit_key, debit.window_start_us] += sign * debit.units
-    await tx.many(
-        "usage_add",
-        [{"limit_key": key, "window_us": start, "used": used, "seq": seq} for (key, start), used in units.items()],
-    )
+        units[debit.limit_key, debit.window_start_us, debit.until_us] += sign * debit.units
+    rows = [
+        {"limit_key": key, "window_us": start, "used": used, "seq": seq, "until_us": until}
+        for (key, start, until), used in units.items()
+    ]
+    await tx.many("usage_add", rows)
+
+
+async def reached(tx: Tx, windows: Iterable[Full]) -> list[Reached]:
+    """Which of these windows have now come to 80 or 100 per cent, in the rows; each is told once."""
+    found = []
+    for window in windows:
+        row = {"limit_key": window.cap.key, "window_us": window.window_start_us}
+        for percent in _TOLD_PERCENT:
+            units = -(-window.cap.limit * percent // 100)
+            if await tx.run("usage_reached", **row, percent=percent, units=units):
+                found.append(Reached(window, percent, int(await tx.value("usage_one", **row))))
+    return found
 
 
 async def epoch(tx: Tx) -> int:
     """The epoch of the counters that grants must be of."""
     return int(await tx.value("epoch_now"))
+
+
+async def in_force(tx: Tx) -> tuple[int, int]:
+    """The epoch of the counters and the version of the scopes' limits that grants must be of."""
+    row = await tx.row("epoch_now")
+    return (row["epoch"], row["version"]) if row is not None else (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +56,24 @@ class Rebuild:
     has_sent: bool
 
 
-async def raise_epoch(tx: Tx, beyond: int, now_ms: int) -> Rebuild:
-    """Begin a new epoch, above the present one and above `beyond`, with the rows of windows that may not be over."""
+async def raise_epoch(tx: Tx, beyond: int, now_ms: int, *, known: int) -> Rebuild | int:
+    """Begin a new epoch, above the present one and above `beyond`, with the rows of windows that may not be over.
+
+    known:   the epoch the caller saw fail.
+    Returns: the epoch in force, and nothing was changed, where that is another one: somebody else rebuilds.
+    """
+    if (here := await epoch(tx)) != known:
+        return here
     await tx.run("epoch_raise", beyond=beyond)
-    rows = await tx.rows("usage_since", since_us=now_ms * 1000 - _LONGEST_WINDOW_US)
+    now_us = now_ms * 1000
+    rows = await tx.rows("usage_since", since_us=now_us - _LONGEST_WINDOW_US, now_us=now_us - _SLACK_US)
     has_sent = bool(await tx.value("usage_anything_sent"))
     return Rebuild(await epoch(tx), [_row(row) for row in rows], has_sent)
+
+
+async def forget(tx: Tx, now_ms: int, limit: int) -> int:
+    """Delete what rolling limits no longer count, at most `limit` rows. Returns how many."""
+    return await tx.run("usage_forget", now_us=now_ms * 1000 - _SLACK_US, limit=limit)
 
 
 async def of_limits(tx: Tx, keys: Sequence[str], now_us: int) -> dict[tuple[str, int], int]:
@@ -50,4 +83,4 @@ async def of_limits(tx: Tx, keys: Sequence[str], now_us: int) -> dict[tuple[str,
 
 
 def _row(row: Row) -> UsageRow:
-    return UsageRow(row["limit_key"], row["window_us"], row["used"], row["seq"])
+    return UsageRow(row["limit_key"], row["window_us"], row["used"], row["seq"], row["until_us"])

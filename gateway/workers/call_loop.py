@@ -18,13 +18,14 @@ from gateway.carriers.voice_base import Road, TrunkRoad, Unanswered, WebhookRoad
 from gateway.clock import monotonic, now_ms
 from gateway.errors import GatewayError, RedisAway, SpeechUnavailable, StoreUnavailable
 from gateway.limits.pacer import WriteClock
+from gateway.limits.profiles import kind_of
 from gateway.model.call import Call
-from gateway.model.limit import Granted, Limit, Refused, Slot, Throughput
+from gateway.model.limit import Granted, Limit, Refused, Slot
 from gateway.model.outcome import Accepted, NotSent, Throttled, Unknown
 from gateway.model.outcome import Refused as RefusedByCarrier
 from gateway.model.sender import Sender
 from gateway.sms.pipeline import Hold, Reject, Send
-from gateway.store import calls, lives, opt_outs, tenants, usage
+from gateway.store import calls, lives, opt_outs, tenants
 from gateway.store.database import Tx
 from gateway.store.records import to_record
 from gateway.voice.twiml import TwilioCall
@@ -42,6 +43,7 @@ _MOST_ROWS: Final = 1_000
 _MINUTE_MS: Final = 60_000
 _AWAY_S: Final = 0.5
 _LOOK_AGAIN_S: Final = 1.0
+_CAPS: Final = {"cap_day", "cap_week", "cap_month", "cap_rolling"}
 _log = structlog.get_logger(__name__)
 
 
@@ -110,13 +112,17 @@ class CallLoop:
             return
         ready = await self._prepared(sends)
         if ready:
-            await self._take(ready, road, backoff)
+            await self._take(sender, ready, road, backoff)
 
-    async def _take(self, ready: Sequence[tuple[Planned[Call], Prepared]], road: Road, backoff: Backoff) -> None:
+    async def _take(
+        self, sender: Sender, ready: Sequence[tuple[Planned[Call], Prepared]], road: Road, backoff: Backoff
+    ) -> None:
         limits = self.desk.limits_of(road, self.mode)
-        holders = [planned.thing.id for planned, _ in ready]
+        asked = [planned.thing for planned, _ in ready]
         try:
-            answer = await self.desk.counters.take(limits, [1] * len(ready), ahead_us=_AHEAD_US, holders=holders)
+            answer = await self.desk.counters.take_calls(
+                sender, self.mode, limits, road.carrier.name, asked, ahead_us=_AHEAD_US
+            )
         except RedisAway:
             self._note("redis_away")
             await asyncio.sleep(_AWAY_S)
@@ -124,16 +130,17 @@ class CallLoop:
         if isinstance(answer, Refused):
             await self._refused(answer)
             return
+        await self._hold_passed_over(asked, answer)
         self.desk.plan.redis_clock.observe(answer.now_us, _now_us())
         self.reach = min(max(_FEWEST_ROWS, 2 * len(answer.slots)), _MOST_ROWS)
-        committing = asyncio.create_task(self._commit_and_dial(ready, answer, limits, road, backoff))
+        committing = asyncio.create_task(self._commit_and_dial(sender, ready, answer, limits, road, backoff))
         try:
             await asyncio.shield(committing)
         except asyncio.CancelledError:
             await committing  # what is on its way to the disk gets there: the stop takes it back from the plan
             raise
         self._note("rate" if answer.then is not None and answer.then.reason == "rate" else "")
-        await _sleep_until(self.desk.plan.redis_clock.local(answer.last_us) - _AHEAD_US // 2)
+        await _sleep_until(self.desk.plan.redis_clock.local(answer.again_us) - _AHEAD_US // 2)
 
     async def _read(self) -> list[Planned[Call]]:
         rows = await self.desk.database.read(lambda tx: lives.queued(tx, "calls", self.number, self.mode, self.reach))
@@ -200,6 +207,14 @@ class CallLoop:
 
     # --- limits
 
+    async def _hold_passed_over(self, asked: Sequence[Call], granted: Granted) -> None:
+        """Hold each call whose recipient was tried often enough."""
+        held: defaultdict[Hold | Reject, list[str]] = defaultdict(list)
+        for call, slot in zip(asked, granted.slots, strict=False):
+            if isinstance(slot, Refused) and slot.reason != "rate":
+                held[Hold(slot.reason, _ms(slot.opens_at_us))].append(call.id)
+        await self._act(held)
+
     async def _refused(self, refused: Refused) -> None:
         opens_us = refused.opens_at_us
         self._note(refused.reason, opens_us // 1000 if opens_us else None)
@@ -210,7 +225,9 @@ class CallLoop:
             self.desk.channels.freed.clear()
             await _within(self.desk.channels.freed, _AWAY_S)
         elif refused.reason == "blocked":
-            await self._hold_all("trunk_blocked", None)
+            await self._hold_all(f"{kind_of(refused.limit_key)}_blocked", None)
+        elif refused.reason in _CAPS:
+            await self._hold_all(refused.reason, _ms(opens_us))
         else:
             _log.warning("gate_refuses", reason=refused.reason)
             await asyncio.sleep(_AWAY_S)
@@ -225,6 +242,7 @@ class CallLoop:
 
     async def _commit_and_dial(
         self,
+        sender: Sender,
         ready: Sequence[tuple[Planned[Call], Prepared]],
         granted: Granted,
         limits: Sequence[Limit],
@@ -236,11 +254,10 @@ class CallLoop:
             self.desk.channels.hold(planned.thing.id, limits)
 
         async def commit(tx: Tx) -> set[str]:
-            if await usage.epoch(tx) != granted.epoch:
-                return set()  # the counters were rebuilt meanwhile, without these
             if not await self.lease.fence(tx):
                 return set()  # somebody else dials for this sender now
-            await usage.add(tx, granted.debits, granted.seq)
+            if not await self.desk.counters.debit(tx, sender, self.mode, granted):
+                return set()  # the counters were rebuilt meanwhile without these, or the limits changed
             ids = [planned.thing.id for (planned, _), _slot in pairs]
             dialing = await lives.move(tx, "calls", ids, "dialing", now_ms(), holder=self.lease.holder)
             taken = [{"id": each, "carrier": road.carrier.name, "carrier_id": None} for each in dialing]
@@ -254,11 +271,11 @@ class CallLoop:
             dialing = set()
             _log.exception("cannot_commit_calls")
         self.desk.signals.wake("events")
-        clocks = [self.desk.plan.clock(limit) for limit in limits if isinstance(limit, Throughput)]
         for (planned, prepared), slot in pairs:
             if planned.thing.id in dialing and self.desk.plan.holds(planned):
                 planned.committed = True
                 self.preparing.pop(planned.thing.id, None)
+                clocks = [self.desk.plan.clock(limit) for limit in slot.rates]
                 offer = _Offer(planned, prepared, self._ready(planned, slot, clocks), limits, backoff)
                 task = asyncio.create_task(self._dial(offer, road))
                 self.desk.tasks.add(task)
@@ -374,6 +391,10 @@ def _unready(error: BaseException) -> Hold | Reject:
         return Reject("failed", error.slug)
     _log.error("call_cannot_be_prepared", error=repr(error))
     return Reject("failed", "internal")
+
+
+def _ms(at_us: int | None) -> int | None:
+    return -(-at_us // 1000) if at_us is not None else None
 
 
 async def _sleep_until(at_us: int) -> None:

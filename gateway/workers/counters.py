@@ -3,83 +3,141 @@
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import Final
 
 import structlog
 
 from gateway import steps
-from gateway.clock import monotonic, now_ms
+from gateway.clock import monotonic, now_ms, rfc3339
 from gateway.errors import RedisAway
-from gateway.limits.gate import Gate
-from gateway.limits.profiles import Profiles
+from gateway.limits.asking import Own
+from gateway.limits.binding import Binding
+from gateway.limits.gate import Gate, Late
+from gateway.limits.profiles import Profiles, kind_of, scope_name
 from gateway.metrics import Metrics
-from gateway.model.limit import Cap, Concurrency, Granted, Limit, Refused, Slot, Throughput
+from gateway.model.call import Call
+from gateway.model.event import Event
+from gateway.model.limit import Cap, Concurrency, Granted, Limit, Reached, Refused, Slot, Throughput
+from gateway.model.message import Message
+from gateway.model.scope import SCOPE_KINDS
 from gateway.model.sender import Sender
-from gateway.store import usage
-from gateway.store.database import Database
+from gateway.store import events, usage
+from gateway.store.database import Database, Tx
+from gateway.workers.limits_in_force import LimitsInForce, Unknown
 
+_OTHERS_REBUILD_S: Final = 2.0  # how long one process may take to fill Redis before another does it
+_LOOK_AGAIN_S: Final = 0.05
 _log = structlog.get_logger(__name__)
 
 
 class Counters:
-    """Limits as the loops take them. One for all of them: a rebuild is made once."""
+    """Limits as the loops take them. One for all of them: a rebuild is made once.
 
-    def __init__(self, gate: Gate, database: Database, profiles: Profiles, metrics: Metrics) -> None:
+    unknown_network: see `LimitsInForce`.
+    """
+
+    def __init__(
+        self, gate: Gate, database: Database, profiles: Profiles, metrics: Metrics, unknown_network: Unknown = "all"
+    ) -> None:
         self._gate = gate
         self._database = database
         self._profiles = profiles
         self._metrics = metrics
+        self._in_force = LimitsInForce(database, profiles, unknown_network)
         self._rebuilding = asyncio.Lock()
         self._held: dict[tuple[str, str], Concurrency] = {}
-
-    def of_sender(self, sender: Sender, mode: str) -> tuple[Limit, ...]:
-        """What a sender's texts are limited by today."""
-        return self._profiles.of_sender(sender, mode, datetime.now(UTC).date())
+        self._behind = -1  # an epoch that the database has left, though Redis has not: a rebuild stopped half way
 
     def of_trunk(self, name: str, mode: str, overrides: Mapping[str, object]) -> tuple[Limit, ...]:
         """What a trunk's calls are limited by today: calls per second, and calls at once."""
         return self._profiles.of_trunk(name, mode, overrides, datetime.now(UTC).date())
 
+    async def rates_of(self, sender: Sender, mode: str) -> tuple[Throughput, ...]:
+        """Every rate that paces this sender's texts, whatever network they go to. Raises as `take_texts`."""
+        bound = await self._in_force.of_texts(sender, mode)
+        every = dict.fromkeys(limit for limits in (bound.shared, *bound.networks.values()) for limit in limits)
+        return tuple(limit for limit in every if isinstance(limit, Throughput))
+
+    async def take_texts(
+        self, sender: Sender, mode: str, messages: Sequence[Message], *, ahead_us: int
+    ) -> Granted | Refused:
+        """Take every limit of every scope for as many of these texts of one sender as fit, in order.
+
+        Next:   write `debit` with `sending`. Where a slot is a Refused, hold that one message until it opens.
+        Raises: RedisAway, StoreUnavailable, UnknownProfile, BadLimits.
+        """
+        bound = await self._in_force.of_texts(sender, mode)
+        shared, own = bound.of([(message.network, message.recipient) for message in messages])
+        segments = [message.segments for message in messages]
+        return _under(bound, await self.take(shared, segments, ahead_us=ahead_us, own=own))
+
+    async def take_calls(
+        self, sender: Sender, mode: str, trunk: tuple[Limit, ...], account: str, calls: Sequence[Call], *, ahead_us: int
+    ) -> Granted | Refused:
+        """Take the trunk's limits and those of every other scope for as many of these calls as fit; as `take_texts`.
+
+        account: the name of their road. Holders of channels are the calls' ids.
+        """
+        bound = await self._in_force.of_calls(sender, mode, account, trunk)
+        shared, own = bound.of([("", call.recipient) for call in calls])
+        holders = [call.id for call in calls]
+        return _under(bound, await self.take(shared, [1] * len(calls), ahead_us=ahead_us, holders=holders, own=own))
+
+    async def debit(self, tx: Tx, sender: Sender, mode: str, granted: Granted) -> bool:
+        """Write what was granted into the usage rows, and tell what limits have come to. Awaits nothing but `tx`.
+
+        Returns: False, and nothing is written, where the counters were rebuilt or the limits changed meanwhile: nothing
+                 of this grant may leave. Ask again.
+        """
+        epoch, version = await usage.in_force(tx)
+        if version != granted.version:
+            self._in_force.look_again()
+        if epoch != granted.epoch:
+            self._behind = granted.epoch
+        if (epoch, version) != (granted.epoch, granted.version):
+            return False
+        await usage.add(tx, granted.debits, granted.seq)
+        for reached in await usage.reached(tx, granted.full):
+            await events.add(tx, _told(reached, sender, mode, granted.callbacks))
+        return True
+
     async def take(
-        self, limits: Sequence[Limit], segments: Sequence[int], *, ahead_us: int, holders: Sequence[str] = ()
+        self,
+        limits: Sequence[Limit],
+        segments: Sequence[int],
+        *,
+        ahead_us: int,
+        holders: Sequence[str] = (),
+        own: Own = (),
     ) -> Granted | Refused:
         """Take limits as `Gate.take` does, rebuilding the counters first where Redis may have forgotten some.
 
         holders: where a limit is a Concurrency, who holds each channel; kept alive by `renew`, freed by `release`.
         Raises:  RedisAway, StoreUnavailable.
         """
-        if not self._gate.epoch:  # none was begun yet: a Redis that forgot all would look like one that is in step
-            await self.rebuild()
         known = self._gate.epoch
-        answer = await self._ask(limits, segments, ahead_us, holders)
-        if isinstance(answer, Refused) and answer.reason == "rebuild" and await self._adopt(known):
-            answer = await self._ask(limits, segments, ahead_us, holders)
+        if known in {0, self._behind}:  # 0: none was begun yet; a Redis that forgot all would look like one in step
+            await self.rebuild(known)
+            known = self._gate.epoch
+        answer = await self._ask(limits, segments, ahead_us, holders, own)
         if isinstance(answer, Refused) and answer.reason == "rebuild":
-            await self.rebuild()
-            answer = await self._ask(limits, segments, ahead_us, holders)
+            await self.rebuild(known)
+            answer = await self._ask(limits, segments, ahead_us, holders, own)
         if isinstance(answer, Granted):
             channels = [limit for limit in limits if isinstance(limit, Concurrency)]
             self._held |= {(limit.key, each): limit for limit in channels for each in _granted(holders, answer)}
             self._show_channels(channels)
         return answer
 
-    async def _adopt(self, known: int) -> bool:
-        """Go on with the epoch that another loop or process began since `known`; False: none did.
-
-        Two processes that each began one of their own, whenever the other had, would do nothing else.
-        """
-        async with self._rebuilding:
-            if self._gate.epoch == known:
-                self._gate.adopt(max(known, await self._database.read(usage.epoch)))
-        return self._gate.epoch != known
-
     async def _ask(
-        self, limits: Sequence[Limit], segments: Sequence[int], ahead_us: int, holders: Sequence[str]
+        self, limits: Sequence[Limit], segments: Sequence[int], ahead_us: int, holders: Sequence[str], own: Own
     ) -> Granted | Refused:
         began = monotonic()
         steps.reached("take:before")
-        answer = await self._gate.take(limits, segments, ahead_us=ahead_us, holders=holders)
+        answer = await self._gate.take(limits, segments, ahead_us=ahead_us, holders=holders, own=own)
         steps.reached("take:after")
         self._metrics.gate_seconds.observe(monotonic() - began)
         if isinstance(answer, Refused):
@@ -105,25 +163,95 @@ class Counters:
         with contextlib.suppress(RedisAway):
             await self._gate.release(limit, holder)
 
+    async def late(self, writes: Sequence[tuple[Slot, int]]) -> None:
+        """Tell of (slot, when it was really written, us on Redis's clock): see `Gate.late`. Most need no telling.
+
+        Only rates that several senders share are told of. Where Redis is away no slot is granted meanwhile.
+        """
+        told = [
+            late
+            for slot, at_us in writes
+            if (rates := [rate for rate in slot.rates if kind_of(rate.key) in SCOPE_KINDS])
+            and self._gate.is_late(late := Late(rates, slot.at_us, at_us))
+        ]
+        if told:
+            with contextlib.suppress(RedisAway):
+                await self._gate.late(told)
+
     async def begin(self) -> None:
         """At start: see whether Redis still has the counters, and rebuild them if not. Raises RedisAway."""
         await self.take((), [1], ahead_us=0)
 
-    async def rebuild(self) -> None:
-        """Begin a new epoch of the counters from the usage rows. Grants of older epochs are not written any more."""
+    async def rebuild(self, known: int) -> None:
+        """Begin a new epoch of the counters from the usage rows, unless somebody else does; then adopt that.
+
+        known: the epoch that Redis did not know any more. Grants of it are not written from now on.
+        """
         async with self._rebuilding:
-            steps.reached("rebuild:before")
-            in_force = 0
-            while True:  # a Redis that outlived its database may be further on than that
-                raised = partial(usage.raise_epoch, beyond=in_force, now_ms=now_ms())
-                wanted = await self._database.write(raised)
-                held = [(limit, holder) for (_, holder), limit in self._held.items()]
-                last_us = None if wanted.has_sent else 0
-                in_force = await self._gate.rebuild(wanted.rows, wanted.epoch, last_slot_us=last_us, held=held)
-                if in_force == wanted.epoch:
-                    break
-            steps.reached("rebuild:after")
-            _log.warning("counters_rebuilt", epoch=in_force, windows=len(wanted.rows), channels=len(held))
+            beyond = 0
+            while self._gate.epoch == known or beyond:  # else another task of this process was first
+                raising = partial(usage.raise_epoch, beyond=beyond, now_ms=now_ms(), known=known)
+                raised = await self._database.write(raising)
+                if isinstance(raised, int):
+                    if await self._adopt(raised):
+                        return
+                    known = raised  # whoever raised it never came: do it in its place
+                    continue
+                beyond, known = await self._begin(raised), raised.epoch
+                if beyond == known:
+                    return
+
+    async def _begin(self, wanted: usage.Rebuild) -> int:
+        """Fill Redis. Returns the epoch in force: a Redis that outlived its database may be further on than that."""
+        steps.reached("rebuild:before")
+        held = [(limit, holder) for (_, holder), limit in self._held.items()]
+        last_us = None if wanted.has_sent else 0
+        in_force = await self._gate.rebuild(wanted.rows, wanted.epoch, last_slot_us=last_us, held=held)
+        steps.reached("rebuild:after")
+        _log.warning("counters_rebuilt", epoch=in_force, windows=len(wanted.rows), channels=len(held))
+        return in_force
+
+    async def _adopt(self, epoch: int) -> bool:
+        """Wait for whoever raised the epoch to fill Redis, and take it over, with the channels this process holds.
+
+        Returns: False where that did not come.
+        """
+        self._gate.adopt(epoch)
+        until = monotonic() + _OTHERS_REBUILD_S
+        while await self._gate.take((), [1], ahead_us=0) == Refused("rebuild"):
+            if monotonic() > until:
+                return False
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        for (_, holder), limit in list(self._held.items()):
+            await self._gate.renew(limit, holder)
+        _log.info("counters_adopted", epoch=epoch)
+        return True
+
+
+def _under(bound: Binding, answer: Granted | Refused) -> Granted | Refused:
+    if isinstance(answer, Refused):
+        return answer
+    return replace(answer, version=bound.version, callbacks=bound.callbacks)
+
+
+def _told(reached: Reached, sender: Sender, mode: str, callbacks: Mapping[str, str]) -> Event:
+    cap = reached.window.cap
+    kind = kind_of(cap.key)
+    data = {
+        "scope": kind,
+        "window": cap.window,
+        "zone": cap.zone,
+        "network": cap.network,
+        "unit": cap.unit,
+        "percent": reached.percent,
+        "used": reached.used,
+        "limit": cap.limit,
+        "starts_at": rfc3339(reached.window.window_start_us // 1000),
+        "resets_at": rfc3339(reached.window.resets_at_us // 1000),
+    }
+    subject = scope_name(cap.key)
+    url = callbacks.get(kind) or sender.callback_url
+    return Event("limit.reached", sender.tenant_id, mode, subject, now_ms(), data, callback_url=url)
 
 
 def _granted(holders: Sequence[str], answer: Granted) -> list[str]:

@@ -11,10 +11,11 @@ from gateway.carriers.base import SmsCarrier
 from gateway.clock import monotonic, now_ms
 from gateway.errors import StoreUnavailable
 from gateway.limits.gate import Late
-from gateway.model.limit import Granted, Limit, Slot, Throughput
+from gateway.model.limit import Granted, Slot, Throughput
 from gateway.model.message import Message
 from gateway.model.outcome import Accepted, NotSent, Outcome, Unknown
-from gateway.store import lives, usage
+from gateway.model.sender import Sender
+from gateway.store import lives
 from gateway.store.database import Tx
 from gateway.workers.carrier_health import CarrierHealth
 from gateway.workers.carrier_queue import CarrierQueue
@@ -29,8 +30,9 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a batch may leave by: the gate's answer, the road and how that fares."""
+    """What a batch may leave by: its sender, the gate's answer, the road and how that fares."""
 
+    sender: Sender
     granted: Granted
     carrier: SmsCarrier
     health: CarrierHealth
@@ -61,11 +63,10 @@ class Dispatch:
         pairs = [(planned, slot) for planned, slot in answered if isinstance(slot, Slot)]
 
         async def work(tx: Tx) -> set[str]:
-            if await usage.epoch(tx) != granted.epoch:
-                return set()  # the counters were rebuilt meanwhile, without these
             if not await lease.fence(tx):
                 return set()  # somebody else writes for this sender now
-            await usage.add(tx, granted.debits, granted.seq)
+            if not await self.desk.counters.debit(tx, grant.sender, lease.mode, granted):
+                return set()  # the counters were rebuilt meanwhile without these, or the limits changed
             ids = [planned.thing.id for planned, _ in pairs]
             where = grant.carrier.name
             return set(await lives.move(tx, "messages", ids, "sending", now_ms(), holder=lease.holder, carrier=where))
@@ -133,12 +134,11 @@ class Dispatch:
             _log.error("carrier_raised", carrier=carrier.name, error=repr(error))
             return Unknown("carrier_error")
 
-    async def tell_lateness(self, limits: Sequence[Limit]) -> None:
+    async def tell_lateness(self, rates: Sequence[Throughput]) -> None:
         """Before the lease is given back: have the next owner keep its distance from our last writes.
 
         Raises: RedisAway.
         """
-        rates = [limit for limit in limits if isinstance(limit, Throughput)]
         worst = self.lags.worst(max((rate.period_us for rate in rates), default=0))
         if worst is not None:
             slot_us, lag_us = worst

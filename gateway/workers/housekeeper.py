@@ -13,7 +13,7 @@ from gateway.clock import now_ms
 from gateway.errors import StoreUnavailable
 from gateway.metrics import Metrics
 from gateway.settings import Settings
-from gateway.store import jobs, lives, loads, retention
+from gateway.store import jobs, lives, loads, retention, usage
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals, Things
 
@@ -89,6 +89,7 @@ class Housekeeper:
         return len(rows)
 
     async def _forget(self, tx: Tx, now_ms: int) -> None:
+        await usage.forget(tx, now_ms, _CHUNK)
         await tx.run("webhooks_forget", before_ms=now_ms - _WEBHOOKS_KEPT_MS)
         await tx.run("idempotency_forget", before_ms=now_ms - int(self.settings.retention.idempotency_h * _HOUR_MS))
 

@@ -17,7 +17,8 @@ from gateway.carriers.base import SmsCarrier
 from gateway.clock import monotonic, now_ms
 from gateway.errors import RedisAway
 from gateway.limits.gate import Late
-from gateway.model.limit import Granted, Limit, Refused, Throughput
+from gateway.limits.profiles import kind_of
+from gateway.model.limit import Granted, Refused, Throughput
 from gateway.model.message import Message
 from gateway.model.sender import Sender
 from gateway.sms.pipeline import Facts, Hold, Reject, Send, decide
@@ -40,7 +41,7 @@ _NO_CARRIER_MS: Final = 60_000
 _FORGOTTEN: Final = 10  # times `carrier_queue_s`: what was taken before that is not looked for at a takeover
 _AWAY_S: Final = 0.5
 _GLANCE_S: Final = 0.05
-_CAPS: Final = {"cap_day", "cap_week", "cap_month"}
+_CAPS: Final = {"cap_day", "cap_week", "cap_month", "cap_rolling"}
 _log = structlog.get_logger(__name__)
 
 
@@ -59,7 +60,7 @@ class SenderLoop:
     reach: int = field(default=_FEWEST_ROWS, init=False)  # rows read at a time: some more than the limits let through
     keeps_distance: bool = field(default=True, init=False)  # of what an owner that is gone may have written
     knows_queue: bool = field(default=False, init=False)
-    limits: Sequence[Limit] = field(default=(), init=False)  # those of the last grant
+    rates: Sequence[Throughput] = field(default=(), init=False)  # that paced the last grant
 
     def __post_init__(self) -> None:
         self.queue = CarrierQueue(self.desk.settings.carrier_queue_s)
@@ -128,36 +129,39 @@ class SenderLoop:
             await asyncio.wait(offers, timeout=_AWAY_S, return_when=asyncio.FIRST_COMPLETED)
             return
         room = min(most - len(offers), room or most)
-        self.limits = limits = self.desk.counters.of_sender(sender, self.lease.mode)
-        full_s = self.queue.full_for_s(left, limits, now_ms())
+        self.rates = await self.desk.counters.rates_of(sender, self.lease.mode)
+        full_s = self.queue.full_for_s(left, self.rates, now_ms())
         if full_s is not None:
             self._note("carrier_queue", now_ms() + int(full_s * 1000))
             await asyncio.sleep(min(max(full_s, _GLANCE_S), 1.0))
             return
-        await self._take(sends[:room], carrier, health)
+        await self._take(sender, sends[:room], carrier, health)
 
-    async def _take(self, sends: Sequence[Planned[Message]], carrier: SmsCarrier, health: CarrierHealth) -> None:
-        limits, ahead_us = self.limits, self.desk.settings.commit_ahead_ms * 1000
+    async def _take(
+        self, sender: Sender, sends: Sequence[Planned[Message]], carrier: SmsCarrier, health: CarrierHealth
+    ) -> None:
+        ahead_us = self.desk.settings.commit_ahead_ms * 1000
         try:
             if not self.keeps_distance:
-                await self._keep_distance(limits)
-            segments = [each.thing.segments for each in sends]
+                await self._keep_distance()
+            asked = [planned.thing for planned in sends]
             asked_us = now_us()
-            answer = await self.desk.counters.take(limits, segments, ahead_us=ahead_us)
+            answer = await self.desk.counters.take_texts(sender, self.lease.mode, asked, ahead_us=ahead_us)
         except RedisAway:
             self._note("redis_away")
             await asyncio.sleep(_AWAY_S)
             return
         if isinstance(answer, Refused):
-            await self._refused(answer)
+            await self._refused(answer, sends[0])
             return
         self.desk.plan.redis_clock.observe(answer.now_us, now_us(), asked_us)
+        await self._hold_passed_over(sends, answer)
         granted = len(answer.slots)
         more = (
             granted if answer.then is None else granted // 4 + _FEWEST_ROWS
         )  # what is read and not sent is read again
         self.reach = min(max(_FEWEST_ROWS, granted + more), _MOST_ROWS)
-        committing = asyncio.create_task(self.dispatch.commit(sends, Grant(answer, carrier, health)))
+        committing = asyncio.create_task(self.dispatch.commit(sends, Grant(sender, answer, carrier, health)))
         try:
             await asyncio.shield(committing)
         except asyncio.CancelledError:
@@ -165,17 +169,16 @@ class SenderLoop:
             raise
         self._note("rate" if answer.then is not None and answer.then.reason == "rate" else "")
         lead_us = ahead_us // 2
-        await sleep_until(self.desk.plan.redis_clock.local(answer.last_us) - lead_us)
+        await sleep_until(self.desk.plan.redis_clock.local(answer.again_us) - lead_us)
 
-    async def _keep_distance(self, limits: Sequence[Limit]) -> None:
+    async def _keep_distance(self) -> None:
         """The last owner is gone. Its writes were late by `LATE_US` at most: so much later come our slots.
 
         Raises: RedisAway.
         """
-        rates = [limit for limit in limits if isinstance(limit, Throughput)]
         answer = await self.desk.counters.take((), [1], ahead_us=0)
         if isinstance(answer, Granted):
-            await self.desk.gate.late([Late(rates, answer.now_us, answer.now_us + LATE_US + LATE_US // 100)])
+            await self.desk.gate.late([Late(self.rates, answer.now_us, answer.now_us + LATE_US + LATE_US // 100)])
             self.keeps_distance = True
 
     async def _read(self) -> list[Planned[Message]]:
@@ -219,13 +222,26 @@ class SenderLoop:
 
     # --- waiting
 
-    async def _refused(self, refused: Refused) -> None:
+    async def _hold_passed_over(self, sends: Sequence[Planned[Message]], granted: Granted) -> None:
+        """Hold each message that a cap of its recipient or network holds; one that a rate holds stays in the queue."""
+        held: defaultdict[Hold | Reject, list[str]] = defaultdict(list)
+        for planned, slot in zip(sends, granted.slots, strict=False):
+            if isinstance(slot, Refused) and slot.reason != "rate":
+                held[Hold(slot.reason, _ms(slot.opens_at_us))].append(planned.thing.id)
+        if held:
+            await self.desk.database.write(lambda tx: self._act(tx, held))
+            self.desk.signals.wake("events")
+
+    async def _refused(self, refused: Refused, first: Planned[Message]) -> None:
         opens_us = refused.opens_at_us
         self._note(refused.reason, opens_us // 1000 if opens_us else None)
         if refused.reason in _CAPS and opens_us is not None:
-            await self._hold_all(refused.reason, -(-opens_us // 1000))
+            await self._hold_all(refused.reason, _ms(opens_us))
+        elif refused.reason in _CAPS:  # it alone is larger than the cap
+            held: Mapping[Hold | Reject, list[str]] = {Hold(refused.reason, None): [first.thing.id]}
+            await self.desk.database.write(lambda tx: self._act(tx, held))
         elif refused.reason == "blocked":
-            await self._hold_all("sender_blocked", None)
+            await self._hold_all(f"{kind_of(refused.limit_key)}_blocked", None)
         elif refused.reason == "rate" and opens_us is not None:
             wait_s = opens_us / 1e6 - now_ms() / 1e3
             await asyncio.sleep(min(max(wait_s - self.desk.settings.commit_ahead_ms / 2000, 0.001), 1.0))
@@ -257,3 +273,7 @@ class SenderLoop:
 
     def _note(self, reason: str, opens_ms: int | None = None) -> None:
         self.desk.signals.note_gate("messages", self.lease.sender, self.lease.mode, reason, opens_ms)
+
+
+def _ms(at_us: int | None) -> int | None:
+    return -(-at_us // 1000) if at_us is not None else None

@@ -124,5 +124,5 @@ class SmsSender:
             return  # what is still under way rests `unknown` when this process is gone
         for loop in loops.values():
             with contextlib.suppress(RedisAway):
-                await loop.dispatch.tell_lateness(loop.limits)
+                await loop.dispatch.tell_lateness(loop.rates)
         await self.desk.leases.release(*(loop.lease for loop in loops.values()))

@@ -13,6 +13,7 @@ from gateway.limits.gate import Gate, connect
 from gateway.model.sender import Sender
 from gateway.store import lives, tenants, usage
 from gateway.workers.counters import Counters
+from gateway.workers.limits_in_force import LimitsInForce
 from tests.api.conftest import PERSON, TOLL_FREE, Api
 
 CAPS = {"rate": "10/s", "daily": 5, "weekly": 100, "zones": ["America/Los_Angeles"]}
@@ -85,12 +86,13 @@ async def test_what_waited_for_the_senders_status_goes_on_when_it_changes(api: A
     assert (await api.get(f"/v1/messages/{made}")).body["status"] == "queued"
 
 
-def test_scopes_of_counters_are_named_as_the_sending_loops_name_them(api: Api) -> None:
-    counters = Counters(api.doors.gate, api.doors.database, api.doors.profiles, api.doors.metrics)
+async def test_limits_are_told_as_the_sending_loops_take_them(api: Api) -> None:
+    in_force = LimitsInForce(api.doors.database, api.doors.profiles, "all")
     sender = Sender(TOLL_FREE, "acme", "toll_free", limits=CAPS)
 
     for mode in ("live", "test"):
-        assert limits_of.of_sender(api.doors, sender, mode) == counters.of_sender(sender, mode)
+        bound = await in_force.of_texts(sender, mode)
+        assert await limits_of.of_all_scopes(api.doors, sender, mode) == bound.shared
 
 
 async def take(api: Api, segments: list[int]) -> Any:
@@ -98,7 +100,7 @@ async def take(api: Api, segments: list[int]) -> Any:
     counters = Counters(api.doors.gate, api.doors.database, api.doors.profiles, api.doors.metrics)
     sender = await api.doors.database.read(lambda tx: tenants.sender(tx, TOLL_FREE))
     assert sender is not None
-    return await counters.take(counters.of_sender(sender, "live"), segments, ahead_us=1_000_000)
+    return await counters.take(limits_of.of_sender(api.doors, sender, "live"), segments, ahead_us=1_000_000)
 
 
 async def test_usage_tells_what_is_used_reserved_and_free_in_every_window(api: Api) -> None:

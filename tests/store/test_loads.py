@@ -25,7 +25,7 @@ BASE = to_row(Message("", "acme", "live", SENDER, "", "", "", 0, job_id="job_1")
 
 
 def block(first: int, size: int = 50) -> bytes:
-    return orjson.dumps([[f"+1212{n:07}", f"ref-{n}", n, 1, "Hello", "gsm7"] for n in range(first, first + size)])
+    return orjson.dumps([[f"+1212{n:07}", f"ref-{n}", n, 1, "Hello", "gsm7", ""] for n in range(first, first + size)])
 
 
 async def staged(database: Database, blocks: int = 3) -> None:

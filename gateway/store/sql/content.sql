@@ -21,26 +21,3 @@ SELECT * FROM templates WHERE tenant_id = :tenant_id AND kind = :kind AND name =
 
 -- name: templates_all
 SELECT * FROM templates WHERE tenant_id = :tenant_id AND kind = :kind ORDER BY name;
-
--- name: usage_add!
-INSERT INTO limit_usage (limit_key, window_us, used, seq)
-VALUES (:limit_key, :window_us, :used, :seq)
-ON CONFLICT (limit_key, window_us) DO UPDATE SET used = limit_usage.used + excluded.used,
-    seq = CASE WHEN excluded.seq > limit_usage.seq THEN excluded.seq ELSE limit_usage.seq END;
-
--- name: usage_since
--- Rows of windows that began after `since_us`: what a lost Redis is rebuilt from.
-SELECT * FROM limit_usage WHERE window_us >= :since_us;
-
--- name: usage_of
-SELECT * FROM limit_usage WHERE limit_key IN :keys AND window_us >= :since_us;
-
--- name: epoch_now
-SELECT epoch FROM limit_epoch;
-
--- name: epoch_raise!
-UPDATE limit_epoch SET epoch = 1 + CASE WHEN epoch > :beyond THEN epoch ELSE :beyond END;
-
--- name: usage_anything_sent
--- Whether anything may have left: nothing does before there is an event.
-SELECT 1 FROM events LIMIT 1;

@@ -1,10 +1,10 @@
 -- name: messages_insert!
 INSERT INTO messages (id, tenant_id, mode, sender, recipient, body, encoding, segments, job_id, kind, priority, status,
                       reason, hold_until_ms, expires_ms, carrier, carrier_id, error_code, reference, metadata,
-                      callback_url, attempts, copies, created_ms, updated_ms, sent_ms)
+                      callback_url, attempts, copies, created_ms, updated_ms, sent_ms, network)
 VALUES (:id, :tenant_id, :mode, :sender, :recipient, :body, :encoding, :segments, :job_id, :kind, :priority, :status,
         :reason, :hold_until_ms, :expires_ms, :carrier, :carrier_id, :error_code, :reference, :metadata,
-        :callback_url, :attempts, :copies, :created_ms, :updated_ms, :sent_ms);
+        :callback_url, :attempts, :copies, :created_ms, :updated_ms, :sent_ms, :network);
 
 -- name: messages_offered!
 -- The moment its first byte left, in milliseconds of our clock.

@@ -19,13 +19,13 @@ UPDATE api_keys SET revoked_ms = :now_ms WHERE id = :id AND revoked_ms IS NULL;
 
 -- name: senders_put!
 INSERT INTO senders (number, tenant_id, kind, status, carrier, voice, limits, keyword_replies, stop_text, start_text,
-                     help_text, inbound_dialplan, created_ms)
+                     help_text, inbound_dialplan, campaign, callback_url, created_ms)
 VALUES (:number, :tenant_id, :kind, :status, :carrier, :voice, :limits, :keyword_replies, :stop_text, :start_text,
-        :help_text, :inbound_dialplan, :created_ms)
+        :help_text, :inbound_dialplan, :campaign, :callback_url, :created_ms)
 ON CONFLICT (number) DO UPDATE SET kind = excluded.kind, status = excluded.status, carrier = excluded.carrier,
     voice = excluded.voice, limits = excluded.limits, keyword_replies = excluded.keyword_replies,
     stop_text = excluded.stop_text, start_text = excluded.start_text, help_text = excluded.help_text,
-    inbound_dialplan = excluded.inbound_dialplan
+    inbound_dialplan = excluded.inbound_dialplan, campaign = excluded.campaign, callback_url = excluded.callback_url
 WHERE senders.tenant_id = excluded.tenant_id;
 
 -- name: senders_one
