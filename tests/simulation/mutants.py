@@ -1,7 +1,7 @@
 """Break the gateway on purpose, one rule at a time, and see how many histories it takes until one is judged broken.
 
     python -m tests.simulation.mutants            all of them; prints a table
-    python -m tests.simulation.mutants unknown    those whose name holds this word
+    python -m tests.simulation.mutants lease      those whose name holds this word
 
 Each runs on a copy of the tree, in a folder that is removed afterwards. A simulation that finds nothing wrong in these
 would prove nothing about the gateway either.
@@ -77,10 +77,22 @@ MUTANTS: Final = (
         "if await usage.epoch(tx) < 0:",
     ),
     Mutant(
+        "whoever lost the lease commits all the same",
+        "workers/dispatch.py",
+        "if not await lease.fence(tx):",
+        "if lease.token < 0:",
+    ),
+    Mutant(
+        "whoever lost the lease writes what it had committed",
+        "workers/dispatch.py",
+        "if not self.desk.leases.holds(self.lease):",
+        "if self.lease.token < 0:",
+    ),
+    Mutant(
         "units come back for what may have been counted",
         "workers/settlement.py",
-        "return [result for result in batch if isinstance(result.outcome, Throttled | NotSent)]",
-        "return [result for result in batch if isinstance(result.outcome, Throttled | NotSent | Unknown)]",
+        "uncounted = [result for result in again if _comes_back(result.outcome)]",
+        "uncounted = [result for result in batch if _comes_back(result.outcome)]",
     ),
     Mutant(
         "a write does not wait for its slot",
@@ -164,10 +176,10 @@ def hunt(mutant: Mutant, most: int = MOST) -> tuple[int, str] | None:
 
 def main() -> int:
     """Print each with what caught it."""
-    word = sys.argv[1] if len(sys.argv) > 1 else ""
+    words = sys.argv[1:] or [""]
     missed = 0
     for mutant in MUTANTS:
-        if word in mutant.name:
+        if any(word in mutant.name for word in words):
             caught = hunt(mutant)
             missed += caught is None
             print(
