@@ -26,11 +26,11 @@ from gateway.store.tx import Tx
 from gateway.workers import carrier_health, housekeeper
 from tests.simulation.awaited import AWAITED
 from tests.simulation.judge import Ledgers, Record, Span
-from tests.simulation.process import DiedError, Others, Process, _profiles
+from tests.simulation.process import DiedError, Process, _profiles
 from tests.simulation.redis_model import Server
 from tests.simulation.virtual_loop import Hang, VirtualLoop, process_of
 from tests.simulation.wire import Carrier
-from tests.simulation.world import Clocks, Disk, Outside, Redis, Store
+from tests.simulation.world import Clocks, Disk, Line, Outside, Redis, Store
 
 STEPS: Final = (
     *("accept:before", "accept:after", "take:before", "take:after", "sending:before", "sending:after", "wire:before"),
@@ -87,6 +87,7 @@ class History:
             troubled, "reports" in self.troubles,
         )  # fmt: skip
         self.alone = dice.random() < 0.5
+        self._line = None if self.alone else Line(loop, store)
         self._replaced: set[int] = set()
         self._asking: set[str] = set()  # people and jobs of whom something is asked just now
         store.clear()
@@ -155,7 +156,6 @@ class History:
 
     def _begin_process(self) -> None:
         number = len(self.processes)
-        others = None if self.alone else Others(self._loop, self.processes, number)
         process = Process(
             number,
             self._loop,
@@ -163,7 +163,7 @@ class History:
             self._redis,
             self._carrier,
             self._clocks,
-            others,
+            self._line,
             self.record.complaints.append,
         )
         self.processes.append(process)
@@ -395,6 +395,8 @@ class History:
             self._store.slow_s = self._dice.choice([0.05, 0.3, 1.0])
         await asyncio.sleep(self._dice.uniform(0.1, 4))
         self._store.down, self._store.slow_s = False, 0.0
+        if self._line is not None:
+            self._line.mend()
 
     async def _trouble_clocks(self) -> None:
         dice = self._dice

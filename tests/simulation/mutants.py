@@ -137,6 +137,24 @@ MUTANTS: Final = (
         "pass",
     ),
     Mutant(
+        "two processes rebuild each other's counters",
+        "workers/counters.py",
+        'answer.reason == "rebuild" and await self._adopt(known)',
+        'answer.reason == "rebuild" and known < 0',
+    ),
+    Mutant(
+        "a hand-over forgets what is not known of Redis's clock",
+        "workers/offer.py",
+        "at_us - slot_us + self.plan.redis_clock.doubt_us)",
+        "at_us - slot_us)",
+    ),
+    Mutant(
+        "a loop that fails while it is stopped is begun again",
+        "app.py",
+        "task.cancelling():",
+        "task.cancelled():",
+    ),
+    Mutant(
         "rates begin at once after a rebuild",
         "limits/lua/rebuild.lua",
         "if last_slot < 0 then last_slot = now + AHEAD end",
@@ -169,8 +187,8 @@ def hunt(mutant: Mutant, most: int = MOST) -> tuple[int, str] | None:
         environ = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": folder, "PYTHONWARNINGS": "ignore"}
         ran = subprocess.run(command, cwd=tree, env=environ, text=True, stdout=subprocess.PIPE, check=False)
     found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
-    for faults in found["failed"].values():
-        return found["histories"] + 1, faults[0]
+    for seed, faults in found["failed"].items():
+        return found["histories"] + 1, f"seed {seed}: {faults[0]}"
     return None
 
 

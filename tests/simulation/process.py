@@ -24,11 +24,11 @@ from gateway.model.job import Job
 from gateway.model.opt_out import OptOut
 from gateway.settings import Settings, Sms
 from gateway.sms import keywords
-from gateway.store import jobs, opt_outs, recall, usage
-from gateway.store.criteria import Told
+from gateway.store import jobs, opt_outs, usage
+from gateway.store.bus import Bus
 from gateway.store.database import Database, Tx
-from gateway.store.leases import LEASE_S
-from gateway.store.signals import Elsewhere, Signals, Topic
+from gateway.store.elsewhere import OtherProcesses
+from gateway.store.signals import Signals
 from gateway.workers.counters import Counters
 from gateway.workers.housekeeper import Housekeeper
 from gateway.workers.leases import Leases
@@ -37,7 +37,7 @@ from gateway.workers.sms_sender import SmsSender
 from tests.simulation.redis_model import ModelRedis
 from tests.simulation.virtual_loop import Killed, VirtualLoop, process_of
 from tests.simulation.wire import Carrier, Road
-from tests.simulation.world import Clocks, Disk, Redis
+from tests.simulation.world import Clocks, Disk, Ear, Line, Redis
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 2.0
@@ -67,37 +67,6 @@ def _settings() -> Settings:
     return Settings(sms=Sms(ask_every_s=3, ask_window_s=4))
 
 
-class Others(Elsewhere):
-    """The words between processes: they take a moment, and get lost where one is dead or stopped."""
-
-    def __init__(self, loop: VirtualLoop, processes: "list[Process]", own: int) -> None:
-        self._loop = loop
-        self._processes = processes
-        self._own = own
-
-    def wake(self, topic: Topic) -> None:
-        """See Elsewhere."""
-        for other in self._processes:
-            if other.number != self._own:
-                self._loop.call_later(0.001, other.wake, topic)
-
-    async def recall(self, criterion: Told, holders: set[int]) -> list[str]:
-        """Whoever does not answer for the length of a lease holds none any more: see Elsewhere."""
-        asked = [other for other in self._processes if other.holder in holders and other.number != self._own]
-        answers = await asyncio.gather(*(self._ask(other, criterion) for other in asked))
-        return [each for ids in answers for each in ids]
-
-    async def _ask(self, other: "Process", criterion: Told) -> list[str]:
-        ids: list[str] = []
-        began = self._loop.time()
-        try:
-            async with asyncio.timeout(LEASE_S):
-                ids = await other.ask(lambda: other.take_back(criterion))
-        except (DiedError, StoreUnavailable, TimeoutError):
-            await asyncio.sleep(began + LEASE_S - self._loop.time())
-        return ids
-
-
 class Process:
     """Runs until it is stopped or killed.
 
@@ -112,7 +81,7 @@ class Process:
         redis: Redis,
         carrier: Carrier,
         clocks: Clocks,
-        others: "Others | None",
+        line: Line | None,
         complain: Callable[[str], None],
     ) -> None:
         self._complain = complain
@@ -127,7 +96,7 @@ class Process:
         self._road = Road(carrier, number)
         self._database = Database(disk)
         self._signals = Signals()
-        self._signals.elsewhere = others
+        self._line = line
         self._gate = Gate(
             cast("RedisClient", ModelRedis(redis.server, redis.link)),
             timeout_s=0.5,
@@ -194,9 +163,13 @@ class Process:
         async with contextlib.AsyncExitStack() as stack:
             writer = asyncio.create_task(self._database._write_loop())
             stack.callback(writer.cancel)
+            if self._line is not None:
+                others = OtherProcesses(self._database, self._signals, cast("Bus", Ear(self._line)))
+                await others.start()
+                stack.push_async_callback(others.stop)
             await self._begin()
             metrics, settings, roads = _metrics(), _settings(), {"twilio": self._road}
-            leases = Leases(self._database, self._signals, alone=self._signals.elsewhere is None)
+            leases = Leases(self._database, self._signals, alone=self._line is None)
             texts = SmsSender(
                 self._database,
                 self._signals,
@@ -240,23 +213,6 @@ class Process:
                 return await what()
             except StoreUnavailable:
                 await asyncio.sleep(0.5)
-
-    # --- what other processes ask of it
-
-    @property
-    def holder(self) -> int:
-        """Its number among those that hold leases."""
-        return self._signals.holder
-
-    def wake(self, topic: Topic) -> None:
-        """Another says that there is work."""
-        if not self.dead:
-            self._signals.wake_here(topic)
-
-    async def take_back(self, criterion: Told) -> list[str]:
-        """Another has it take back and settle what it holds unwritten."""
-        ids = self._signals.recall(criterion)
-        return await self._database.write(lambda tx: recall.settle(tx, criterion, ids, now_ms())) if ids else []
 
     # --- what is asked of it from outside: each returns when it is acknowledged
 

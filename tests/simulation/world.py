@@ -167,6 +167,50 @@ class Disk:
         await asyncio.sleep(self._dice.random() * (most_s + self._store.slow_s))
 
 
+class Line:
+    """What processes that share a database say to each other. `broken`: nobody hears anything."""
+
+    def __init__(self, loop: VirtualLoop, store: Store) -> None:
+        self._loop = loop
+        self._store = store
+        self._ears: list[tuple[str, Callable[[str], None], Callable[[], None], contextvars.Context]] = []
+
+    def listen(self, channel: str, heard: Callable[[str], None], missed: Callable[[], None]) -> None:
+        """Have `heard` called in the listener's process: later if that is stopped, never if it is dead."""
+        self._ears.append((channel, heard, missed, contextvars.copy_context()))
+
+    def say(self, channel: str, payload: str) -> None:
+        """Have everybody hear it. Raises StoreUnavailable."""
+        if self._store.down:
+            raise StoreUnavailable("the line is broken")
+        for where, heard, _, context in self._ears:
+            if where == channel:
+                self._loop.call_later(0.001, heard, payload, context=context)
+
+    def mend(self) -> None:
+        """It was broken, and is whole again."""
+        for _, _, missed, context in self._ears:
+            self._loop.call_soon(missed, context=context)
+
+
+class Ear:
+    """One process's `Bus`."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    async def subscribe(
+        self, channel: str, heard: Callable[[str], None], missed: Callable[[], None] = lambda: None
+    ) -> None:
+        """See Bus."""
+        self._line.listen(channel, heard, missed)
+
+    async def publish(self, channel: str, payload: str = "") -> None:
+        """See Bus."""
+        await asyncio.sleep(0.0005)
+        self._line.say(channel, payload)
+
+
 class Clocks:
     """Stands where `time` stood in gateway.clock: each process has its host's idea of the time."""
 
