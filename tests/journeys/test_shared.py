@@ -136,3 +136,43 @@ async def test_workers_drained_killed_and_begun_again_lose_nothing_and_send_noth
     assert Counter(each["to"] for each in arrivals) == Counter(people(300))
     assert ready == [(200, {"status": "ready", "missing": []})]
     assert closed == 404  # a worker serves no API
+
+
+PLAN = """
+name: bill
+language: en-US
+start: ask
+nodes:
+  ask: {menu: {prompt: {say: "Press 9 to end."}, choices: {"9": remove}, timeout: 3s, attempts: 1, otherwise: bye}}
+  remove: {opt_out: tenant, then: hangup}
+  bye: {say: "Goodbye.", then: hangup}
+"""
+
+
+async def test_a_call_is_dialled_by_one_process_and_talked_to_by_another(shared: Shared) -> None:
+    """The carrier's webhooks reach the API; the key that says stop takes back what waits elsewhere."""
+    person = "+12125550109"
+    api, voice = Host("api", shared, shared.port), Host("voice,sms", shared)
+    with contextlib.ExitStack() as stack:
+        for host in (api, voice):
+            stack.enter_context(host.stack)
+        await asyncio.gather(api.start(), voice.start())
+        await shared.must(
+            "PUT", f"/v1/senders/{SENDER}", {"status": "verified", "voice": "twilio", "keyword_replies": "gateway"}
+        )
+        headers = {"Authorization": f"Bearer {shared.key}", "Content-Type": "application/yaml"}
+        async with shared.http.put(f"{shared.url}/v1/dialplans/bill", data=PLAN, headers=headers) as answer:
+            assert answer.status < 300, await answer.text()
+        later = {"to": person, "from": SENDER, "body": "Later", "send_at": "2100-01-01T00:00:00Z"}
+        text = await shared.must("POST", "/v1/messages", later)
+        call = await shared.must("POST", "/v1/calls", {"to": person, "from": SENDER, "dialplan": "bill"})
+
+        async def over() -> Any:
+            found = await shared.must("GET", f"/v1/calls/{call['id']}")
+            return found if found["status"] not in {"queued", "dialing", "ringing", "answered"} else None
+
+        ended = await shared.until(over, 30)
+        waiting = await shared.must("GET", f"/v1/messages/{text['id']}")
+
+    assert (ended["status"], ended["keys"]) == ("completed", "9")
+    assert (waiting["status"], waiting["reason"]) == ("cancelled", "opted_out")
