@@ -46,4 +46,4 @@ def test_what_failed_once_does_not_fail_again_and_a_seed_tells_the_same_story_tw
 
     assert first["failed"] == {}
     assert first["digest"] == second["digest"] != 0
-    assert first["texts"] > 5 * len(seeds)  # most have something to send
+    assert first["texts"] > 2 * len(seeds)  # most have something to send
