@@ -37,7 +37,7 @@ async def fill(folder: Path, queued: int, rate: str = "9999/s") -> str:
 
     async def some(tx: Tx, first: int) -> None:
         many = range(first, min(first + _CHUNK, queued))
-        people: list[list[Any]] = [[number_of(index), f"account-{index}", index, 1, BODY, "gsm7"] for index in many]
+        people: list[list[Any]] = [[number_of(index), f"account-{index}", index, 1, BODY, "gsm7", ""] for index in many]
         await loads.insert(tx, "messages", base, people)
 
     async with Database.open(folder / "gateway.db", migrate=True) as database:
