@@ -70,10 +70,10 @@ class Bus:
         Neither may wait.
         """
         ear = _Ear(channel, heard, missed)
-        self._ears.append(ear)
-        if self.connected:
-            async with self._speaking:
-                await self._listen(ear)
+        async with self._speaking:
+            self._ears.append(ear)
+            if self.connected:
+                await _listen(self._connection, ear)
 
     async def publish(self, channel: str, payload: str = "") -> None:
         """Say `payload` (below 8,000 bytes) to all who listen on `channel`, ourselves too.
@@ -90,16 +90,15 @@ class Bus:
             raise StoreUnavailable(f"the line to the other processes broke: {type(error).__name__}") from error
 
     async def _open(self) -> None:
-        connection = await self._connect()
-        self._connection = connection
-        for ear in self._ears:
-            await self._listen(ear)
-
-    async def _listen(self, ear: _Ear) -> None:
-        def call(_connection: Any, _pid: int, _channel: str, payload: str) -> None:
-            ear.heard(payload)
-
-        await self._connection.add_listener(ear.channel, call)
+        async with self._speaking:
+            connection = await self._connect()
+            try:
+                for ear in self._ears:
+                    await _listen(connection, ear)
+            except BaseException:
+                connection.terminate()
+                raise
+            self._connection = connection
 
     async def _keep(self) -> None:
         wait_s = _FIRST_WAIT_S
@@ -137,3 +136,10 @@ class Bus:
                 connection.terminate()
         finally:
             connection.remove_termination_listener(ended)
+
+
+async def _listen(connection: Any, ear: _Ear) -> None:
+    def call(_connection: Any, _pid: int, _channel: str, payload: str) -> None:
+        ear.heard(payload)
+
+    await connection.add_listener(ear.channel, call)
