@@ -29,6 +29,8 @@ def child(words: Sequence[str], **environ: str) -> Iterator[tuple[psutil.Process
     finally:
         process.terminate()
         process.wait(20)
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def cpu(*processes: psutil.Process) -> float:
