@@ -50,6 +50,9 @@ class Fault:
         self.settings: dict[str, object] = {}
         self.limits: dict[str, object] = {}
 
+    async def ready(self, world: World) -> None:
+        """Wait until the engine may begin."""
+
     async def strike(self, world: World) -> None:
         """Do it, and wait until its worst is over."""
 
@@ -351,7 +354,7 @@ class Boundary(Fault):
         "2028-01-01T08:00",  # a year ends
     )
     people = (60, 140)
-    lead_s = 9  # from the start of the gateway to the boundary
+    lead_s = 14  # from the first process's start to the boundary
 
     def __init__(self, dice: Random, *, full: bool) -> None:
         super().__init__(dice, full=full)
@@ -362,10 +365,16 @@ class Boundary(Fault):
         self.limits = {"daily": cap, "weekly": cap + 15, "monthly": cap + 25}
         self.limits["zones"] = ["America/Los_Angeles", "Etc/GMT+8"]
 
+    async def ready(self, world: World) -> None:
+        await asyncio.sleep(self._left_s(world) - self.dice.uniform(0.5, 3))
+        world.note(f"{self.moment} UTC is {self._left_s(world):.1f} s away")
+
     async def strike(self, world: World) -> None:
-        at_ms = datetime.fromisoformat(self.moment).replace(tzinfo=UTC).timestamp() * 1000
-        world.note(f"{self.moment} UTC is {(at_ms - world.now_ms()) / 1000:.1f} s away")
-        await asyncio.sleep(max(0.0, (at_ms - world.now_ms()) / 1000) + 4)  # windows open 2 s after the boundary
+        await asyncio.sleep(max(0.0, self._left_s(world)) + 4)  # windows open 2 s after the boundary
+
+    def _left_s(self, world: World) -> float:
+        at = datetime.fromisoformat(self.moment).replace(tzinfo=UTC).timestamp()
+        return at - world.now_ms() / 1000
 
 
 class CarrierTrouble(Fault):

@@ -112,6 +112,7 @@ async def _play(trial: Trial, fault: Fault, place: World, engine: Engine) -> Non
     striking = asyncio.create_task(fault.strike(place))
     try:
         await place.sender(**limits)
+        await fault.ready(place)
         await engine.work()
         await striking
     finally:
