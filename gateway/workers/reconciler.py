@@ -152,6 +152,8 @@ class Reconciler:
                 await lives.move(
                     tx, "messages", [message_id], report.status, at_ms, reason=report.reason, error_code=code
                 )
+        sent_on = [row for row in rows if row["id"] in found and found[row["id"]].report.has_left]
+        await reports.left_queue(tx, sent_on, at_ms)
         await reports.take_early(tx, carrier, [each.report.carrier_id for each in found.values()], at_ms)
         return found
 

@@ -74,6 +74,9 @@ async def test_what_ended_at_the_carrier_meanwhile_ends_so_here(sending: Any, lo
     message = await sending.message(message_id)
     assert (message.status, message.reason, message.error_code) == ("undelivered", "unreachable", "30003")
     assert await events_of(sending, message_id) == ["sending", "unknown", "sent", "undelivered"]
+    whose = {"sender": message.sender, "mode": "live"}
+    queue = await sending.database.read(lambda tx: tx.row("carrier_queues_of", **whose))
+    assert queue["left_sent_ms"] == message.sent_ms  # what was written before it has left the carrier's queue, too
 
 
 async def test_two_with_the_same_words_get_an_id_each_and_never_one_that_is_another_texts(
