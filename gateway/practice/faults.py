@@ -14,7 +14,7 @@ class Faults:
     silence:        requests are accepted and never answered.
     drop:           texts are accepted, then the connection is reset.
     accept_status:  texts are accepted, and answered with this HTTP status all the same (0: off).
-    every:          the three above strike only each so manieth text (0: each).
+    every:          the three above strike only each text of that number, such as each 3rd (0: each).
     early:          a text's reports are posted before its request is answered.
     late_s:         seconds that a text's reports wait beyond their time.
     reset:          connections are reset before anything is read or accepted.
