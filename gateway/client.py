@@ -64,6 +64,10 @@ class Client:
         """PUT an object as JSON, or bytes of another media type. Raises GatewayUnreachable, RequestRefused."""
         return await self._asked("PUT", path, data=_bytes(body), headers={"Content-Type": kind})
 
+    async def delete(self, path: str) -> Json:
+        """Take something away; returns what it was."""
+        return await self._asked("DELETE", path)
+
     async def post(
         self,
         path: str,

@@ -205,3 +205,20 @@ def test_a_second_gateway_on_the_same_folder_or_port_says_so(gateway: Gateway, t
     assert "another gateway is running on" in same_folder.stderr
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in same_port.stderr
     assert "Traceback" not in same_folder.stderr + same_port.stderr
+
+
+def test_limits_that_senders_share_are_set_changed_in_part_and_taken_away(gateway: Gateway) -> None:
+    gateway.must("limits", "set", "brand", "water", "--status", "score_50")
+    gateway.must("limits", "set", "campaign", "bills", "--status", "score_50", "--brand", "water", "--rate", "20/s")
+    told = gateway.must("limits", "set", "campaign", "bills", "--network-rate", "att=10/s")
+    assert "rate 20/s" in told
+    assert "att 10/s" in told
+    gateway.must("limits", "set", "recipient", "each", "--rolling", "30/24h")
+
+    assert [line.split("\t")[0] for line in gateway.must("limits", "list").splitlines()[1:]] == [
+        "brand",
+        "campaign",
+        "recipient",
+    ]
+    assert gateway.run("limits", "delete", "brand", "water").returncode != 0
+    gateway.must("limits", "delete", "recipient", "each")

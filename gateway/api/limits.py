@@ -39,7 +39,7 @@ class NewScope(Input):
     )
     brand: Name | Literal[""] = Field("", description="Of a campaign: the brand it belongs to.")
     limits: ScopeLimits = Field(default_factory=ScopeLimits)
-    callback_url: CallbackUrl | None = Field(None, description="Where is told that a cap is used to 80 or 100 %.")
+    callback_url: CallbackUrl | Literal[""] = Field("", description="Where is told that a cap is used to 80 or 100 %.")
 
 
 class ScopeView(View):

@@ -66,7 +66,7 @@ class NewSender(Input):
     help_text: Text = ""
     inbound_dialplan: Name | Literal[""] = Field("", description="What answers people who ring this number.")
     campaign: Name | Literal[""] = Field("", description="Its 10DLC campaign, of `/v1/limits/campaign`.")
-    callback_url: CallbackUrl | None = Field(None, description="Where is told that a cap is used to 80 or 100 %.")
+    callback_url: CallbackUrl | Literal[""] = Field("", description="Where is told that a cap is used to 80 or 100 %.")
 
 
 class SenderView(View):

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import audit, content, events, far_end, jobs, keys, senders, unknown
+from gateway.cli import audit, content, events, far_end, jobs, keys, limits, senders, unknown
 from gateway.cli.common import Config, DataDir, load, run
 from gateway.errors import GatewayError
 
@@ -97,6 +97,7 @@ app.command()(audit.audit)
 app.command()(keys.migrate)
 for _group in (
     senders.app,
+    limits.app,
     jobs.app,
     events.app,
     unknown.app,

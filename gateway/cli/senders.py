@@ -61,6 +61,8 @@ def set_sender(
     ] = None,
     keyword_replies: Annotated[Replies | None, typer.Option(help="Who answers STOP, START and HELP.")] = None,
     inbound_dialplan: Annotated[str | None, typer.Option(help="The plan that answers people who ring back.")] = None,
+    campaign: Annotated[str | None, typer.Option(help="Its 10DLC campaign; see gateway limits.")] = None,
+    callback_url: Annotated[str | None, typer.Option(help="Where is told that a cap is used to 80 or 100 %.")] = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
 ) -> None:
@@ -75,6 +77,8 @@ def set_sender(
         "voice": voice,
         "keyword_replies": keyword_replies,
         "inbound_dialplan": inbound_dialplan,
+        "campaign": campaign,
+        "callback_url": callback_url,
     }
     limits: Json = {"rate": rate, "daily": daily, "weekly": weekly, "monthly": monthly, "zones": zone}
 
@@ -91,7 +95,7 @@ def set_sender(
 
 _SENDER_FIELDS: Final = (
     "kind", "status", "carrier", "voice", "limits", "keyword_replies", "stop_text", "start_text", "help_text",
-    "inbound_dialplan",
+    "inbound_dialplan", "campaign", "callback_url",
 )  # fmt: skip
 
 

@@ -1,0 +1,112 @@
+"""Limits beyond the senders': campaigns, brands, the tenant, carrier accounts, recipients."""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+import typer
+
+from gateway.cli.common import DEFAULT_URL, AsJson, Key, Url, ask, group, pairs, show, show_facts, show_table
+from gateway.client import Client, Json
+
+app = group("limits", "Limits that several senders share: campaigns, brands, tenants, accounts; and recipients.")
+
+
+class Kind(StrEnum):
+    """What a limit is bound to."""
+
+    CAMPAIGN = "campaign"
+    BRAND = "brand"
+    TENANT = "tenant"
+    ACCOUNT = "account"
+    RECIPIENT = "recipient"
+
+
+WhichKind = Annotated[Kind, typer.Argument(metavar="KIND", help="campaign, brand, tenant, account or recipient.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name; a tenant's id, a carrier's name, or `each`.")]
+_COLUMNS: Final = ("kind", "name", "status", "brand", "limits")
+
+
+@app.command("list")
+def list_scopes(url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """List them all."""
+    items = ask(url, key, lambda client: client.get("/v1/limits"))["items"]
+    if as_json:
+        show(items)
+        return
+    show_table(_COLUMNS, ([_words(item[name]) for name in _COLUMNS] for item in items))
+
+
+@app.command("show")
+def show_scope(kind: WhichKind, name: Name, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """Show one."""
+    _show(ask(url, key, lambda client: client.get(f"/v1/limits/{kind}/{name}")), as_json=as_json)
+
+
+@app.command("delete")
+def delete_scope(kind: WhichKind, name: Name, url: Url = DEFAULT_URL, key: Key = "") -> None:
+    """Take one away."""
+    _show(ask(url, key, lambda client: client.delete(f"/v1/limits/{kind}/{name}")), as_json=False)
+
+
+@app.command("set")
+def set_scope(
+    kind: WhichKind,
+    name: Name,
+    status: Annotated[
+        str | None, typer.Option(help="Of a campaign or brand its profile, such as score_75; else open; blocked.")
+    ] = None,
+    brand: Annotated[str | None, typer.Option(help="Of a campaign: its brand.")] = None,
+    rate: Annotated[str | None, typer.Option(help="Units a period, such as 50/s.")] = None,
+    rate_unit: Annotated[str | None, typer.Option(help="segment, message or call.")] = None,
+    network_rate: Annotated[list[str] | None, typer.Option(help="Of one network, such as att=75/s.")] = None,
+    daily: Annotated[int | None, typer.Option(min=0, help="Units a day.")] = None,
+    weekly: Annotated[int | None, typer.Option(min=0, help="Units a week.")] = None,
+    monthly: Annotated[int | None, typer.Option(min=0, help="Units a month.")] = None,
+    network_daily: Annotated[list[str] | None, typer.Option(help="Of one network, such as tmobile=40000.")] = None,
+    rolling: Annotated[list[str] | None, typer.Option(help="In any stretch of time, such as 3/24h.")] = None,
+    unit: Annotated[str | None, typer.Option(help="What caps count: segment, message or call.")] = None,
+    zone: Annotated[list[str] | None, typer.Option(help="Time zone whose calendar caps are kept in.")] = None,
+    callback_url: Annotated[str | None, typer.Option(help="Where is told that a cap is used up.")] = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Make one, or change what is given and leave the rest as it is.
+
+    gateway limits set recipient each --rolling 3/24h
+    """
+    given: Json = {"status": status, "brand": brand, "callback_url": callback_url}
+    limits: Json = {
+        "rate": rate,
+        "rate_unit": rate_unit,
+        "network_rates": pairs(network_rate) if network_rate else None,
+        "daily": daily,
+        "weekly": weekly,
+        "monthly": monthly,
+        "network_daily": {each: int(count) for each, count in pairs(network_daily or []).items()} or None,
+        "rolling": rolling,
+        "unit": unit,
+        "zones": zone,
+    }
+
+    async def change(client: Client) -> Json:
+        items = (await client.get("/v1/limits"))["items"]
+        known: Json = next((item for item in items if (item["kind"], item["name"]) == (kind, name)), {})
+        wanted = {field: known[field] for field in ("status", "brand", "callback_url") if known.get(field)}
+        wanted |= {field: value for field, value in given.items() if value is not None}
+        wanted["limits"] = known.get("limits", {}) | {each: n for each, n in limits.items() if n is not None}
+        return await client.put(f"/v1/limits/{kind}/{name}", wanted)
+
+    _show(ask(url, key, change), as_json=False)
+
+
+def _show(scope: Json, *, as_json: bool) -> None:
+    if as_json:
+        show(scope)
+    else:
+        show_facts((name, _words(value)) for name, value in scope.items())
+
+
+def _words(value: object) -> object:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_words(each)}" for name, each in value.items())
+    return " ".join(map(str, value)) if isinstance(value, list) else value

@@ -1,0 +1,82 @@
+"""`/v1/limits` and what it does to what waits."""
+
+import pytest
+
+from gateway.clock import now_ms
+from gateway.store import lives
+from tests.api.conftest import TOLL_FREE, Api
+
+LONG_CODE = "+12125551234"
+
+
+async def test_a_scope_is_made_listed_changed_and_taken_away(api: Api) -> None:
+    made = await api.put("/v1/limits/recipient/each", {"limits": {"rolling": ["3/24h"]}})
+    assert (made.status, made.body["limits"]) == (200, {"rolling": ["3/24h"]})
+    await api.put("/v1/limits/account/twilio", {"limits": {"rate": "50/s", "rate_unit": "message"}})
+
+    assert [each["kind"] for each in (await api.get("/v1/limits")).body["items"]] == ["account", "recipient"]
+    assert (await api.get("/v1/limits/account/twilio")).body["status"] == "open"
+    assert (await api.ask("DELETE", "/v1/limits/account/twilio")).status == 200
+    assert (await api.get("/v1/limits/account/twilio")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "field"),
+    [
+        ("brand/water", {"status": "score_9"}, 422, "status"),
+        ("brand/water", {"status": "score_75", "brand": "x"}, 422, "brand"),
+        ("campaign/bills", {"status": "score_75", "brand": "nobodys"}, 422, "brand"),
+        ("tenant/acme", {"status": "score_75"}, 422, "status"),
+        ("tenant/acme", {"limits": {"daily": 5}}, 422, "limits"),
+        ("recipient/each", {"limits": {"rate": "1/s"}}, 422, "limits"),
+        ("recipient/each", {"limits": {"rolling": ["3/1s"]}}, 422, "limits"),
+        ("tenant/other", {}, 404, None),
+        ("planet/mars", {}, 404, None),
+    ],
+)
+async def test_what_cannot_be_a_scope_is_told(
+    api: Api, path: str, body: dict[str, object], status: int, field: str
+) -> None:
+    said = await api.put(f"/v1/limits/{path}", body)
+
+    assert said.status == status, said.body
+    if field:
+        assert [error["field"] for error in said.body["errors"]] == [field]
+
+
+async def test_a_campaign_in_use_stays_and_a_sender_names_only_one_that_is_there(api: Api) -> None:
+    sender = {"kind": "long_code", "campaign": "bills"}
+    assert (await api.put(f"/v1/senders/{LONG_CODE}", sender)).body["errors"][0]["field"] == "campaign"
+    await api.put("/v1/limits/brand/water", {"status": "score_50"})
+    await api.put("/v1/limits/campaign/bills", {"status": "score_50", "brand": "water"})
+    assert (await api.put(f"/v1/senders/{LONG_CODE}", sender)).status == 200
+
+    for kept in ("campaign/bills", "brand/water"):
+        assert (await api.ask("DELETE", f"/v1/limits/{kept}")).body["type"].endswith("scope_in_use")
+
+    told = (await api.get(f"/v1/senders/{LONG_CODE}/usage")).body
+    assert told["rate_per_s"] == 40  # of each network; 120 in all
+    (window,) = told["windows"]
+    assert (window["scope"], window["name"], window["network"], window["limit"]) == (
+        "brand",
+        "acme/water",
+        "tmobile",
+        40000,
+    )
+
+
+async def test_what_waits_for_a_scope_goes_on_when_that_changes(api: Api) -> None:
+    await api.sender()
+    made = (
+        await api.post("/v1/messages", {"to": LONG_CODE, "from": TOLL_FREE, "body": "Hello", "network": "att"})
+    ).body
+    assert made["network"] == "att"
+
+    async def hold(tx: object) -> None:
+        await lives.move(tx, "messages", [made["id"]], "held", now_ms(), reason="tenant_blocked")  # type: ignore[arg-type]
+
+    await api.doors.database.write(hold)
+    assert (await api.get(f"/v1/messages/{made['id']}/why")).body["waiting_for"] == "tenant_blocked"
+    await api.put("/v1/limits/tenant/acme", {"limits": {"rate": "5/s"}})
+
+    assert (await api.get(f"/v1/messages/{made['id']}")).body["status"] == "queued"
