@@ -83,6 +83,11 @@ async def live(tx: Tx) -> list[Call]:
     return [to_record(Call, row) for row in await tx.rows("calls_live")]
 
 
+async def left_at_carrier(tx: Tx) -> list[Call]:
+    """Every call that lives between webhooks and whose process is gone."""
+    return [to_record(Call, row) for row in await tx.rows("calls_left_at_carrier")]
+
+
 async def progress(
     tx: Tx, call_id: str, state: State, prompts: Sequence[Prompt], now_ms: int, *, engine_state: str = ""
 ) -> None:

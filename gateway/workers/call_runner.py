@@ -60,7 +60,7 @@ class CallRunner:
 
     async def recover(self) -> None:
         """At start: calls that live between webhooks go on. What a process that is gone held rests by `Leases`."""
-        await self._watch.recover()
+        await self._watch.adopt()
 
     def answering(self, road: TrunkRoad, mode: str) -> OnCall:
         """Who takes the calls that come in over a trunk: for `SipTrunk.start`."""

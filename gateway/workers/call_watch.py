@@ -30,10 +30,13 @@ class CallWatch:
     quiet_ms: int = _QUIET_MS
     _asked_ms: dict[str, int] = field(default_factory=dict)
 
-    async def recover(self) -> None:
-        """At start: calls that go on at the carrier keep their channels."""
-        for call in await self.desk.database.read(calls.live):
-            if call.engine_state:
+    async def adopt(self) -> None:
+        """Calls that go on at the carrier keep their channels, and are looked after, when their process is gone.
+
+        Several processes may do so for one call, which harms nothing.
+        """
+        for call in await self.desk.database.read(calls.left_at_carrier):
+            if call.id not in self.desk.elsewhere:
                 self.desk.elsewhere.add(call.id)
                 self._hold(call)
 
@@ -54,6 +57,7 @@ class CallWatch:
 
     async def look(self) -> None:
         """Free what has ended, and ask for what has been quiet for long."""
+        await self.adopt()
         ids = set(self.desk.elsewhere)
         live = {call.id: call for call in await self.desk.database.read(calls.live)}
         came_in = {call.id for call in live.values() if call.direction == "in" and call.engine_state}

@@ -127,12 +127,11 @@ async def fleet(postgres_url: str, valkey_url: str) -> AsyncIterator[Fleet]:
         account = TwilioAccount("twilio", options.account_sid, options.auth_token, far_end.url, "http://127.0.0.1:1/x")
         profiles = Profiles.load(ROOT / "config/limits.toml")
         workers: list[Worker] = []
-        gate = Gate(redis)
         for _ in range(2):
             database = await stack.enter_async_context(Database.open(postgres_url))
             assert database.bus is not None
-            signals = Signals()
-            counters = workers[0].sender.desk.counters if workers else Counters(gate, database, profiles, Metrics())
+            signals, gate = Signals(), Gate(redis)
+            counters = Counters(gate, database, profiles, Metrics())
             others = OtherProcesses(database, signals, database.bus, lease_s=LEASE_S, patience_s=0.5)
             await others.start()
             stack.push_async_callback(others.stop)
@@ -142,7 +141,7 @@ async def fleet(postgres_url: str, valkey_url: str) -> AsyncIterator[Fleet]:
             workers.append(Worker(database, signals, leases, others, texts))
         await workers[0].database.write(lambda tx: tenants.add_tenant(tx, Tenant("acme", "Acme Water", 1)))
         for number in SENDERS:
-            sender = Sender(number, "acme", "toll_free", limits={"rate": "20/s"})
+            sender = Sender(number, "acme", "toll_free", limits={"rate": "40/s"})
             await workers[0].database.write(lambda tx, sender=sender: tenants.put_sender(tx, sender))  # type: ignore[misc]
         fleet = Fleet(workers, far_end)
         yield fleet
@@ -188,7 +187,7 @@ async def test_a_worker_that_is_drained_hands_its_senders_over_and_loses_nothing
 async def test_who_stands_still_loses_its_senders_and_writes_nothing_more(fleet: Fleet) -> None:
     """What it may have left in the middle of rests unknown; what it knows not to have written it queues again."""
     first, second = fleet.workers
-    ids = await fleet.queue(150, SENDERS[0])
+    ids = await fleet.queue(90, SENDERS[0])
     await first.start()
 
     async def some_sent() -> bool:
@@ -206,7 +205,7 @@ async def test_who_stands_still_loses_its_senders_and_writes_nothing_more(fleet:
     await second.start()
     await fleet.until(taken_over)
     written = len(fleet.arrived())
-    assert written < 150
+    assert written < 90
     await fleet.until(all_settled)
 
     assert len(fleet.arrived()) == len(set(fleet.arrived()))

@@ -30,6 +30,11 @@ SELECT id FROM calls
 WHERE status IN ('dialing', 'ringing', 'answered') AND engine_state = ''
   AND NOT EXISTS (SELECT 1 FROM holders WHERE holders.id = calls.holder) LIMIT :limit;
 
+-- name: calls_left_at_carrier
+SELECT * FROM calls
+WHERE status IN ('dialing', 'ringing', 'answered') AND engine_state <> ''
+  AND NOT EXISTS (SELECT 1 FROM holders WHERE holders.id = calls.holder);
+
 -- name: calls_answered_by_holder!
 UPDATE calls SET holder = :holder WHERE id = :id;
 
