@@ -97,6 +97,8 @@ class CallRunner:
             task = asyncio.create_task(loop.run(), name=f"call-loop-{pair[1]}")
             self._loops[pair] = task
             task.add_done_callback(lambda _done, pair=pair: self._ended(pair))  # type: ignore[misc]
+        if idle := self.desk.leases.idle("calls", {*pairs, *self._loops}):
+            await self.desk.leases.release(*idle)
 
     def _ended(self, pair: tuple[str, str]) -> None:
         task = self._loops.pop(pair)

@@ -25,6 +25,7 @@ from gateway.store.signals import Gates, Signals, Things
 BEAT_S: Final = 1.0
 _MARGIN: Final = 0.1  # of a lease: clocks that tick apart, and the way from the last look to the socket
 _LEFT_S: Final = 2.0  # what nobody has taken for so long is taken by whoever sees it
+_IDLE_S: Final = 5.0
 _BOTH: Final[tuple[Things, ...]] = ("messages", "calls")
 _dice = SystemRandom()
 _log = structlog.get_logger(__name__)
@@ -79,6 +80,7 @@ class Leases:
         self._free_since: dict[tuple[Things, str, str], float] = {}
         self._share: dict[Things, int] = {}
         self._told: Gates = {}
+        self._needed_at: dict[tuple[Things, str, str], float] = {}
         self._valid_until = 0.0
         self.holder = 0  # none yet, or none any more
 
@@ -148,6 +150,14 @@ class Leases:
         steps.reached("lease:after")
         if holder == self.holder:
             self._held |= {(things, lease.sender, lease.mode): lease for lease in found}
+
+    def idle(self, things: Things, needed: Iterable[Pair]) -> list[Lease]:
+        """Leases that have not been `needed`, by the caller's looks, for a while: give them back for others to have."""
+        now = self._clock()
+        self._needed_at |= {(things, *pair): now for pair in needed}
+        held = [lease for key, lease in self._held.items() if key[0] == things]
+        since = {lease: self._needed_at.setdefault((things, lease.sender, lease.mode), now) for lease in held}
+        return [] if self._alone else [lease for lease in held if now - since[lease] > _IDLE_S]
 
     async def release(self, *given: Lease) -> None:
         """Give leases back, when nothing under them can be written any more and every answer is on disk."""

@@ -8,7 +8,6 @@ from typing import Final
 import structlog
 
 from gateway.carriers.base import SmsCarrier
-from gateway.clock import monotonic
 from gateway.errors import RedisAway, StoreUnavailable
 from gateway.limits.gate import Gate
 from gateway.metrics import Metrics
@@ -23,7 +22,6 @@ from gateway.workers.text_desk import TextDesk
 
 _LOOK_EVERY_S: Final = 1.0
 _DRAIN_S: Final = 15.0  # longer than a carrier may take to answer
-_IDLE_S: Final = 5.0  # a lease that nobody needs for so long is given back
 _log = structlog.get_logger(__name__)
 
 
@@ -48,7 +46,7 @@ class SmsSender:
         )
         self.loops: dict[Pair, SenderLoop] = {}
         self._runs: dict[Pair, asyncio.Task[None]] = {}
-        self._needed_at: dict[Pair, float] = {}  # monotonic: when each was last seen to have work
+        self._leaving: dict[Pair, asyncio.Task[None]] = {}  # whose leases are being given back
         signals.on_recall(self.desk.plan.recall)
 
     async def run(self) -> None:
@@ -63,49 +61,58 @@ class SmsSender:
                     _log.error("cannot_look_for_messages", error=str(error))
                 await woken.wait(_LOOK_EVERY_S)
         finally:
-            await self._give_back(list(self.loops))
-            settling.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await settling
+            try:
+                await self._give_back(list(self.loops))
+                await asyncio.gather(*self._leaving.values(), return_exceptions=True)
+            finally:
+                settling.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await settling
 
     async def _look(self) -> None:
         rows = await self.desk.database.read(lambda tx: tx.rows("messages_senders"))
         pairs = {(row["sender"], row["mode"]) for row in rows}
         held = await self.desk.leases.acquire("messages", pairs)
-        now = monotonic()
         for pair, lease in held.items():
             loop = self.loops.get(pair)
-            if pair in self._runs:
+            if pair in self._runs or pair in self._leaving:
                 continue
             if loop is None or loop.lease is not lease:
                 loop = self.loops[pair] = SenderLoop(self.desk, lease)
-            self._needed_at[pair] = now
             task = asyncio.create_task(loop.run(), name=f"sms-sender-{pair[1]}")
             self._runs[pair] = task
             task.add_done_callback(lambda _done, pair=pair: self._ended(pair))  # type: ignore[misc]
-        await self._tidy(now)
+        await self._tidy(pairs)
         if surplus := self.desk.leases.surplus("messages", held):
-            await self._give_back([(surplus[0].sender, surplus[0].mode)])
+            self._hand_over((surplus[0].sender, surplus[0].mode))
 
     def _ended(self, pair: Pair) -> None:
         task = self._runs.pop(pair)
-        self._needed_at[pair] = monotonic()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("sender_loop_failed", mode=pair[1], error=repr(error))
 
-    async def _tidy(self, now: float) -> None:
+    async def _tidy(self, pairs: Iterable[Pair]) -> None:
         """Forget loops whose leases are lost; give back leases that nobody needs, so that others may have them."""
-        resting = {pair: loop for pair, loop in self.loops.items() if pair not in self._runs}
-        for pair, loop in resting.items():
-            if self.desk.leases.is_lost(loop.lease):
+        lost = [pair for pair, loop in self.loops.items() if self.desk.leases.is_lost(loop.lease)]
+        for pair in lost:
+            if pair not in self._runs:
                 del self.loops[pair]
-        idle = [
-            pair
-            for pair, loop in resting.items()
-            if pair in self.loops and not loop.dispatch.offers and now - self._needed_at[pair] > _IDLE_S
-        ]
-        if idle and not self.desk.leases.is_alone:
-            await self._give_back(idle)
+        at_work = {pair for pair, loop in self.loops.items() if loop.dispatch.offers}
+        if idle := self.desk.leases.idle("messages", {*pairs, *self._runs, *at_work}):
+            for lease in idle:
+                self._hand_over((lease.sender, lease.mode))
+
+    def _hand_over(self, pair: Pair) -> None:
+        """Give one sender's lease back, beside everything else: its carrier may take long to answer."""
+        if pair in self.loops:
+            task = asyncio.create_task(self._give_back([pair]), name="sms-hand-over")
+            self._leaving[pair] = task
+            task.add_done_callback(lambda _done: self._left(pair))
+
+    def _left(self, pair: Pair) -> None:
+        task = self._leaving.pop(pair)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("not_handed_over", mode=pair[1], error=repr(error))
 
     async def _give_back(self, pairs: Iterable[Pair]) -> None:
         """Stop these, take back what was not written, wait for the answers of what was, then give the leases back."""
