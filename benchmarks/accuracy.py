@@ -2,10 +2,10 @@
 
     python benchmarks/accuracy.py [--seconds 30] [--rates 1,3,25,100,1000] [--workers 1,4]
 
-Real gateways send one job through their HTTP carrier to a far end on a socket (benchmarks/parts/stub.py). One worker is
-one process, on SQLite; four are four processes on one PostgreSQL and one Valkey, of which whoever holds the sender's
-lease writes. Each text's moment is when its bytes are handed to the socket (benchmarks/parts/sender.py). By workers and
-rate:
+Real gateways send through their HTTP carrier to a far end on a socket (benchmarks/parts/stub.py). One worker is one
+process, on SQLite, with one sender that has the rate. Four are four processes on one PostgreSQL and one Valkey, with
+four senders that share the rate: it is the carrier account's. Each text's moment is when its bytes are handed to the
+socket (benchmarks/parts/sender.py). By workers and rate:
 
     used       texts over allowed, where allowed = 1 + floor(rate x (last - first)); the mark is 0.995
     overshoot  the most texts in any rolling second (half open) above the rate; the mark is 0
@@ -29,7 +29,6 @@ import aiohttp
 import uvloop
 from parts.processes import SENDER, STUB, child
 from parts.shared import shared
-from texts import SENDER as NUMBER
 from texts import counts, job, new_key, verified
 
 from gateway.client import Client
@@ -62,7 +61,7 @@ def judge(times: list[int], rate: int) -> dict[str, Any]:
 
 
 async def measure(workers: int, rate: int, seconds: float) -> dict[str, Any]:
-    """One sender's job, by so many workers."""
+    """As many senders as workers, at one rate in all."""
     number = 1 + math.ceil(rate * seconds)
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -81,22 +80,31 @@ async def measure(workers: int, rate: int, seconds: float) -> dict[str, Any]:
             for worker, environ in enumerate(environs):
                 _, told = running.enter_context(child([*SENDER, str(folder / f"{worker}.json")], **environ))
                 gateways.append(told["url"])
-            arrived = await send(gateways[-1], key, far_end["url"], number, rate)
+            arrived = await send(gateways[-1], key, far_end["url"], number, rate, workers)
         notes = [json.loads((folder / f"{worker}.json").read_text(encoding="utf-8")) for worker in range(workers)]
     written = sorted(at for each in notes for _, at in each)
     shares = {"written_by": [len(each) for each in notes]} if workers > 1 else {}
     return {**judge(written, rate), **shares, "far_end": {"overshoot": overshoot(arrived, rate)}}
 
 
-async def send(gateway: str, key: str, far_end: str, number: int, rate: int) -> list[int]:
-    """Submit the job and wait for its last text; when each arrived, in nanoseconds of the far end's clock."""
+async def send(gateway: str, key: str, far_end: str, number: int, rate: int, senders: int) -> list[int]:
+    """Submit a job a sender and wait for the last text; when each arrived, in nanoseconds of the far end's clock."""
+    each = math.ceil(number / senders)
     async with Client(gateway, key) as client, aiohttp.ClientSession() as http:
-        await client.put(f"/v1/senders/{NUMBER}", verified(f"{rate}/s"))
-        await client.post("/v1/jobs", job(number))
-        while await counts(http, far_end) < number:
+        if senders > 1:
+            await client.put("/v1/limits/account/twilio", {"limits": {"rate": f"{rate}/s"}})
+        for index in range(senders):
+            await client.put(f"/v1/senders/{sender(index)}", verified("9999/s" if senders > 1 else f"{rate}/s"))
+        for index in range(senders):
+            await client.post("/v1/jobs", job(each, sender(index)))
+        while await counts(http, far_end) < each * senders:
             await asyncio.sleep(0.5)
         async with http.get(f"{far_end}/ledger") as answer:
             return sorted(round(at * SECOND_NS) for _, at in await answer.json())
+
+
+def sender(index: int) -> str:
+    return f"+1800555{100 + index:04}"
 
 
 async def main(seconds: float, rates: list[int], workers: list[int]) -> None:

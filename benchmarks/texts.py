@@ -118,9 +118,9 @@ def verified(rate: str = "9999/s") -> dict[str, Any]:
     return {"kind": "toll_free", "status": "verified", "limits": {"rate": rate}}
 
 
-def job(number: int) -> dict[str, Any]:
+def job(number: int, sender: str = SENDER) -> dict[str, Any]:
     people = [{"to": number_of(index)} for index in range(number)]
-    return {"channel": "sms", "from": SENDER, "recipients": people, "message": {"body": BODY}}
+    return {"channel": "sms", "from": sender, "recipients": people, "message": {"body": BODY}}
 
 
 async def in_state(client: Client, job_id: str, status: str) -> int:
