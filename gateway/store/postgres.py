@@ -29,6 +29,7 @@ _READERS: Final = 4
 _CLAIMERS: Final = 4
 _CONNECT_S: Final = 5.0
 _ANSWER_S: Final = 30.0  # a statement, or a wait for the writers before us; then the line counts as broken
+_MIGRATION_S: Final = 3600.0  # an index over millions of rows, or another process that makes it
 _LOOK_AGAIN_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 2.0
 _STILL_MS: Final = "4000"
@@ -274,6 +275,7 @@ async def _let_go(connection: Any) -> None:
 async def _while_connected(connection: Any, loop: Callable[[], Coroutine[Any, Any, None]]) -> bool:
     """Run `loop` to its end, or until the connection is lost. Returns whether it came to its end."""
     running = asyncio.create_task(loop())
+    connection.add_termination_listener(lambda _connection: running.cancel())
     try:
         while not (await asyncio.wait({running}, timeout=_LONGEST_WAIT_S))[0]:
             await connection.execute("SELECT 1", timeout=_CONNECT_S)
@@ -282,6 +284,8 @@ async def _while_connected(connection: Any, loop: Callable[[], Coroutine[Any, An
     finally:
         running.cancel()
         await asyncio.wait({running})
+    if running.cancelled():
+        return False
     running.result()
     return True
 
@@ -292,7 +296,7 @@ async def _as_it_is(_connection: Any) -> None:
 
 async def _bring_up_to_date(connection: Any, *, apply: bool) -> None:
     with _told():
-        await connection.execute(f"SELECT pg_advisory_lock({_MIGRATING})")
+        await connection.execute(f"SELECT pg_advisory_lock({_MIGRATING})", timeout=_MIGRATION_S)
         try:
             version = await _version(connection)
             waiting = [item for item in migrations() if item[0] > version]
@@ -300,7 +304,7 @@ async def _bring_up_to_date(connection: Any, *, apply: bool) -> None:
                 raise StoreNotMigrated(version, waiting[-1][0])
             for number, sql in waiting:
                 async with connection.transaction():
-                    await connection.execute(schema(number, sql))
+                    await connection.execute(schema(number, sql), timeout=_MIGRATION_S)
         finally:
             await connection.execute(f"SELECT pg_advisory_unlock({_MIGRATING})")
 
