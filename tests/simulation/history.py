@@ -15,7 +15,7 @@ from gateway.clock import IdMaker, new_id, now_ms
 from gateway.errors import RedisAway, StoreUnavailable
 from gateway.limits.gate import MARKER
 from gateway.model.job import Job
-from gateway.model.limit import Cap, Limit
+from gateway.model.limit import Cap, Limit, Throughput
 from gateway.model.message import Message
 from gateway.model.opt_out import OptOut
 from gateway.model.sender import Sender
@@ -135,7 +135,7 @@ class History:
                 for name in ("daily", "weekly", "monthly"):
                     if dice.random() < 0.5:
                         numbers |= {
-                            name: dice.randint(3 if "too_large" in AWAITED else 1, 25),
+                            name: dice.randint(1, 25),
                             "zones": dice.choice(ZONES),
                         }
             number = f"+1800555019{index}"
@@ -240,7 +240,7 @@ class History:
             recipient=self._person(),
             body=f"Your bill is due {dice.randrange(3)}",
             encoding="gsm7",
-            segments=dice.choice([1, 1, 1, 2, 3]),
+            segments=self._segments(sender),
             job_id=job.id if job is not None else None,
             priority=dice.choice([0, 0, 0, 5]),
             status="held" if scheduled else "queued",
@@ -250,6 +250,11 @@ class History:
             created_ms=now,
             updated_ms=now,
         )
+
+    def _segments(self, sender: str) -> int:
+        segments = self._dice.choice([1, 1, 1, 2, 3])
+        most = min(limit.n for limit in self.senders[sender] if isinstance(limit, Throughput))
+        return min(segments, most) if "long" in AWAITED and "redis" in self.troubles else segments
 
     def _person(self) -> str:
         return f"+1212555{self._dice.randrange(1200, 1206)}"

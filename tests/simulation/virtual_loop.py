@@ -8,6 +8,7 @@ nothing of it runs any more: no `finally`, no callback, as after kill -9.
 import asyncio
 import contextvars
 import heapq
+import itertools
 from random import Random
 from typing import Any, NoReturn, Protocol
 
@@ -39,6 +40,23 @@ class Killed(BaseException):
     """The process of this task died at this very line."""
 
 
+class NumberedTask(asyncio.Task[Any]):
+    """A task whose place in a set comes from its number, not from where it lies in memory."""
+
+    _numbers = itertools.count()
+
+    def __hash__(self) -> int:
+        number: int | None = getattr(self, "number", None)
+        if number is None:
+            self.number = number = next(NumberedTask._numbers)
+        return number
+
+    @classmethod
+    def begin(cls) -> None:
+        """Count from the beginning."""
+        cls._numbers = itertools.count()
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
     """Runs one history. `time()` is virtual; nothing may leave the loop."""
 
@@ -51,9 +69,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._scheduled: Any
         self.born: list[asyncio.Task[Any]] = []  # all of them: none may be collected, which would run its `finally`
         self.set_task_factory(self._bear)
+        NumberedTask.begin()
 
     def _bear(self, loop: Any, coroutine: Any, context: Any = None) -> Any:
-        task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, context=context)
+        task = NumberedTask(coroutine, loop=loop, context=context)
         self.born.append(task)
         return task
 
