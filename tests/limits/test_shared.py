@@ -51,7 +51,7 @@ def live(own: Sequence[int], account: int, seconds: int, segments: int = 1) -> l
 )
 @pytest.mark.parametrize("segments", [1, 2])
 def test_what_a_slow_sender_leaves_of_a_shared_rate_the_others_use(
-    own: tuple[int, ...], account: int, segments: int
+    own: tuple[int, ...], account: int, used: float, segments: int
 ) -> None:
     slots = live(own, account, 12, segments)
 
