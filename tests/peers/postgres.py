@@ -38,6 +38,8 @@ class PostgresServer:
         self._folder = Path(tempfile.mkdtemp(prefix="pg"))
         if self._user:
             shutil.chown(self._folder, self._user)
+            if not all(parent.stat().st_mode & 0o001 for parent in where.parents):  # a home that only root may enter
+                self._programs = _copied(where, self._folder)
         self._process: subprocess.Popen[bytes] | None = None
         self._names = 0
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -91,6 +93,16 @@ class PostgresServer:
         """Stop it and delete its folder."""
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _copied(programs: Path, folder: Path) -> Path:
+    """Copy the programs, with the libraries that lie beside their package, to where anybody may run them."""
+    installed = programs.parent
+    there = shutil.copytree(installed, folder / installed.parent.name / installed.name)
+    libraries = installed.parent.with_name(f"{installed.parent.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, folder / libraries.name)
+    return there / "bin"
 
 
 @contextlib.contextmanager
