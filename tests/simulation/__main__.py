@@ -1,8 +1,7 @@
 """Run histories: `python -m tests.simulation --first 0 --count 1000`; one with its trace: `--trace 17`.
 
 Sets of words come in the order of their hashes, and of other things in that of where they lie in memory. So this begins
-itself anew with PYTHONHASHSEED=0 and without random addresses. Even so about one history in thirty has been seen to differ
-from the one its seed gave before: a seed that failed and does not again is tried a few times.
+itself anew with PYTHONHASHSEED=0 and, where the system lets it, without random addresses.
 """
 
 import argparse

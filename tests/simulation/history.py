@@ -23,7 +23,7 @@ from gateway.model.tenant import Tenant
 from gateway.store import tenants
 from gateway.store.records import to_row
 from gateway.store.tx import Tx
-from gateway.workers import carrier_health, housekeeper
+from gateway.workers import carrier_health, housekeeper, leases
 from tests.simulation.awaited import AWAITED
 from tests.simulation.judge import Ledgers, Record, Span
 from tests.simulation.process import DiedError, Process, _profiles
@@ -490,17 +490,17 @@ def _pending(work: Any) -> Any:
 @contextmanager
 def patched(clocks: Clocks, chance: Random) -> Iterator[None]:
     """Time and chance come from the history, and nothing else does."""
-    was = gateway.clock.time, gateway.clock._ids, carrier_health._dice, housekeeper._EVERY_S
+    was = gateway.clock.time, gateway.clock._ids, carrier_health._dice, leases._dice, housekeeper._EVERY_S
     gateway.clock.time = clocks  # type: ignore[assignment]
     gateway.clock._ids = IdMaker(dice=chance.getrandbits)
-    carrier_health._dice = chance  # type: ignore[misc,assignment]
+    carrier_health._dice = leases._dice = chance  # type: ignore[misc,assignment]
     housekeeper._EVERY_S = 3.0  # type: ignore[misc]
     steps.listen(_step)
     try:
         yield
     finally:
         steps.listen(None)
-        gateway.clock.time, gateway.clock._ids, carrier_health._dice, housekeeper._EVERY_S = was  # type: ignore[misc]
+        gateway.clock.time, gateway.clock._ids, carrier_health._dice, leases._dice, housekeeper._EVERY_S = was  # type: ignore[misc]
 
 
 def _step(step: str) -> None:
