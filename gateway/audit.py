@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.audit_pace import Write, over_cap, over_rate, window_of
-from gateway.model.limit import Cap, Limit, Throughput, UsageRow
+from gateway.audit_pace import Write, over_cap, over_rate, over_rolling, window_of
+from gateway.model.limit import Cap, Limit, Rolling, Throughput, UsageRow
 from gateway.model.states import MESSAGE_FINALS, MESSAGE_MOVES
 from gateway.sms.pipeline import ALLOWED_AFTER_STOP
 
@@ -81,6 +81,7 @@ class Text:
     segments: int
     reference: str = ""
     job_id: str | None = None
+    network: str = ""
     attempts: int = 0
     sent_ms: int | None = None
     moves: tuple[Move, ...] = ()
@@ -353,13 +354,16 @@ def _caps_of(ledgers: Ledgers, text: Text) -> list[Cap]:
 
 
 def _caps(by: str, ledgers: Ledgers, writes: Iterable[tuple[Text, int, int]]) -> Iterator[Finding]:
-    points: defaultdict[Cap, list[Write]] = defaultdict(list)
+    points: defaultdict[Cap | Rolling, list[Write]] = defaultdict(list)
     for text, at_us, segments in writes:
-        for cap in _caps_of(ledgers, text):
-            points[cap].append(Write(at_us, segments))
-    for cap, each in points.items():
-        for window, units in over_cap(cap, each):
-            yield Finding("cap", cap.key, f"{units} of {cap.limit} in the window from {window}, {by}")
+        for limit in ledgers.limits(text):
+            if isinstance(limit, Cap | Rolling):
+                points[limit].append(Write(at_us, segments))
+    for limit, each in points.items():
+        over = over_cap(limit, each) if isinstance(limit, Cap) else over_rolling(limit, each)
+        for window, units in over:
+            kind = "window from" if isinstance(limit, Cap) else f"{limit.length_us // 1_000_000} s before"
+            yield Finding("cap", limit.key, f"{units} of {limit.limit} in the {kind} {window}, {by}")
 
 
 def _rates(ledgers: Ledgers, writes: Iterable[tuple[Text, int, int]], *, slack_us: int) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.limits.windows import bounds
-from gateway.model.limit import Cap, Throughput
+from gateway.model.limit import Cap, Rolling, Throughput
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,21 @@ def over_cap(cap: Cap, writes: Sequence[Write]) -> list[tuple[int, int]]:
     for write in writes:
         used[window_of(cap, write.at_us)] += write.segments if cap.unit == "segment" else 1
     return [(window, units) for window, units in sorted(used.items()) if units > cap.limit]
+
+
+def over_rolling(limit: Rolling, writes: Sequence[Write]) -> list[tuple[int, int]]:
+    """Every write that ends a stretch of the limit's length with more in it than is allowed, as (when, units in it)."""
+    ordered = sorted(writes, key=lambda write: write.at_us)
+    units = [write.segments if limit.unit == "segment" else 1 for write in ordered]
+    found, first, inside = [], 0, 0
+    for write, its in zip(ordered, units, strict=True):
+        inside += its
+        while write.at_us - ordered[first].at_us >= limit.length_us:
+            inside -= units[first]
+            first += 1
+        if inside > limit.limit:
+            found.append((write.at_us, inside))
+    return found
 
 
 def over_rate(limit: Throughput, writes: Sequence[Write], slack_us: int) -> list[tuple[int, int]]:

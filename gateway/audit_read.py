@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
@@ -12,12 +11,14 @@ import orjson
 from gateway.audit import Accepted, Arrival, Ledgers, Move, Stop, Text, Usage
 from gateway.clock import first_id
 from gateway.errors import BadLedger, FileUnreadable
+from gateway.limits.binding import Binding
 from gateway.limits.profiles import Profiles
 from gateway.model.limit import Limit, UsageRow
 from gateway.model.sender import Sender
 from gateway.model.states import MESSAGE_MOVES
 from gateway.store.database import Database, Row
 from gateway.store.records import loads, to_record
+from gateway.workers.limits_in_force import LimitsInForce, Unknown
 
 _PAGE: Final = 5_000  # texts a read, so that a running gateway's readers are not kept waiting
 _STOP_KNOWN_AFTER_MS: Final = 5_000  # the database knows when a stop came in, not when it was acknowledged
@@ -31,9 +32,11 @@ async def read_database(
     stops: Sequence[Stop] | None = None,
     arrivals: Sequence[Arrival] | None = None,
     since_ms: int = 0,
+    unknown_network: Unknown = "all",
 ) -> Ledgers:
     """All that the database says, beside the other ledgers; safe on a running gateway's.
 
+    unknown_network: the setting `limits.unknown_network`.
     since_ms: texts accepted before that are not read: what came of them may be forgotten.
     stops: what the engine saw acknowledged; None takes the database's own word, with five seconds' grace.
     """
@@ -41,12 +44,11 @@ async def read_database(
     loading = await database.read(lambda tx: tx.rows("audit_loading"))
     texts = [text async for page in _pages(database, first_id("msg", since_ms)) for text in _texts(page)]
     jobs = await database.read(lambda tx: tx.rows("audit_jobs"))
-    senders = await database.read(lambda tx: tx.rows("audit_senders"))
     if stops is None:
         stops = _stops(await database.read(lambda tx: tx.rows("audit_stops")))
     return Ledgers(
         texts=texts,
-        limits=_limits([to_record(Sender, row) for row in senders], profiles, datetime.now(UTC).date()),
+        limits=await _limits(database, profiles, unknown_network, texts),
         usage=Usage(before, await _usage(database)),
         stops=stops,
         since_ms=since_ms,
@@ -69,7 +71,19 @@ async def _pages(database: Database, after: str) -> Any:
 
 
 def _texts(rows: Iterable[Row]) -> Iterator[Text]:
-    names = ("id", "tenant_id", "mode", "sender", "recipient", "kind", "status", "segments", "reference", "job_id")
+    names = (
+        "id",
+        "tenant_id",
+        "mode",
+        "sender",
+        "recipient",
+        "kind",
+        "status",
+        "segments",
+        "reference",
+        "job_id",
+        "network",
+    )
     for _, each in groupby(rows, key=lambda row: row["id"]):
         same = list(each)
         happened = [row for row in same if row["type"] is not None]
@@ -91,16 +105,23 @@ def _moves(rows: Iterable[Row]) -> Iterator[Move]:
             yield Move(row["seq"], state, row["at_ms"], row["event_reason"])
 
 
-def _limits(senders: Iterable[Sender], profiles: Profiles, on: date) -> Callable[[Text], Sequence[Limit]]:
-    known = {sender.number: sender for sender in senders}
-    found: dict[tuple[str, str], Sequence[Limit]] = {}
+async def _limits(
+    database: Database, profiles: Profiles, unknown: Unknown, texts: Iterable[Text]
+) -> Callable[[Text], Sequence[Limit]]:
+    """What each of these texts counts against, in every scope, as it stands today."""
+    in_force = LimitsInForce(database, profiles, unknown)
+    senders = {row["number"]: row for row in await database.read(lambda tx: tx.rows("audit_senders"))}
+    bound: dict[tuple[str, str], Binding] = {}
+    for sender, mode in {(text.sender, text.mode) for text in texts}:
+        if sender in senders:
+            bound[sender, mode] = await in_force.of_texts(to_record(Sender, senders[sender]), mode)
 
     def limits(text: Text) -> Sequence[Limit]:
-        pair = (text.sender, text.mode)
-        if pair not in found:
-            sender = known.get(text.sender)
-            found[pair] = profiles.of_sender(sender, text.mode, on) if sender is not None else ()
-        return found[pair]
+        binding = bound.get((text.sender, text.mode))
+        if binding is None:  # the sender was taken away
+            return ()
+        shared, own = binding.of([(text.network, text.recipient)])
+        return (*shared, *(own[0] if own else ()))
 
     return limits
 

@@ -1,7 +1,7 @@
 """The auditor: ledgers that agree are passed, and each broken promise is found for itself."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from gateway.audit_pace import Write, over_cap, over_rate
 from gateway.audit_read import read_accepted, read_arrivals
 from gateway.cli.root import app
 from gateway.errors import BadLedger
-from gateway.model.limit import Cap, Throughput, UsageRow
+from gateway.model.limit import Cap, Limit, Rolling, Throughput, UsageRow
 from gateway.model.message import Message
 from gateway.model.sender import Sender
 from gateway.store import keys, lives, tenants
@@ -100,6 +100,7 @@ BROKEN: dict[str, tuple[str, Callable[[], Ledgers]]] = {
         "cap",
         lambda: ledgers(text(1, segments=11, at_ms=NOON_MS), arrivals=[arrival(text(1, segments=11))]),
     ),
+    "two of one in an hour": ("cap", lambda: ledgers(text(1), text(2, at_ms=NOON_MS + 3_599_999), limits=hourly)),
     "usage forgot one": ("usage_low", lambda: ledgers(text(1), usage=Usage())),
     "usage made one up": ("usage_high", lambda: ledgers(text(1), usage=Usage((UsageRow(CAP.key, DAY_US, 2, 1),)))),
     "six within a second": ("rate", lambda: ledgers(*(text(each, at_ms=NOON_MS + 190 * each) for each in range(6)))),
@@ -121,6 +122,11 @@ BROKEN: dict[str, tuple[str, Callable[[], Ledgers]]] = {
     "a move that is none": ("illegal_move", lambda: ledgers(text(1, "sending", "held"))),
     "a first move that is none": ("illegal_move", lambda: ledgers(text(1, "delivered"))),
 }  # fmt: skip
+
+
+def hourly(of: Text) -> Sequence[Limit]:
+    """What binds a person: one text an hour."""
+    return (Rolling("recipient:water", 1, 3_600_000_000, member=of.recipient),)
 
 
 def stop(after_ms: int = -1000) -> Stop:
@@ -159,7 +165,8 @@ def test_what_is_allowed_is_not_found() -> None:
     rested = [replace(each, moves=(each.moves[0], replace(each.moves[1], reason="worker_gone"))) for each in rested]
 
     loading = ledgers(accepted=[Accepted(1, job_id="job_1", people=2)], loading=frozenset({"job_1"}))
-    for each in (answered, started, asked_for, loading, ledgers(came_back)):
+    hour_later = ledgers(text(1), text(2, at_ms=NOON_MS + 3_600_000), limits=hourly, usage=Usage())
+    for each in (hour_later, answered, started, asked_for, loading, ledgers(came_back)):
         assert audit(each, Judged()) == []
     assert checks(audit(ledgers(*rested, arrivals=None), Judged())) == set()
 

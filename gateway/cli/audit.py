@@ -64,7 +64,13 @@ async def _audited(
     since_ms = max(0, now_ms() - int((days - 1) * 86_400_000)) if days else 0
     async with Database.open(settings.database_at) as database:
         ledgers = await read_database(
-            database, profiles, accepted=answers, stops=stops, arrivals=arrivals, since_ms=since_ms
+            database,
+            profiles,
+            accepted=answers,
+            stops=stops,
+            arrivals=arrivals,
+            since_ms=since_ms,
+            unknown_network=settings.limits.unknown_network,
         )
     return len(ledgers.texts), auditor.audit(ledgers, wanted)
 

@@ -16,7 +16,7 @@ from gateway.limits.profiles import Profiles
 from tests.chaos.engine import Engine
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.processes import HOME
-from tests.chaos.world import RESTING, World, world
+from tests.chaos.world import RESTING, TENANT, World, world
 from tests.peers.postgres import PostgresServer
 
 _JITTER_MS: Final = 150  # the far end shares two cores with everything else; our own stamps are judged to 1 ms
@@ -105,13 +105,16 @@ async def _play(trial: Trial, fault: Fault, place: World, engine: Engine) -> Non
     limits: dict[str, object] = {"rate": f"{dice.choice((40, 75, 120))}/s", **fault.limits}
     if fault.capped and not fault.limits and dice.random() < fault.capped:
         limits["daily"] = max(85, int(people * dice.uniform(0.5, 1.1)))
+    beyond = _beyond(dice, people) if not fault.limits and dice.random() < 0.4 else {}
     if dice.random() < 0.25 and fault.capped:
         await place.carrier(silence=True, every=dice.randint(8, 20))
-    place.note(f"{people} people, {len(engine.stops)} stops, {limits}, kill {fault.kill or 'nothing'}")
+    place.note(f"{people} people, {len(engine.stops)} stops, {limits}, {beyond}, kill {fault.kill or 'nothing'}")
     await asyncio.gather(place.gateway.start(kill=fault.kill), *(each.start() for each in place.gateways[1:]))
     striking = asyncio.create_task(fault.strike(place))
     try:
         await place.sender(**limits)
+        for scope, its in beyond.items():
+            await place.sure("PUT", f"/v1/limits/{scope}", {"limits": its})
         await fault.ready(place)
         await engine.work()
         await striking
@@ -123,10 +126,30 @@ async def _play(trial: Trial, fault: Fault, place: World, engine: Engine) -> Non
         if not gateway.alive:
             await gateway.start()
     place.note("everything was handed over")
-    await _judge(trial, fault, place, engine, limits)
+    await _judge(trial, fault, place, engine, limits, beyond)
 
 
-async def _judge(trial: Trial, fault: Fault, place: World, engine: Engine, limits: dict[str, object]) -> None:
+def _beyond(dice: Random, people: int) -> dict[str, dict[str, object]]:
+    """Limits of one scope beyond the sender's, by its path under /v1/limits."""
+    some = max(85, int(people * dice.uniform(0.5, 1.1)))
+    return dice.choice(
+        (
+            {f"tenant/{TENANT}": {"daily": some, "zones": ["Etc/GMT+8", "Europe/Paris"]}},
+            {f"tenant/{TENANT}": {"rolling": [f"{some}/1h"], "unit": "message"}},
+            {"account/twilio": {"rate": "30/s"}},
+            {"recipient/each": {"rolling": ["1/24h"]}},
+        )
+    )
+
+
+async def _judge(
+    trial: Trial,
+    fault: Fault,
+    place: World,
+    engine: Engine,
+    limits: dict[str, object],
+    beyond: dict[str, dict[str, object]],
+) -> None:
     if not await place.until(lambda: _rests(place), 45):
         trial.findings.append(f"P1 not_resting: {dict(await place.states())}; {await _whys(place)}")
     trial.findings += await _unexplained(place)
@@ -135,6 +158,8 @@ async def _judge(trial: Trial, fault: Fault, place: World, engine: Engine, limit
     open_limits = {name: limits[name] for name in ("rate", "zones") if name in limits}
     if len(open_limits) < len(limits):
         await place.sender(**open_limits)
+    for scope, its in beyond.items():
+        await place.sure("PUT", f"/v1/limits/{scope}", {"limits": {"rate": its["rate"]} if "rate" in its else {}})
     trial.unknown = (await place.states())["unknown"]
     await _settle(place)
     if not await place.until(lambda: _ended(place), 60):
