@@ -136,11 +136,13 @@ class Refused:
 
     limit_key:    the limit that holds it; "" when it is the gate itself (clock_skew, rebuild).
     opens_at_us:  when it may leave at the earliest; None: not known, or never without a change of the limit.
+    version:      of the limits it was refused under; set by `Counters`.
     """
 
     reason: Reason
     limit_key: str = ""
     opens_at_us: int | None = None
+    version: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import structlog
@@ -32,6 +33,7 @@ from gateway.voice.twiml import TwilioCall
 from gateway.workers.call_desk import Backoff, Desk, Prepared, decide
 from gateway.workers.call_record import CallRecord
 from gateway.workers.call_session import CallSession
+from gateway.workers.counters import Stands
 from gateway.workers.leases import Lease
 from gateway.workers.offer import LATE_US
 from gateway.workers.plan import Planned
@@ -128,9 +130,9 @@ class CallLoop:
             await asyncio.sleep(_AWAY_S)
             return
         if isinstance(answer, Refused):
-            await self._refused(answer)
+            await self._refused(sender, answer)
             return
-        await self._hold_passed_over(asked, answer)
+        await self._hold_passed_over(sender, asked, answer)
         self.desk.plan.redis_clock.observe(answer.now_us, _now_us())
         self.reach = min(max(_FEWEST_ROWS, 2 * len(answer.slots)), _MOST_ROWS)
         committing = asyncio.create_task(self._commit_and_dial(sender, ready, answer, limits, road, backoff))
@@ -167,8 +169,10 @@ class CallLoop:
         await self._act(others)
         return sends
 
-    async def _act(self, others: Mapping[Hold | Reject, list[str]]) -> None:
+    async def _act(self, others: Mapping[Hold | Reject, list[str]], stands: Stands | None = None) -> None:
         async def act(tx: Tx) -> None:
+            if stands is not None and not await stands(tx):
+                return
             for decision, ids in others.items():
                 match decision:
                     case Hold(reason, until_ms):
@@ -207,15 +211,16 @@ class CallLoop:
 
     # --- limits
 
-    async def _hold_passed_over(self, asked: Sequence[Call], granted: Granted) -> None:
+    async def _hold_passed_over(self, sender: Sender, asked: Sequence[Call], granted: Granted) -> None:
         """Hold each call whose recipient was tried often enough."""
         held: defaultdict[Hold | Reject, list[str]] = defaultdict(list)
         for call, slot in zip(asked, granted.slots, strict=False):
             if isinstance(slot, Refused) and slot.reason != "rate":
                 held[Hold(slot.reason, _ms(slot.opens_at_us))].append(call.id)
-        await self._act(held)
+        await self._act(held, partial(self.desk.counters.stands, sender=sender, version=granted.version))
 
-    async def _refused(self, refused: Refused) -> None:
+    async def _refused(self, sender: Sender, refused: Refused) -> None:
+        stands = partial(self.desk.counters.stands, sender=sender, version=refused.version)
         opens_us = refused.opens_at_us
         self._note(refused.reason, opens_us // 1000 if opens_us else None)
         if refused.reason == "rate" and opens_us is not None:
@@ -225,15 +230,17 @@ class CallLoop:
             self.desk.channels.freed.clear()
             await _within(self.desk.channels.freed, _AWAY_S)
         elif refused.reason == "blocked":
-            await self._hold_all(f"{kind_of(refused.limit_key)}_blocked", None)
+            await self._hold_all(f"{kind_of(refused.limit_key)}_blocked", None, stands)
         elif refused.reason in _CAPS:
-            await self._hold_all(refused.reason, _ms(opens_us))
+            await self._hold_all(refused.reason, _ms(opens_us), stands)
         else:
             _log.warning("gate_refuses", reason=refused.reason)
             await asyncio.sleep(_AWAY_S)
 
-    async def _hold_all(self, reason: str, until_ms: int | None) -> None:
+    async def _hold_all(self, reason: str, until_ms: int | None, stands: Stands | None = None) -> None:
         async def hold(tx: Tx) -> int:
+            if stands is not None and not await stands(tx):
+                return 0
             return await lives.hold_queued(tx, "calls", self.number, self.mode, now_ms(), reason, until_ms, _HOLD_CHUNK)
 
         while await self.desk.database.write(hold) == _HOLD_CHUNK:

@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -24,13 +24,15 @@ from gateway.model.limit import Cap, Concurrency, Granted, Limit, Reached, Refus
 from gateway.model.message import Message
 from gateway.model.scope import SCOPE_KINDS
 from gateway.model.sender import Sender
-from gateway.store import events, usage
+from gateway.store import events, tenants, usage
 from gateway.store.database import Database, Tx
 from gateway.workers.limits_in_force import LimitsInForce, Unknown
 
 _OTHERS_REBUILD_S: Final = 2.0  # how long one process may take to fill Redis before another does it
 _LOOK_AGAIN_S: Final = 0.05
 _log = structlog.get_logger(__name__)
+
+Stands: TypeAlias = Callable[[Tx], Awaitable[bool]]  # whether a refusal still holds; see `Counters.stands`
 
 
 class Counters:
@@ -103,6 +105,17 @@ class Counters:
         for reached in await usage.reached(tx, granted.full):
             await events.add(tx, _told(reached, sender, mode, granted.callbacks))
         return True
+
+    async def stands(self, tx: Tx, *, sender: Sender, version: int) -> bool:
+        """Whether what was refused would be refused again: neither the limits nor the sender changed meanwhile.
+
+        To be asked in the transaction that holds something for a limit: who lifts a limit queues again what it held,
+        and what is held after that would wait for a window that nobody keeps any more.
+        """
+        _, now = await usage.in_force(tx)
+        if now != version:
+            self._in_force.look_again()
+        return now == version and await tenants.sender(tx, sender.number) == sender
 
     async def take(
         self,
@@ -230,7 +243,7 @@ class Counters:
 
 def _under(bound: Binding, answer: Granted | Refused) -> Granted | Refused:
     if isinstance(answer, Refused):
-        return answer
+        return replace(answer, version=bound.version)
     return replace(answer, version=bound.version, callbacks=bound.callbacks)
 
 

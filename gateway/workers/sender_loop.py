@@ -9,6 +9,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import structlog
@@ -28,6 +29,7 @@ from gateway.store.database import Tx
 from gateway.store.records import to_record
 from gateway.workers.carrier_health import CarrierHealth
 from gateway.workers.carrier_queue import CarrierQueue, Left
+from gateway.workers.counters import Stands
 from gateway.workers.dispatch import Dispatch, Grant
 from gateway.workers.leases import Lease
 from gateway.workers.offer import LATE_US, now_us, sleep_until
@@ -152,10 +154,10 @@ class SenderLoop:
             await asyncio.sleep(_AWAY_S)
             return
         if isinstance(answer, Refused):
-            await self._refused(answer, sends[0])
+            await self._refused(sender, answer, sends[0])
             return
         self.desk.plan.redis_clock.observe(answer.now_us, now_us(), asked_us)
-        await self._hold_passed_over(sends, answer)
+        await self._hold_passed_over(sender, sends, answer)
         granted = len(answer.slots)
         more = (
             granted if answer.then is None else granted // 4 + _FEWEST_ROWS
@@ -222,26 +224,33 @@ class SenderLoop:
 
     # --- waiting
 
-    async def _hold_passed_over(self, sends: Sequence[Planned[Message]], granted: Granted) -> None:
+    async def _hold_passed_over(self, sender: Sender, sends: Sequence[Planned[Message]], granted: Granted) -> None:
         """Hold each message that a cap of its recipient or network holds; one that a rate holds stays in the queue."""
         held: defaultdict[Hold | Reject, list[str]] = defaultdict(list)
         for planned, slot in zip(sends, granted.slots, strict=False):
             if isinstance(slot, Refused) and slot.reason != "rate":
                 held[Hold(slot.reason, _ms(slot.opens_at_us))].append(planned.thing.id)
         if held:
-            await self.desk.database.write(lambda tx: self._act(tx, held))
-            self.desk.signals.wake("events")
+            await self._hold_if(held, partial(self.desk.counters.stands, sender=sender, version=granted.version))
 
-    async def _refused(self, refused: Refused, first: Planned[Message]) -> None:
+    async def _hold_if(self, held: Mapping[Hold | Reject, list[str]], stands: Stands) -> None:
+        async def act(tx: Tx) -> None:
+            if await stands(tx):
+                await self._act(tx, held)
+
+        await self.desk.database.write(act)
+        self.desk.signals.wake("events")
+
+    async def _refused(self, sender: Sender, refused: Refused, first: Planned[Message]) -> None:
+        stands = partial(self.desk.counters.stands, sender=sender, version=refused.version)
         opens_us = refused.opens_at_us
         self._note(refused.reason, opens_us // 1000 if opens_us else None)
         if refused.reason in _CAPS and opens_us is not None:
-            await self._hold_all(refused.reason, _ms(opens_us))
+            await self._hold_all(refused.reason, _ms(opens_us), stands)
         elif refused.reason in _CAPS:  # it alone is larger than the cap
-            held: Mapping[Hold | Reject, list[str]] = {Hold(refused.reason, None): [first.thing.id]}
-            await self.desk.database.write(lambda tx: self._act(tx, held))
+            await self._hold_if({Hold(refused.reason, None): [first.thing.id]}, stands)
         elif refused.reason == "blocked":
-            await self._hold_all(f"{kind_of(refused.limit_key)}_blocked", None)
+            await self._hold_all(f"{kind_of(refused.limit_key)}_blocked", None, stands)
         elif refused.reason == "rate" and opens_us is not None:
             wait_s = opens_us / 1e6 - now_ms() / 1e3
             await asyncio.sleep(min(max(wait_s - self.desk.settings.commit_ahead_ms / 2000, 0.001), 1.0))
@@ -249,10 +258,12 @@ class SenderLoop:
             _log.warning("gate_refuses", reason=refused.reason)
             await asyncio.sleep(_AWAY_S)
 
-    async def _hold_all(self, reason: str, until_ms: int | None) -> None:
+    async def _hold_all(self, reason: str, until_ms: int | None, stands: Stands | None = None) -> None:
         sender, mode = self.lease.sender, self.lease.mode
 
         async def hold(tx: Tx) -> int:
+            if stands is not None and not await stands(tx):
+                return 0
             return await lives.hold_queued(tx, "messages", sender, mode, now_ms(), reason, until_ms, _HOLD_CHUNK)
 
         while await self.desk.database.write(hold) == _HOLD_CHUNK:

@@ -1,11 +1,15 @@
 """Redis may forget, be replaced, or know more than the database: the caps hold all the same."""
 
+import asyncio
 from typing import Any
+
+import pytest
 
 from gateway.limits.gate import Gate, connect
 from gateway.metrics import Metrics
-from gateway.model.limit import Granted
-from gateway.store import usage
+from gateway.model.limit import Granted, Refused
+from gateway.model.scope import Scope
+from gateway.store import scopes, usage
 from gateway.workers.counters import Counters
 
 
@@ -88,3 +92,28 @@ async def test_what_one_process_rebuilt_another_does_not_rebuild_again(sending: 
 
     assert await sending.database.read(usage.epoch) == 2
     await other._gate.aclose()
+
+
+@pytest.mark.parametrize("scope", ["recipient", "tenant"])
+async def test_what_a_limit_refused_is_not_held_once_the_limit_is_lifted(sending: Any, scope: str) -> None:
+    """Lifted between the refusal and the hold: what is held then would wait for a day that nobody counts any more."""
+    name, limits = {"recipient": ("each", {"rolling": ["1/24h"]}), "tenant": ("acme", {"rolling": ["1/24h"]})}[scope]
+    limit = Scope("acme", scope, name, "open", limits=limits)
+    await sending.database.write(lambda tx: scopes.put(tx, limit))
+    take_texts, lifted = sending.counters.take_texts, asyncio.Event()
+
+    async def lift_when_refused(*given: Any, **more: Any) -> Any:
+        answer = await take_texts(*given, **more)
+        slots = [answer] if isinstance(answer, Refused) else answer.slots
+        if not lifted.is_set() and any(isinstance(each, Refused) for each in slots):
+            lifted.set()
+            await sending.database.write(lambda tx: scopes.delete(tx, limit))
+        return answer
+
+    sending.counters.take_texts = lift_when_refused  # the moment of a real race, chosen
+    ids = await sending.queue("1234", "1234", "1234")
+    sending.start()
+
+    for each in ids:
+        await sending.until_status(each, "delivered")
+    assert lifted.is_set()
