@@ -51,6 +51,8 @@ class Counters:
         self._in_force = LimitsInForce(database, profiles, unknown_network)
         self._rebuilding = asyncio.Lock()
         self._held: dict[tuple[str, str], Concurrency] = {}
+        self._late: list[Late] = []  # not told yet
+        self._telling: asyncio.Task[None] | None = None
         self._behind = -1  # an epoch that the database has left, though Redis has not: a rebuild stopped half way
 
     def of_trunk(self, name: str, mode: str, overrides: Mapping[str, object]) -> tuple[Limit, ...]:
@@ -176,19 +178,22 @@ class Counters:
         with contextlib.suppress(RedisAway):
             await self._gate.release(limit, holder)
 
-    async def late(self, writes: Sequence[tuple[Slot, int]]) -> None:
-        """Tell of (slot, when it was really written, us on Redis's clock): see `Gate.late`. Most need no telling.
+    def wrote(self, slot: Slot, at_us: int) -> None:
+        """Note when a slot was really written (us on Redis's clock), where other processes share its rates.
 
-        Only rates that several senders share are told of. Where Redis is away no slot is granted meanwhile.
+        Redis is told of what was late, many at a time, so that their slots keep their distance: see `Gate.late`.
         """
-        told = [
-            late
-            for slot, at_us in writes
-            if (rates := [rate for rate in slot.rates if kind_of(rate.key) in SCOPE_KINDS])
-            and self._gate.is_late(late := Late(rates, slot.at_us, at_us))
-        ]
-        if told:
-            with contextlib.suppress(RedisAway):
+        rates = [rate for rate in slot.rates if kind_of(rate.key) in SCOPE_KINDS]
+        late = Late(rates, slot.at_us, at_us)
+        if rates and self._gate.is_late(late):
+            self._late.append(late)
+            if self._telling is None or self._telling.done():
+                self._telling = asyncio.create_task(self._tell())
+
+    async def _tell(self) -> None:
+        while self._late:
+            told, self._late = self._late, []
+            with contextlib.suppress(RedisAway):  # then nobody is granted a slot meanwhile
                 await self._gate.late(told)
 
     async def begin(self) -> None:

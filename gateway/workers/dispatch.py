@@ -82,12 +82,17 @@ class Dispatch:
             planned.committed = True
             clocks = [plan.clock(rate) for rate in slot.rates]
             offer = Offer(
-                planned, slot, plan, clocks, self.desk.metrics, lambda: self._forbidden(grant, trial), self.lags
+                planned, slot, plan, clocks, self.desk.metrics, lambda: self._forbidden(grant, trial), self._wrote
             )
             self.queue.offered(planned.thing.segments)
             task = asyncio.create_task(self._offer(offer, grant, trial))
             self.offers.add(task)
             task.add_done_callback(self.offers.discard)
+
+    def _wrote(self, slot: Slot, lag_us: int) -> None:
+        self.lags.note(slot.at_us, lag_us)
+        if not self.desk.leases.is_alone:
+            self.desk.counters.wrote(slot, slot.at_us + lag_us)
 
     def _forbidden(self, grant: Grant, trial: int) -> str:
         if not self.desk.leases.holds(self.lease):

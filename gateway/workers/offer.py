@@ -52,7 +52,7 @@ class Offer:
     """A committed message and its slot.
 
     may_write:  asked last, when the slot has come; says why not, or "".
-    lags:       how late each write was, by its slot: what the sender's next owner is told.
+    wrote:      told how late its slot was written, in us: what others who share the rate keep their distance by.
     written_ms: None until its first byte was let go.
     withheld:   why it was not, when it came to that: by nobody's wish but ours, and no byte left.
     was_taken:  it is out of the plan, by its own hand.
@@ -64,7 +64,7 @@ class Offer:
     clocks: Sequence[WriteClock]
     metrics: Metrics
     may_write: Callable[[], str]
-    lags: Lags
+    wrote: Callable[[Slot, int], None]
     written_ms: int | None = field(default=None, init=False)
     withheld: str = field(default="", init=False)
     was_taken: bool = field(default=False, init=False)
@@ -86,7 +86,7 @@ class Offer:
         steps.reached("wire:before")
         at_us = now_us()
         self._writes = [clock.wrote(at_us, segments) for clock in self.clocks]
-        self.lags.note(self.slot.at_us, at_us - slot_us + self.plan.redis_clock.doubt_us)
+        self.wrote(self.slot, at_us - slot_us + self.plan.redis_clock.doubt_us)
         self.metrics.slot_lateness_seconds.observe((at_us - slot_us) / 1e6)
         self.written_ms = now_ms()
         return True

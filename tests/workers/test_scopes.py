@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.limits.gate import Gate, connect
 from gateway.metrics import Metrics
-from gateway.model.limit import Cap, Granted, Refused
+from gateway.model.limit import Cap, Granted, Refused, Throughput
 from gateway.model.message import Message
 from gateway.model.scope import Scope
 from gateway.model.sender import Sender
@@ -96,3 +96,18 @@ async def test_of_several_processes_that_notice_a_flushed_redis_one_rebuilds(sen
     assert {gate.epoch for gate in gates} == {2}
     for gate in gates:
         await gate.aclose()
+
+
+async def test_a_late_write_under_a_shared_rate_is_told_to_other_processes(sending: Any) -> None:
+    shared = Throughput("account:twilio:rate", 10, 1_000_000)
+    granted = await sending.counters.take([shared], [1], ahead_us=0)
+    assert isinstance(granted, Granted)
+    (slot,) = granted.granted
+    sending.counters.wrote(slot, slot.at_us + 100)  # what the guard leaves over covers it
+    assert sending.counters._telling is None
+    sending.counters.wrote(slot, slot.at_us + 70_000)
+    await sending.counters._telling
+
+    later = await sending.gate.take([shared], [1])
+    assert isinstance(later, Granted)
+    assert later.granted[0].at_us >= slot.at_us + 170_000
