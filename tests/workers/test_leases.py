@@ -153,3 +153,20 @@ async def test_a_write_whose_slot_is_long_past_is_not_made_and_its_text_leaves_b
     monkeypatch.setattr(offer, "LATE_US", 2_000_000)
     await sending.until_status(message_id, "delivered")
     assert len(sending.arrived()) == 1
+
+
+async def test_who_believes_to_hold_a_lease_that_another_has_commits_nothing(sending: Any) -> None:
+    """The fence: only the database knows better, as when this host's clock stood still."""
+    _, other, _ = two(sending)
+    await sending.queue("1001")
+    sending.start()
+    await sending.until(lambda tx: tx.rows("messages_with_status", status="delivered", limit=1))
+    await sending.database.write(lambda tx: tx.run("holders_leave", id=sending.leases.holder))
+    await other.begin()
+    assert await other.acquire("messages", [PAIR])
+
+    (message_id,) = await sending.queue("1002")
+    await asyncio.sleep(1.0)  # in vain it takes slot after slot
+
+    assert (await sending.message(message_id)).status == "queued"
+    assert len(sending.arrived()) == 1
