@@ -74,21 +74,21 @@ class KillAtStep(Fault):
     """The gateway kills itself at a step, some visits in; half the time its next life does so, too."""
 
     name = "kill -9 at a step"
-    step = ""
+    step: ClassVar[str] = ""  # empty: the dice choose
 
     def __init__(self, dice: Random, *, full: bool) -> None:
         super().__init__(dice, full=full)
-        self.step = self.step or dice.choice(all_steps())
-        self.kill = f"{self.step}@{dice.choice((1, 2, dice.randint(3, 30)))}"
-        if self.step.startswith("stop"):
+        self.where = self.step or dice.choice(all_steps())
+        self.kill = f"{self.where}@{dice.choice((1, 2, dice.randint(3, 30)))}"
+        if self.where.startswith("stop"):
             self.stops = 0.3
-        if self.step.startswith("load"):  # only large jobs come in by blocks
+        if self.where.startswith("load"):  # only large jobs come in by blocks
             self.people, self.limits = (1500, 2500), {"rate": "400/s"}
 
     async def strike(self, world: World) -> None:
         again = f"{self.dice.choice(all_steps())}@{self.dice.randint(1, 20)}" if self.dice.random() < 0.5 else ""
         for kill in (again, ""):
-            if self.step.startswith("rebuild"):
+            if self.where.startswith("rebuild"):
                 await self._forget(world)
             with contextlib.suppress(TimeoutError):
                 await world.gateway.ended(_SEEN_WITHIN_S)
@@ -470,6 +470,11 @@ class Workers(Fault):
         gateway.send(signal.SIGCONT)
 
 
+def _at_every_step() -> tuple[type[Fault], ...]:
+    """A fault for each named step."""
+    return tuple(type("KillAt", (KillAtStep,), {"name": f"kill -9 at {each}", "step": each}) for each in all_steps())
+
+
 FAULTS: Final[tuple[type[Fault], ...]] = (
     KillAtStep,
     KillAnytime,
@@ -492,4 +497,5 @@ FAULTS: Final[tuple[type[Fault], ...]] = (
     CleanStop,
     RedisEvicts,
     Nothing,
+    *_at_every_step(),
 )

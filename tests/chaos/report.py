@@ -16,11 +16,10 @@ def line_of(trial: Trial) -> dict[str, Any]:
     return facts | {"unknown": trial.unknown, "seconds": round(trial.seconds, 1), "findings": trial.findings}
 
 
-def append(file: Path, trials: Iterable[Trial]) -> None:
-    """Add trials to a results file, one JSON line each."""
+def append(file: Path, trial: Trial) -> None:
+    """Add a trial to a results file, as a JSON line."""
     with file.open("a", encoding="utf-8") as out:
-        for each in trials:
-            out.write(json.dumps(line_of(each)) + "\n")
+        out.write(json.dumps(line_of(trial)) + "\n")
 
 
 def read(file: Path) -> list[dict[str, Any]]:
