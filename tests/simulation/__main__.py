@@ -66,7 +66,11 @@ def run(store: Store, seeds: Iterable[int], failures: int, within_s: float) -> d
     done, texts, digest = 0, 0, 0
     for seed in seeds:
         history = History(seed)
-        if faults := history.run(store):
+        try:
+            faults = history.run(store)
+        except Exception as error:  # noqa: BLE001 - told with its seed
+            faults = [f"the simulation itself: {error!r}"]
+        if faults:
             failed[seed] = faults[:5]
             if len(failed) >= failures:
                 break
