@@ -221,7 +221,7 @@ async def test_a_job_that_is_cancelled_dials_no_more(calling: Any) -> None:
     await calling.database.write(lambda tx: jobs.accept(tx, job))
     ids = await calling.queue(*["0600"] * 5, job_id="job_1")
     await calling.start()
-    await calling.until_status(ids[0], "dialing", "ringing", "answered", "completed")
+    await calling.until_status(ids[0], "ringing", "answered", "completed")
 
     await jobs.change_with_recall(calling.database, calling.signals, job, "cancelled", now_ms())
     dialled = len(calling.heard())
