@@ -28,7 +28,7 @@ from tests.simulation.awaited import AWAITED
 from tests.simulation.judge import Ledgers, Record, Span
 from tests.simulation.process import DiedError, Process, _profiles
 from tests.simulation.redis_model import Server
-from tests.simulation.virtual_loop import Hang, VirtualLoop, process_of
+from tests.simulation.virtual_loop import Hang, Killed, VirtualLoop, process_of
 from tests.simulation.wire import Carrier
 from tests.simulation.world import Clocks, Disk, Line, Outside, Redis, Store
 
@@ -523,7 +523,7 @@ def _bury(loop: VirtualLoop, processes: list[Process]) -> None:
             try:
                 task.get_coro().close()  # type: ignore[union-attr]
                 break
-            except RuntimeError:  # it waits in a `finally`; on to the next one
+            except (Exception, Killed):  # noqa: BLE001, S112 - it waits in a `finally`; on to the next one
                 continue
     loop.close()
     loop.born.clear()

@@ -146,7 +146,7 @@ class Process:
 
     def reached(self, step: str) -> None:
         """It came to a named step."""
-        if self.doomed_step is None or self.doomed_step[0] != step:
+        if self.dead or self.doomed_step is None or self.doomed_step[0] != step:
             return
         self.doomed_step = (step, self.doomed_step[1] - 1)
         if self.doomed_step[1] < 0:
