@@ -12,7 +12,7 @@ from gateway.audit import CHECKS, Accepted, Arrival, Finding, Judged, Ledgers, M
 from gateway.audit_pace import Write, over_cap, over_rate
 from gateway.audit_read import read_accepted, read_arrivals
 from gateway.cli.root import app
-from gateway.errors import BadLedger
+from gateway.errors import BadLedger, FileUnreadable
 from gateway.model.limit import Cap, Limit, Rolling, Throughput, UsageRow
 from gateway.model.message import Message
 from gateway.model.sender import Sender
@@ -232,6 +232,13 @@ def test_the_command_reads_the_other_two_ledgers(data: Path) -> None:
     told = json.loads(ran.output)
     assert told["texts"] == 1
     assert {each["check"] for each in told["findings"]} == {"usage_low", "lost", "never_arrived"}
+
+
+def test_the_command_makes_no_database_where_there_is_none(tmp_path: Path) -> None:
+    ran = CliRunner().invoke(app, ["audit", "--data-dir", str(tmp_path)])
+
+    assert isinstance(ran.exception, FileUnreadable)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_ledgers_are_read_line_by_line_and_a_bad_line_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`gateway audit`: hold what the database says against itself, and against what the engine and the carrier know."""
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from gateway import audit as auditor
 from gateway.audit_read import read_accepted, read_arrivals, read_database
 from gateway.cli.common import AsJson, Config, DataDir, load, run
 from gateway.clock import now_ms
+from gateway.errors import FileUnreadable
 from gateway.limits.profiles import Profiles
 from gateway.settings import Settings
 from gateway.store.database import Database
@@ -62,7 +64,10 @@ async def _audited(
     profiles = Profiles.load(settings.folders.limits)
     days = settings.retention.history_days
     since_ms = max(0, now_ms() - int((days - 1) * 86_400_000)) if days else 0
-    async with Database.open(settings.database_at) as database:
+    where = settings.database_at
+    if isinstance(where, Path) and not await asyncio.to_thread(where.exists):
+        raise FileUnreadable(str(where), "there is no database here")  # to open it would make one
+    async with Database.open(where) as database:
         ledgers = await read_database(
             database,
             profiles,
