@@ -13,7 +13,8 @@ _PROMISES: Final = ("P1", "P2", "P3", "P4", "P5", "P6", "P7")
 def line_of(trial: Trial) -> dict[str, Any]:
     """A trial as one line of the results file."""
     facts = {"seed": trial.seed, "fault": trial.fault, "store": trial.store, "texts": trial.texts}
-    return facts | {"unknown": trial.unknown, "seconds": round(trial.seconds, 1), "findings": trial.findings}
+    facts |= {"unknown": trial.unknown, "seconds": round(trial.seconds, 1), "findings": trial.findings}
+    return facts | {"kills": sum("killed itself" in note for note in trial.notes)}
 
 
 def append(file: Path, trial: Trial) -> None:
@@ -29,11 +30,11 @@ def read(file: Path) -> list[dict[str, Any]]:
 
 def table(lines: Sequence[dict[str, Any]]) -> str:
     """Markdown: what was run, how many times, and how often each promise was broken."""
-    heads = ("fault", "database", "trials", "texts", "unknown for a while", *_PROMISES)
+    heads = ("fault", "database", "trials", "kills at a step", "texts", "unknown for a while", *_PROMISES)
     rows = [heads, ("---",) * len(heads)]
     for fault, store in sorted({(each["fault"], each["store"]) for each in lines}):
         these = [each for each in lines if (each["fault"], each["store"]) == (fault, store)]
-        facts = (len(these), sum(each["texts"] for each in these), sum(each["unknown"] for each in these))
+        facts = (len(these), *(sum(each.get(name, 0) for each in these) for name in ("kills", "texts", "unknown")))
         rows.append((fault, store, *map(str, facts), *(_kept(these, promise) for promise in _PROMISES)))
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
