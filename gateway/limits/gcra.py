@@ -15,6 +15,7 @@ from gateway.limits.windows import Bounds
 NEAR_US = 2_000_000  # a slot this close to a boundary is charged to both windows
 SKEW_US = 2_000_000  # clocks that differ by more are not trusted
 MOST_GAPS = 64
+MOST_PUSHES = 32
 NEVER = 0
 
 Refusal: TypeAlias = tuple[int, int]  # place of the limit, when it opens or NEVER
@@ -101,6 +102,7 @@ class Schedule:
     base_us: int = 0
     k: int = 0
     gaps: tuple[Span, ...] = ()
+    pushes: tuple[Span, ...] = ()  # where its end was when late writes pushed it, and by how much
 
     @property
     def due_us(self) -> int:
@@ -116,7 +118,7 @@ class Schedule:
         if (n, period_us) == (self.n, self.period_us):
             return self
         slower = -(-period_us // n) - self.period_us // self.n
-        return Schedule(n, period_us, self.due_us + max(0, slower))
+        return Schedule(n, period_us, self.due_us + max(0, slower), pushes=self.pushes)
 
     def not_before(self, at_us: int) -> "Schedule":
         """Start anew at `at_us` if the next slot would come earlier."""
@@ -210,7 +212,11 @@ def late(state: State, pace: Pace, slot_us: int, at_us: int, exact_us: int) -> N
 
     moved = [(max(begin, pushed(begin)) if begin >= slot_us else begin, end) for begin, end in schedule.gaps]
     kept = tuple((begin, end) for begin, end in moved if begin < end)
-    state.schedules[pace.key] = replace(schedule.not_before(pushed(schedule.due_us)), gaps=kept)
+    due_us = schedule.due_us
+    already_us = sum(by for begin, by in schedule.pushes if begin > slot_us)
+    by_us = max(0, pushed(due_us - already_us) - due_us)
+    pushes = (*schedule.pushes, (due_us, by_us))[-MOST_PUSHES:] if by_us else schedule.pushes
+    state.schedules[pace.key] = replace(schedule.not_before(due_us + by_us), gaps=kept, pushes=pushes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,6 +190,21 @@ async def test_a_late_write_moves_slots_taken_afterwards(gate: Gate) -> None:
     assert second == Refused("rate", "sender", first.slots[0].at_us + 1_400_000)
 
 
+async def test_slots_that_are_late_together_move_what_follows_once(gate: Gate) -> None:
+    """Five slots of one grant, each written 300 ms late, in whatever order that is told."""
+    limit = Throughput("account:twilio", 25, 1_000_000)
+    first = granted(await gate.take([limit], [1] * 5, ahead_us=200_000))
+    due = Late([limit], first.slots[0].at_us, first.slots[0].at_us + 300_000)
+    for slot in (first.slots[3], first.slots[0], *first.slots):
+        await gate.late([Late([limit], slot.at_us, slot.at_us + 300_000)])
+    second = await gate.take([limit], [1], ahead_us=0)
+
+    assert isinstance(second, Refused)
+    assert second.opens_at_us is not None
+    step = second.opens_at_us - due.at_us
+    assert 5 * 40_000 <= step <= 5 * 40_000 + 5_000
+
+
 class TestForgetting:
     """Redis that was flushed, restarted, replaced or emptied is noticed before it grants."""
 

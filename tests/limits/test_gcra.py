@@ -201,9 +201,12 @@ def part_us(history: History, key: str) -> int:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(pace=paces(0), behind=st.integers(0, 3 * SECOND))
-def test_a_late_write_moves_the_script_as_its_model(
-    server: Redis, begun: Callable[[int], State], pace: Pace, behind: int
+@given(
+    pace=paces(0),
+    told=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3 * SECOND)), min_size=1, max_size=40),
+)
+def test_late_writes_move_the_script_as_its_model(
+    server: Redis, begun: Callable[[int], State], pace: Pace, told: list[tuple[int, int]]
 ) -> None:
     state = begun(0)
     request = Request(now_us(server), 1, 0, SECOND, (pace,), shared=(1, 0, 0), asks=(Ask(1),) * 3)
@@ -213,13 +216,18 @@ def test_a_late_write_moves_the_script_as_its_model(
     server.hset(pace.key, "gaps", f"{gap[0]}:{gap[1]}")
     state.schedules[pace.key] = replace(state.schedules[pace.key], gaps=(gap,))
     exact = pace.period_us * 997 // 1000
-    server.eval(_script("late"), 1, pace.key, slots[0], slots[0] + behind, pace.period_us, exact)
-    late(state, pace, slots[0], slots[0] + behind, exact)
+    for which, behind in told:
+        slot = slots[which % len(slots)]
+        server.eval(_script("late"), 1, pace.key, slot, slot + behind, pace.period_us, exact)
+        late(state, pace, slot, slot + behind, exact)
 
-    words = server.hmget(pace.key, ["n", "period", "base", "k", "gaps"])
+    words = server.hmget(pace.key, ["n", "period", "base", "k", "gaps", "pushes"])
     n, period, base, k = (int(word) for word in words[:4])
-    gaps = tuple(tuple(map(int, each.split(":"))) for each in words[4].decode().split(",") if each)
-    assert Schedule(n, period, base, k, gaps) == state.schedules[pace.key]
+    gaps, pushes = (
+        tuple(tuple(map(int, each.split(":"))) for each in (word or b"").decode().split(",") if each)
+        for word in words[4:]
+    )
+    assert Schedule(n, period, base, k, gaps, pushes) == state.schedules[pace.key]
 
 
 @given(

@@ -26,7 +26,7 @@
 --       full    the windows at four fifths or more after this grant: 3 * (place among the caps - 1) + 1, 2 or 3
 -- State  marker: hash epoch, seq, now, quiet, server, c:<key> = until when that key must exist
 --        throughput: hash n, period, base, k, gaps: the next slot is base + ceil(k * period / n), 0 <= k < n; gaps are
---        the stretches before it that nobody took, "from:to,from:to"
+--        the stretches before it that nobody took, "from:to,from:to"; pushes are late.lua's own
 --        cap: hash window start -> units debited.  lease: zset holder -> expiry.  Instants are us.
 --        rolling: a hash a part, member -> units debited; an index, hash start of part -> until when that must exist
 
