@@ -74,7 +74,7 @@ async def measure(workers: int, rate: int, seconds: float) -> dict[str, Any]:
         if workers > 1:
             common |= (await stack.enter_async_context(shared(folder))).settings
         environs = [common | {"GATEWAY_DATA_DIR": str(folder / str(worker))} for worker in range(workers)]
-        key = new_key(environs[0])
+        key = new_key(environs[0], "accounts:admin", "senders:admin", "jobs:*", "messages:read")
         with contextlib.ExitStack() as running:
             gateways = []
             for worker, environ in enumerate(environs):

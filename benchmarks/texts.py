@@ -49,8 +49,8 @@ def number_of(index: int) -> str:
     return f"+1212{200 + index // 9000}{1000 + index % 9000}"
 
 
-def new_key(environ: dict[str, str]) -> str:
-    made = [*GATEWAY, "key", "create", "--tenant", "bench"]
+def new_key(environ: dict[str, str], *scopes: str) -> str:
+    made = [*GATEWAY, "key", "create", "--tenant", "bench", *(word for scope in scopes for word in ("--scope", scope))]
     done = subprocess.run(made, env=os.environ | environ, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

@@ -1,20 +1,23 @@
 """Who calls: API keys and the short-lived tokens they can be exchanged for (RFC 6749, section 4.4).
 
 A key is looked up by the SHA-256 of its 256 random bits, so timing tells nothing about it. What was found, or not,
-is remembered for two seconds; a revocation takes effect within that time.
+is remembered for two seconds; a revocation takes effect within that time. A token says by itself whose it is, what it
+may do and until when, under a seal of ours: every process that shares the secret knows it.
 """
 
 import base64
 import binascii
+import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import unquote_plus
 
+import orjson
 from aiohttp import web
 
-from gateway.clock import monotonic
+from gateway.clock import monotonic, now_ms
 from gateway.errors import MissingScope, Unauthorized
 from gateway.model.tenant import ApiKey
 from gateway.store import tenants
@@ -23,28 +26,32 @@ from gateway.store.database import Database
 TOKEN_S: Final = 3600
 _REMEMBERED_S: Final = 2.0
 _MOST_REMEMBERED: Final = 10_000
-_MOST_TOKENS: Final = 10_000
+_LONGEST_TOKEN: Final = 2_000
 _TOKEN_PREFIX: Final = "gwk_t_"  # noqa: S105 - how a token is known and cut out of logs; no token itself
+
+
+_SEAL_CHARS: Final = 43  # of 32 bytes in unpadded base64
 
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    secret: str  # of the key it came from; only in memory, so that a revoked key ends its tokens
+    fingerprint: str  # of the key it came from: a revoked key ends its tokens
     scopes: frozenset[str]
-    ends: float
+    ends_ms: int
 
 
 class Authenticator:
-    """Knows callers by their `Authorization` header. Tokens live in this process and end with it.
+    """Knows callers by their `Authorization` header.
 
+    token_key:       what tokens are sealed with; processes that have the same know each other's tokens.
     takes_test_keys: whether there is a far end to practise on; without one a test key reaches nothing.
     """
 
-    def __init__(self, database: Database, *, takes_test_keys: bool) -> None:
+    def __init__(self, database: Database, *, token_key: bytes, takes_test_keys: bool) -> None:
         self._database = database
+        self._token_key = token_key
         self._takes_test_keys = takes_test_keys
         self._remembered: dict[str, tuple[ApiKey | None, float]] = {}
-        self._tokens: dict[str, _Token] = {}
 
     async def caller(self, request: web.Request, scope: str) -> ApiKey:
         """The key of this request, if it may do `scope`. Raises Unauthorized, MissingScope."""
@@ -63,42 +70,55 @@ class Authenticator:
     async def exchange(self, form: Mapping[str, str], header: str) -> tuple[str, frozenset[str]] | None:
         """A token and its scopes for a key's id and secret; None when they do not fit. Raises MissingScope."""
         client, secret = _credentials(form, header)
-        key = await self._key(secret) if secret else None
+        key = await self._key(tenants.fingerprint(secret)) if secret else None
         if key is None or not secrets.compare_digest(key.id.encode(), client.encode()):
             return None
         wanted = frozenset(form.get("scope", "").split()) or key.scopes
         for scope in sorted(wanted):
             if not key.allows(scope):
                 raise MissingScope(scope)
-        self._forget_ended()
-        token = _TOKEN_PREFIX + secrets.token_urlsafe(32)
-        self._tokens[tenants.fingerprint(token)] = _Token(secret, wanted, monotonic() + TOKEN_S)
-        return token, wanted
+        return self._seal(_Token(key.sha256, wanted, now_ms() + TOKEN_S * 1000)), wanted
 
     async def _known(self, secret: str) -> ApiKey | None:
-        token = self._tokens.get(tenants.fingerprint(secret)) if secret.startswith(_TOKEN_PREFIX) else None
-        if token is None:
-            return await self._key(secret)
-        key = await self._key(token.secret) if token.ends > monotonic() else None
+        if not secret.startswith(_TOKEN_PREFIX):
+            return await self._key(tenants.fingerprint(secret))
+        token = self._unseal(secret)
+        if token is None or token.ends_ms <= now_ms():
+            return None
+        key = await self._key(token.fingerprint)
         return replace(key, scopes=token.scopes) if key is not None else None
 
-    async def _key(self, secret: str) -> ApiKey | None:
-        fingerprint, now = tenants.fingerprint(secret), monotonic()
+    async def _key(self, fingerprint: str) -> ApiKey | None:
+        now = monotonic()
         found, until = self._remembered.get(fingerprint, (None, 0.0))
         if until > now:
             return found
-        key = await self._database.read(lambda tx: tenants.key_of(tx, secret))
+        key = await self._database.read(lambda tx: tenants.key_of(tx, fingerprint))
         if len(self._remembered) >= _MOST_REMEMBERED:
             self._remembered.clear()  # somebody tries keys; the true ones are looked up again
         self._remembered[fingerprint] = (key, now + _REMEMBERED_S)
         return key
 
-    def _forget_ended(self) -> None:
-        now = monotonic()
-        for name in [name for name, token in self._tokens.items() if token.ends <= now]:
-            del self._tokens[name]
-        while len(self._tokens) >= _MOST_TOKENS:
-            del self._tokens[next(iter(self._tokens))]
+    # --- tokens
+
+    def _seal(self, token: _Token) -> str:
+        said = _encoded(orjson.dumps([token.fingerprint, " ".join(sorted(token.scopes)), token.ends_ms]))
+        return _TOKEN_PREFIX + said + self._seal_of(said)
+
+    def _unseal(self, text: str) -> _Token | None:
+        """The token, if we sealed it."""
+        said, seal = text[len(_TOKEN_PREFIX) : -_SEAL_CHARS], text[-_SEAL_CHARS:]
+        if len(text) > _LONGEST_TOKEN or not hmac.compare_digest(self._seal_of(said).encode(), seal.encode()):
+            return None
+        fingerprint, scopes, ends_ms = orjson.loads(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4)))
+        return _Token(fingerprint, frozenset(scopes.split()), ends_ms)
+
+    def _seal_of(self, said: str) -> str:
+        return _encoded(hmac.digest(self._token_key, said.encode(), "sha256"))
+
+
+def _encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 def _credentials(form: Mapping[str, str], header: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from gateway.api.operation import Answer, Call, View, operation
 from gateway.api.roads import check_callback
 from gateway.api.senders import BLOCKED_SCOPES, RELEASED_CAPS, SenderLimits, release
 from gateway.api.views import when
-from gateway.errors import BadLimits, FieldProblem, InvalidRequest, NotFound, ScopeInUse, UnknownProfile
+from gateway.errors import BadLimits, FieldProblem, InvalidRequest, MissingScope, NotFound, ScopeInUse, UnknownProfile
 from gateway.model.limit import Network
 from gateway.model.scope import SCOPE_KINDS, Scope
 from gateway.store import scopes
@@ -77,6 +77,14 @@ def _named(call: Call) -> tuple[str, str, str]:
     return tenant_id, kind, name
 
 
+def _to_change(call: Call) -> tuple[str, str, str]:
+    """The same, if the caller may change it: an account is every tenant's. Raises NotFound, MissingScope."""
+    named = _named(call)
+    if named[1] == "account" and not call.key.allows("accounts:admin"):
+        raise MissingScope("accounts:admin")
+    return named
+
+
 async def _own(call: Call, tx: Tx) -> Scope:
     scope = await scopes.one(tx, *_named(call))
     if scope is None:
@@ -108,9 +116,10 @@ async def one(call: Call) -> Answer:
 async def put(call: Call, body: NewScope) -> Answer:
     """`kind` is campaign, brand, tenant (`name`: its id), account (a carrier) or recipient (`each`).
 
-    It takes effect on the next text or call; what waited for it goes on.
+    It takes effect on the next text or call; what waited for it goes on. An account asks for the scope
+    `accounts:admin`, which a key has only where it was made with it by name.
     """
-    tenant_id, kind, name = _named(call)
+    tenant_id, kind, name = _to_change(call)
     limits = body.limits.model_dump(exclude_none=True)
     scope = Scope(
         tenant_id, kind, name, body.status, body.brand, limits, check_callback(call, body.callback_url), call.now_ms
@@ -133,6 +142,7 @@ async def put(call: Call, body: NewScope) -> Answer:
 )
 async def delete(call: Call) -> Answer:
     """Refused while a sender names the campaign, or a campaign the brand."""
+    _to_change(call)
 
     async def work(tx: Tx) -> Scope:
         scope = await _own(call, tx)

@@ -12,7 +12,10 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 
 class Token(View):
-    """A token, good for an hour and as long as its key; it ends with this process."""
+    """A token, good for an hour and as long as its key, in every process that has the same `callbacks.secret`.
+
+    Without such a secret it ends with this process.
+    """
 
     access_token: str
     token_type: str = "Bearer"  # noqa: S105 - a word of RFC 6749

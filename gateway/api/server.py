@@ -1,5 +1,8 @@
 """The HTTP face, put together: operations, documentation, health, and what carriers call."""
 
+import hmac
+import secrets
+
 from aiohttp import web
 
 from gateway.api import (
@@ -23,6 +26,7 @@ from gateway.api.auth import Authenticator
 from gateway.api.doors import Doors
 from gateway.api.middleware import UNTIMED, around
 from gateway.api.operation import AUTHENTICATOR, DOORS, OPERATIONS, Operation
+from gateway.settings import Settings
 
 __all__ = ["Doors", "build"]
 
@@ -49,7 +53,9 @@ def build(doors: Doors) -> web.Application:
     """Make the application: the API, its documentation and the carriers' webhooks, or without the role health alone."""
     app = web.Application(middlewares=[around], client_max_size=doors.settings.http.max_body_bytes)
     app[DOORS] = doors
-    app[AUTHENTICATOR] = Authenticator(doors.database, takes_test_keys=bool(doors.settings.practice.url))
+    app[AUTHENTICATOR] = Authenticator(
+        doors.database, token_key=_token_key(doors.settings), takes_test_keys=bool(doors.settings.practice.url)
+    )
     app[UNTIMED] = frozenset(each.path for each in OPERATIONS if each.streams)
     for each in _served(doors):
         app.router.add_route(each.method, each.path, each.serve)
@@ -59,6 +65,12 @@ def build(doors: Doors) -> web.Application:
         docs.add_routes(app)
         app.add_routes(doors.webhooks)
     return app
+
+
+def _token_key(settings: Settings) -> bytes:
+    """What tokens are sealed with. Without a secret that others share it is this process's own, and ends with it."""
+    shared = settings.callbacks.secret.get_secret_value()
+    return hmac.digest(shared.encode(), b"tokens", "sha256") if shared else secrets.token_bytes(32)
 
 
 def _served(doors: Doors) -> list[Operation]:

@@ -38,7 +38,8 @@ def create(
         Mode, typer.Option(help="live, or test: reaches the practice far end and nothing else.")
     ] = Mode.LIVE,
     scope: Annotated[
-        list[str] | None, typer.Option(help="What it may do; several times for several things. Without it, everything.")
+        list[str] | None,
+        typer.Option(help="What it may do; several times for several things. Without it, all but accounts:admin."),
     ] = None,
     label: Annotated[str, typer.Option(help="A word to know it by in `gateway key list`.")] = "",
     config: Config = None,

@@ -17,6 +17,8 @@ SCOPES: Final = frozenset(
         "reports:read",
     },
 )
+# What is not one tenant's to change; a key has it only where it was asked for by name.
+OPERATORS: Final = frozenset({"accounts:admin"})
 
 
 @dataclass(frozen=True, slots=True)

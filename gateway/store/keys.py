@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gateway.clock import new_id, now_ms
 from gateway.errors import UnknownScope
 from gateway.logs_masking import API_KEY_PREFIX
-from gateway.model.tenant import SCOPES, ApiKey, Tenant
+from gateway.model.tenant import OPERATORS, SCOPES, ApiKey, Tenant
 from gateway.store import tenants
 from gateway.store.database import Tx
 
@@ -28,10 +28,10 @@ async def issue(
     """Make a key of a tenant, and the tenant when it is new.
 
     mode:    `live`, or `test`: such a key reaches the practice far end and nothing else.
-    scopes:  of `SCOPES`, or `jobs:*` for all that begin so.
+    scopes:  of `SCOPES` and `OPERATORS`, or `jobs:*` for all that begin so.
     Raises:  UnknownScope.
     """
-    known = SCOPES | {f"{scope.partition(':')[0]}:*" for scope in SCOPES}
+    known = SCOPES | OPERATORS | {f"{scope.partition(':')[0]}:*" for scope in SCOPES}
     if wrong := sorted(set(scopes) - known):
         raise UnknownScope(wrong[0], sorted(known))
     secret = API_KEY_PREFIX + secrets.token_urlsafe(_SECRET_BYTES)

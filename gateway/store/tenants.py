@@ -25,9 +25,9 @@ async def add_key(tx: Tx, key: ApiKey) -> None:
     await tx.run("keys_insert", **row)
 
 
-async def key_of(tx: Tx, secret: str) -> ApiKey | None:
-    """The key with this secret, unless it was revoked or never was."""
-    row = await tx.row("keys_by_sha256", sha256=fingerprint(secret))
+async def key_of(tx: Tx, sha256: str) -> ApiKey | None:
+    """The key whose secret has this fingerprint, unless it was revoked or never was."""
+    row = await tx.row("keys_by_sha256", sha256=sha256)
     return _key(row) if row is not None else None
 
 

@@ -4,11 +4,12 @@ import base64
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
 from gateway.api import auth
 from gateway.api.server import Doors, build
 from gateway.clock import now_ms
+from gateway.errors import Unauthorized
 from gateway.model.tenant import SCOPES
 from gateway.settings import Practice
 from gateway.store import tenants
@@ -76,7 +77,7 @@ async def test_a_test_key_is_refused_where_there_is_nothing_to_practise_on(doors
 
 async def revoke(api: Api, secret: str) -> None:
     async def work(tx: Any) -> None:
-        key = await tenants.key_of(tx, secret)
+        key = await tenants.key_of(tx, tenants.fingerprint(secret))
         assert key is not None
         assert await tenants.revoke_key(tx, key.id, now_ms())
 
@@ -98,7 +99,7 @@ async def test_a_revoked_key_is_refused_once_what_was_remembered_has_aged(
 
 
 async def key_id(api: Api, secret: str) -> str:
-    key = await api.doors.database.read(lambda tx: tenants.key_of(tx, secret))
+    key = await api.doors.database.read(lambda tx: tenants.key_of(tx, tenants.fingerprint(secret)))
     assert key is not None
     return key.id
 
@@ -123,6 +124,7 @@ async def test_a_key_can_be_exchanged_for_a_token_that_may_do_less(api: Api) -> 
 async def test_a_token_ends_after_an_hour_and_with_its_key(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(auth, "monotonic", lambda: now[0])
+    monkeypatch.setattr(auth, "now_ms", lambda: int(now[0] * 1000))
     secret = await api.key()
     form = {"grant_type": "client_credentials", "client_id": await key_id(api, secret), "client_secret": secret}
     first = (await api.ask("POST", "/oauth/token", data=form)).body["access_token"]
@@ -134,6 +136,31 @@ async def test_a_token_ends_after_an_hour_and_with_its_key(api: Api, monkeypatch
     await revoke(api, secret)
     now[0] += 2.1
     assert (await api.get("/v1/messages", secret=second)).status == 401
+
+
+async def test_a_token_is_known_to_every_process_with_the_secret_and_none_can_be_made_without_it(api: Api) -> None:
+    secret = await api.key("messages:read")
+    form = {"client_id": await key_id(api, secret), "client_secret": secret}
+
+    def process(secret: bytes) -> auth.Authenticator:
+        return auth.Authenticator(api.doors.database, token_key=secret, takes_test_keys=False)
+
+    async def allowed(token: str, secret: bytes) -> bool:
+        headers = {"Authorization": f"Bearer {token}"}
+        try:
+            await process(secret).caller(make_mocked_request("GET", "/", headers), "messages:read")
+        except Unauthorized:
+            return False
+        return True
+
+    made = await process(b"ours").exchange(form, "")
+    assert made is not None
+    token, _ = made
+    assert await allowed(token, b"ours")
+    assert not await allowed(token, b"another's")
+    swapped = "A" if token[12] != "A" else "B"
+    assert not await allowed(token[:12] + swapped + token[13:], b"ours")
+    assert not await allowed(token[:20], b"ours")
 
 
 @pytest.mark.parametrize(

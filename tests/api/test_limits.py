@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.clock import now_ms
+from gateway.model.tenant import SCOPES
 from gateway.store import lives
 from tests.api.conftest import TOLL_FREE, Api
 
@@ -12,12 +13,20 @@ LONG_CODE = "+12125551234"
 async def test_a_scope_is_made_listed_changed_and_taken_away(api: Api) -> None:
     made = await api.put("/v1/limits/recipient/each", {"limits": {"rolling": ["3/24h"]}})
     assert (made.status, made.body["limits"]) == (200, {"rolling": ["3/24h"]})
+    api.secret = await api.key(*SCOPES, "accounts:admin")
     await api.put("/v1/limits/account/twilio", {"limits": {"rate": "50/s", "rate_unit": "message"}})
 
     assert [each["kind"] for each in (await api.get("/v1/limits")).body["items"]] == ["account", "recipient"]
     assert (await api.get("/v1/limits/account/twilio")).body["status"] == "open"
     assert (await api.ask("DELETE", "/v1/limits/account/twilio")).status == 200
     assert (await api.get("/v1/limits/account/twilio")).status == 404
+
+
+async def test_an_account_is_every_tenants_and_not_for_a_tenants_key_to_change(api: Api) -> None:
+    for method, body in (("PUT", {"limits": {"rate": "9999/s"}}), ("DELETE", None)):
+        said = await api.ask(method, "/v1/limits/account/twilio", json=body)
+        assert (said.status, said.slug) == (403, "missing_scope")
+        assert "accounts:admin" in said.body["detail"]
 
 
 @pytest.mark.parametrize(

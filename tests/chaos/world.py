@@ -19,6 +19,7 @@ from twilio.request_validator import RequestValidator
 
 from gateway.audit_read import read_arrivals
 from gateway.errors import StoreUnavailable
+from gateway.model.tenant import OPERATORS, SCOPES
 from gateway.store import keys
 from gateway.store.database import Database
 from tests.chaos.processes import Child, FarEnd, Gateway, Valkey
@@ -178,7 +179,7 @@ async def world(
                 gateway.clock.write_text(f"{shift_s:+}\n")
         await asyncio.gather(valkey.start(), far_end.start())
         database = await stack.enter_async_context(Database.open(where, migrate=True))
-        issued = await database.write(lambda tx: keys.issue(tx, TENANT, label="chaos"))
+        issued = await database.write(lambda tx: keys.issue(tx, TENANT, scopes=SCOPES | OPERATORS, label="chaos"))
         http = await stack.enter_async_context(aiohttp.ClientSession())
         yield World(folder, dice, where, shift_s, http, valkey, far_end, gateways, database, issued.secret, server)
 
