@@ -90,11 +90,16 @@ class KillAtStep(Fault):
         for kill in (again, ""):
             if self.where.startswith("rebuild"):
                 await self._forget(world)
-            with contextlib.suppress(TimeoutError):
+            try:
                 await world.gateway.ended(_SEEN_WITHIN_S)
                 world.note(f"killed itself at {self.kill}")
-                await world.gateway.start(kill=kill)
-                self.kill = kill
+            except TimeoutError:  # it would come to it later, when nobody waits for that any more
+                await world.gateway.end(signal.SIGTERM)
+                world.note(f"never came to {self.kill}, and was stopped")
+                await world.gateway.start()
+                return
+            await world.gateway.start(kill=kill)
+            self.kill = kill
             if not kill:
                 return
 
