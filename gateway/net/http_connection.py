@@ -99,7 +99,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """A whole answer, or one of those (1xx) that only announce it."""
         if self._parser.get_status_code() < 200:
-            self._headers, self._body = {}, bytearray()
+            self._headers, self._body, self._until_closed = {}, bytearray(), False
             return
         self._finish(reusable=self._parser.should_keep_alive())
 
