@@ -103,7 +103,9 @@ async def test_a_chunked_answer_and_one_that_ends_with_its_connection_are_read_w
 
 
 @pytest.mark.parametrize(
-    "broken", [b"", HEAD + b"0123", b"SSH-2.0-OpenSSH_9.2\r\n\r\n"], ids=["none", "cut", "no HTTP"]
+    "broken",
+    [b"", HEAD + b"0123", b"SSH-2.0-OpenSSH_9.2\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"],
+    ids=["none", "cut", "no HTTP", "announced"],
 )
 async def test_an_answer_that_breaks_off_or_is_none_is_told_as_such_and_something_was_written(broken: bytes) -> None:
     async def answer(writer: asyncio.StreamWriter) -> None:
