@@ -171,7 +171,9 @@ class OtherProcesses:
     async def _settle(self, criterion: Told, taken: list[str]) -> list[str]:
         while taken:
             try:
-                return await self._database.write(lambda tx: recall.settle(tx, criterion, taken, now_ms()))
+                return await self._database.write(
+                    lambda tx: recall.settle(tx, criterion, taken, now_ms(), self._signals.holders)
+                )
             except StoreUnavailable as error:
                 _log.error("cannot_settle_a_recall", error=str(error))
                 await asyncio.sleep(_AGAIN_S)

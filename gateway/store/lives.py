@@ -1,6 +1,7 @@
 """The moves of messages and calls. Every change of state goes through `move`, which writes its events beside it."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import islice
 from typing import Any
 
@@ -162,6 +163,15 @@ async def of_holder(tx: Tx, things: Things, ids: Sequence[str], holder: int) -> 
     found: set[str] = set()
     for chunk in _chunks(ids):
         found |= {row["id"] for row in await tx.rows(f"{things}_of_holder", ids=chunk, holder=holder)}
+    return found
+
+
+async def may_settle(tx: Tx, things: Things, ids: Sequence[str], holders: AbstractSet[int]) -> list[str]:
+    """Which of these a process that was `holders` may speak for: they wait, or nobody else has committed them since."""
+    found: list[str] = []
+    for chunk in _chunks(ids):
+        rows = await tx.rows(f"{things}_may_settle", ids=chunk, holders=sorted(holders))
+        found += [row["id"] for row in rows]
     return found
 
 

@@ -7,6 +7,7 @@ holds a lease is read in the change's own transaction, and whoever takes one lat
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
 from gateway import steps
@@ -19,14 +20,19 @@ T = TypeVar("T")
 _THINGS: tuple[Things, ...] = ("messages", "calls")
 
 
-async def settle(tx: Tx, criterion: Told, ids: Sequence[str], now_ms: int) -> list[str]:
-    """Move what was taken back to where it now belongs: the change has been made. Returns the ids that moved."""
+async def settle(tx: Tx, criterion: Told, ids: Sequence[str], now_ms: int, holders: AbstractSet[int]) -> list[str]:
+    """Move what was taken back to where it now belongs: the change has been made. Returns the ids that moved.
+
+    holders: what this process has been. A reading of it may be old: what another process has committed since is left
+             alone, for it may have left.
+    """
     moved: list[str] = []
     for things in _THINGS:
+        ours = await lives.may_settle(tx, things, ids, holders)
         if isinstance(criterion, OfPerson):
-            moved += await lives.move(tx, things, ids, "cancelled", now_ms, reason="opted_out")
+            moved += await lives.move(tx, things, ours, "cancelled", now_ms, reason="opted_out")
         else:
-            moved += await lives.put_back(tx, things, ids, now_ms)
+            moved += await lives.put_back(tx, things, ours, now_ms)
     return moved
 
 
@@ -47,11 +53,11 @@ async def write_with_recall(
     async def change(tx: Tx) -> tuple[T, list[str], set[int]]:
         result = await work(tx)
         holders = await leases.owners(tx, criterion.tenant_id, criterion.sender) if signals.elsewhere else set()
-        return result, await settle(tx, criterion, recalled, now_ms), holders
+        return result, await settle(tx, criterion, recalled, now_ms, signals.holders), holders
 
     result, moved, holders = await database.write(change)
     if late := signals.recall(criterion):
-        moved += await database.write(lambda tx: settle(tx, criterion, late, now_ms))
+        moved += await database.write(lambda tx: settle(tx, criterion, late, now_ms, signals.holders))
     if signals.elsewhere and (others := holders - {signals.holder}):
         moved += await signals.elsewhere.recall(criterion, others)
     steps.reached("stop:after")

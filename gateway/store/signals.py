@@ -53,6 +53,7 @@ class Signals:
         self._recalls: list[Recall] = []
         self.gates: Gates = {}
         self.holder = 0  # this process's number, while it holds leases
+        self.holders: set[int] = set()  # every number it has had
         self.elsewhere: Elsewhere | None = None
 
     def wake(self, topic: Topic) -> None:

@@ -16,7 +16,7 @@ from gateway.speech.prompts import Prompts
 from gateway.store import lives
 from gateway.store.calls import Plans
 from gateway.store.criteria import EVERYTHING
-from gateway.store.database import Database
+from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals
 from gateway.workers.call_answering import CallAnswering
 from gateway.workers.call_desk import Desk
@@ -111,12 +111,16 @@ class CallRunner:
             task.cancel()
         await asyncio.gather(*self._loops.values(), return_exceptions=True)
         left = self.desk.plan.recall(EVERYTHING)
-        await self.desk.database.write(lambda tx: lives.put_back(tx, "calls", left, now_ms()))
+        await self.desk.database.write(lambda tx: self._put_back(tx, left))
         await self.desk.leases.release_all("calls")  # what is up goes on under this process's number
         await self._settled(self._shutdown_s)
         for session in list(self.desk.sessions.values()):
             session.end("gateway_stopped")
         await self._settled(_GOODBYE_S)
+
+    async def _put_back(self, tx: Tx, ids: Sequence[str]) -> None:
+        ours = await lives.may_settle(tx, "calls", ids, self.desk.signals.holders)
+        await lives.put_back(tx, "calls", ours, now_ms())
 
     async def _settled(self, within_s: float) -> None:
         """Return when no call is under way in this process, or after so long."""

@@ -185,6 +185,7 @@ class Leases:
 
         self._held.clear()
         self.holder = self._signals.holder = await self._database.write(join)
+        self._signals.holders.add(self.holder)
         self._valid_until = float("inf") if self._alone else asked + self._lease_s * (1 - _MARGIN)
         await self.sweep()
 

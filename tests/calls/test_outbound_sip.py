@@ -251,6 +251,17 @@ async def test_a_stop_lets_calls_end_and_then_ends_them(calling: Any) -> None:
     await calling.until_true(lambda: all(heard["ended_by"] for heard in calling.heard()))
 
 
+async def test_a_stop_does_not_queue_again_what_another_process_dials(calling: Any) -> None:
+    """What this process has read of a call may be older than the other's commit."""
+    runner = await calling.start()
+    (call_id,) = await calling.queue("0101", status="dialing")
+    runner.desk.plan.enter([await calling.call(call_id)])
+
+    await calling.stop()
+
+    assert (await calling.call(call_id)).status == "dialing"
+
+
 async def test_calls_that_a_killed_process_held_are_unknown_and_not_dialled_again(calling: Any) -> None:
     (call_id,) = await calling.queue("0101", status="answered", carrier="main")
     await calling.start()

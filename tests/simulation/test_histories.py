@@ -22,6 +22,7 @@ SEEDS: dict[int, str] = {
     59: "a loop that failed while it was stopped was begun again, and the process never ended",
     275: "a new owner of a sender kept no distance from the writes of one that was gone",
     289: "a Redis that had lost grants went on granting",
+    1140: "a process that went on after SIGSTOP cancelled what another had committed and written",
 }
 
 

@@ -20,6 +20,10 @@ FROM {things} WHERE id IN :ids;
 -- Which of these were last committed by this holder.
 SELECT id FROM {things} WHERE id IN :ids AND holder = :holder;
 
+-- name: {things}_may_settle
+-- Which of these nobody but these holders has in hand.
+SELECT id FROM {things} WHERE id IN :ids AND (status IN ('queued', 'held') OR holder IN :holders);
+
 -- name: {things}_one
 SELECT * FROM {things} WHERE id = :id;
 
