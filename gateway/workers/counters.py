@@ -30,6 +30,7 @@ from gateway.workers.limits_in_force import LimitsInForce, Unknown
 
 _OTHERS_REBUILD_S: Final = 2.0  # how long one process may take to fill Redis before another does it
 _LOOK_AGAIN_S: Final = 0.05
+_TELLING_US: Final = 100_000  # how long it may take until Redis has heard of a late write
 _log = structlog.get_logger(__name__)
 
 Stands: TypeAlias = Callable[[Tx], Awaitable[bool]]  # whether a refusal still holds; see `Counters.stands`
@@ -178,12 +179,19 @@ class Counters:
         with contextlib.suppress(RedisAway):
             await self._gate.release(limit, holder)
 
+    def longest_lag_us(self, slot: Slot, ahead_us: int) -> int | None:
+        """How late a slot may be written at most where other processes share its rates; None: they share none.
+
+        The slot a period later is granted `ahead_us` before its time: a late write must be told by then.
+        """
+        return min((rate.period_us - ahead_us - _TELLING_US for rate in _shared(slot)), default=None)
+
     def wrote(self, slot: Slot, at_us: int) -> None:
         """Note when a slot was really written (us on Redis's clock), where other processes share its rates.
 
         Redis is told of what was late, many at a time, so that their slots keep their distance: see `Gate.late`.
         """
-        rates = [rate for rate in slot.rates if kind_of(rate.key) in SCOPE_KINDS]
+        rates = _shared(slot)
         late = Late(rates, slot.at_us, at_us)
         if rates and self._gate.is_late(late):
             self._late.append(late)
@@ -274,3 +282,7 @@ def _told(reached: Reached, sender: Sender, mode: str, callbacks: Mapping[str, s
 
 def _granted(holders: Sequence[str], answer: Granted) -> list[str]:
     return [holder for holder, slot in zip(holders, answer.slots, strict=False) if isinstance(slot, Slot)]
+
+
+def _shared(slot: Slot) -> list[Throughput]:
+    return [rate for rate in slot.rates if kind_of(rate.key) in SCOPE_KINDS]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -20,7 +21,7 @@ from gateway.store.database import Tx
 from gateway.workers.carrier_health import CarrierHealth
 from gateway.workers.carrier_queue import CarrierQueue
 from gateway.workers.leases import Lease
-from gateway.workers.offer import Lags, Offer
+from gateway.workers.offer import LATE_US, Lags, Offer
 from gateway.workers.plan import Planned
 from gateway.workers.settlement import Result
 from gateway.workers.text_desk import TextDesk
@@ -81,13 +82,20 @@ class Dispatch:
         for planned, slot in committed:
             planned.committed = True
             clocks = [plan.clock(rate) for rate in slot.rates]
+            may_write = partial(self._forbidden, grant, trial)
             offer = Offer(
-                planned, slot, plan, clocks, self.desk.metrics, lambda: self._forbidden(grant, trial), self._wrote
+                planned, slot, plan, clocks, self.desk.metrics, may_write, self._wrote, self._may_lag_us(slot)
             )
             self.queue.offered(planned.thing.segments)
             task = asyncio.create_task(self._offer(offer, grant, trial))
             self.offers.add(task)
             task.add_done_callback(self.offers.discard)
+
+    def _may_lag_us(self, slot: Slot) -> int:
+        if self.desk.leases.is_alone:
+            return LATE_US
+        shared_us = self.desk.counters.longest_lag_us(slot, self.desk.settings.commit_ahead_ms * 1000)
+        return LATE_US if shared_us is None else min(LATE_US, shared_us)
 
     def _wrote(self, slot: Slot, lag_us: int) -> None:
         self.lags.note(slot.at_us, lag_us)

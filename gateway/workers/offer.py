@@ -53,6 +53,7 @@ class Offer:
 
     may_write:  asked last, when the slot has come; says why not, or "".
     wrote:      told how late its slot was written, in us: what others who share the rate keep their distance by.
+    may_lag_us: how late a slot may be written at most, where others share its rates: see `Counters.longest_lag_us`.
     written_ms: None until its first byte was let go.
     withheld:   why it was not, when it came to that: by nobody's wish but ours, and no byte left.
     was_taken:  it is out of the plan, by its own hand.
@@ -65,6 +66,7 @@ class Offer:
     metrics: Metrics
     may_write: Callable[[], str]
     wrote: Callable[[Slot, int], None]
+    may_lag_us: int = LATE_US
     written_ms: int | None = field(default=None, init=False)
     withheld: str = field(default="", init=False)
     was_taken: bool = field(default=False, init=False)
@@ -92,11 +94,11 @@ class Offer:
         return True
 
     def _is_late(self, slot_us: int) -> bool:
-        """Whether the slot is so long ago that its window may be another one, by a clock that runs on asleep too."""
+        """Whether the slot is too long ago, by a clock that runs on asleep too: its window may be another one."""
         made_us, made_ms = self._made
         at_us = now_us()
         slept_us = (now_ms() - made_ms) * 1000 - (at_us - made_us)
-        return at_us - slot_us + max(0, slept_us) > LATE_US
+        return at_us - slot_us + max(0, slept_us) > min(LATE_US, self.may_lag_us)
 
     def on_written(self) -> None:
         """The socket takes the bytes now: what comes a period later keeps its distance from this moment."""

@@ -117,7 +117,7 @@ MUTANTS: Final = (
     Mutant(
         "a slot has no end",
         "workers/offer.py",
-        "return at_us - slot_us + max(0, slept_us) > LATE_US",
+        "return at_us - slot_us + max(0, slept_us) > min(LATE_US, self.may_lag_us)",
         "return at_us < slot_us - LATE_US",
     ),
     Mutant(

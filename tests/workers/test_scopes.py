@@ -4,14 +4,17 @@ import asyncio
 import time
 from typing import Any
 
+import pytest
+
 from gateway.limits.gate import Gate, connect
 from gateway.metrics import Metrics
-from gateway.model.limit import Cap, Granted, Refused, Throughput
+from gateway.model.limit import Cap, Granted, Refused, Slot, Throughput
 from gateway.model.message import Message
 from gateway.model.scope import Scope
 from gateway.model.sender import Sender
 from gateway.store import events, scopes
 from gateway.store.records import to_record
+from gateway.workers import counters
 from gateway.workers.counters import Counters
 
 
@@ -111,3 +114,25 @@ async def test_a_late_write_under_a_shared_rate_is_told_to_other_processes(sendi
     later = await sending.gate.take([shared], [1])
     assert isinstance(later, Granted)
     assert later.granted[0].at_us >= slot.at_us + 170_000
+
+
+async def test_a_write_too_late_to_be_told_in_time_is_not_made_where_others_share_its_rate(
+    sending: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rate = Throughput("account:twilio:rate", 10, 1_000_000)
+    slot = Slot(0, 1, rates=(rate, Throughput("sender:+18005550199:rate", 3, 1_000_000)))
+    assert sending.counters.longest_lag_us(slot, 200_000) == 700_000  # a period, less the grant ahead and the telling
+    assert sending.counters.longest_lag_us(Slot(0, 1, rates=slot.rates[1:]), 200_000) is None
+
+    await put(sending, "account", "twilio", rate="100/s")
+    monkeypatch.setattr(sending.leases, "_alone", False)
+    monkeypatch.setattr(counters, "_TELLING_US", 1_000_000)  # every write is too late
+    (message_id,) = await sending.queue("1234")
+    sending.start()
+    while (await sending.message(message_id)).reason != "not_sent_late":
+        await asyncio.sleep(0.01)
+    assert sending.arrived() == []
+
+    monkeypatch.setattr(counters, "_TELLING_US", 100_000)
+    await sending.until_status(message_id, "delivered")
+    assert len(sending.arrived()) == 1
