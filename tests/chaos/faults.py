@@ -79,11 +79,12 @@ class KillAtStep(Fault):
     def __init__(self, dice: Random, *, full: bool) -> None:
         super().__init__(dice, full=full)
         self.where = self.step or dice.choice(all_steps())
-        self.kill = f"{self.where}@{dice.choice((1, 2, dice.randint(3, 30)))}"
+        is_rare = self.where.startswith(("load", "rebuild"))
+        self.kill = f"{self.where}@{dice.choice((1, 2, 2 if is_rare else dice.randint(3, 30)))}"
         if self.where.startswith("stop"):
             self.stops = 0.3
         if self.where.startswith("load"):  # only large jobs come in by blocks
-            self.people, self.limits = (1500, 2500), {"rate": "400/s"}
+            self.people, self.limits = (3100, 3300), {"rate": "400/s"}  # a third of them is a large job
 
     async def strike(self, world: World) -> None:
         again = f"{self.dice.choice(all_steps())}@{self.dice.randint(1, 20)}" if self.dice.random() < 0.5 else ""
