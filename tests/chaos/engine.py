@@ -21,11 +21,13 @@ WORDS = ("Your water is off", "Your water is off on Monday. " * 8)  # one segmen
 class Engine:
     """Works on one world until everything is handed over."""
 
-    def __init__(self, world: World, dice: Random, *, people: int, stops: float, jobs: int) -> None:
-        """`stops`: the share of people who say stop meanwhile. `jobs`: how often about half the people are written to."""
+    def __init__(self, world: World, dice: Random, *, people: int, stops: float, jobs: int, share: float) -> None:
+        """`stops`: the share of people who say stop meanwhile. `jobs`: how often those of the job are
+        written to. `share`: how many of all they are; 0: a third to two thirds."""
         self._world = world
         self._dice = dice
         self._jobs = jobs
+        self._share = share
         self.people = [f"+1212555{1000 + number}" for number in range(people)]
         self.stops = [person for person in self.people if dice.random() < stops]
         self.ledger = world.folder / "accepted.jsonl"
@@ -52,7 +54,7 @@ class Engine:
 
     async def work(self) -> None:
         """Hand over a job of about half the people, then the others one by one, and say the stops meanwhile."""
-        half = self._dice.randint(len(self.people) // 3, 2 * len(self.people) // 3)
+        half = int(len(self.people) * (self._share or self._dice.uniform(1 / 3, 2 / 3)))
         jobs = (self._job(number, self.people[:half]) for number in range(self._jobs))
         await asyncio.gather(*jobs, self._texts(self.people[half:]), self._say_stops())
 

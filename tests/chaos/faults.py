@@ -38,6 +38,7 @@ class Fault:
     kill: str = ""  # a step@visit at which the first life of the gateway ends
     stops: float = 0.05  # the share of people who say stop
     capped: float = 0.6  # how likely a cap stands in the way
+    in_job: float = 0.0  # the share of people in the job; 0: the dice say
     jobs: int = 1  # how many texts each person of the job gets
     clock_steady: bool = True
     people: tuple[int, int] = (90, 220)
@@ -84,7 +85,7 @@ class KillAtStep(Fault):
         if self.where.startswith("stop"):
             self.stops = 0.3
         if self.where.startswith("load"):  # only large jobs come in by blocks
-            self.people, self.limits = (3100, 3300), {"rate": "400/s"}  # a third of them is a large job
+            self.people, self.in_job, self.limits = (1150, 1250), 0.95, {"rate": "400/s"}
 
     async def strike(self, world: World) -> None:
         again = f"{self.dice.choice(all_steps())}@{self.dice.randint(1, 20)}" if self.dice.random() < 0.5 else ""

@@ -91,7 +91,9 @@ async def _run(trial: Trial, fault: Fault, folder: Path, server: PostgresServer 
         trial.notes = place.notes
         if not fault.clock_steady:
             place.gateway.clock.write_text("+0\n")
-        engine = Engine(place, dice, people=dice.randint(*fault.people), stops=fault.stops, jobs=fault.jobs)
+        engine = Engine(
+            place, dice, people=dice.randint(*fault.people), stops=fault.stops, jobs=fault.jobs, share=fault.in_job
+        )
         await engine.listen()
         try:
             await _play(trial, fault, place, engine)
