@@ -23,7 +23,8 @@ class Engine:
 
     def __init__(self, world: World, dice: Random, *, people: int, stops: float, jobs: int, share: float) -> None:
         """`stops`: the share of people who say stop meanwhile. `jobs`: how often those of the job are
-        written to. `share`: how many of all they are; 0: a third to two thirds."""
+        written to. `share`: how many of all they are; 0: a third to two thirds.
+        """
         self._world = world
         self._dice = dice
         self._jobs = jobs
