@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import orjson
 
@@ -20,6 +20,17 @@ from gateway.store.database import Database, Row
 from gateway.store.records import loads, to_record
 from gateway.workers.limits_in_force import LimitsInForce, Unknown
 
+Fields: TypeAlias = dict[str, type | tuple[type, ...]]  # by name, the types its value may have
+
+_ARRIVAL: Final[Fields] = {
+    **dict.fromkeys(("message_id", "sender", "to", "outcome"), str),
+    **dict.fromkeys(("segments", "at_ms"), int),
+    "at_s": (int, float),
+}
+_ANSWER: Final[Fields] = {
+    **dict.fromkeys(("message_id", "job_id", "reference", "stop", "tenant_id", "mode", "scope"), str),
+    "people": int,
+}
 _PAGE: Final = 5_000  # texts a read, so that a running gateway's readers are not kept waiting
 _STOP_KNOWN_AFTER_MS: Final = 5_000  # the database knows when a stop came in, not when it was acknowledged
 
@@ -159,7 +170,7 @@ def read_arrivals(path: Path) -> list[Arrival]:
             at_s=each["at_s"],
             at_ms=each["at_ms"],
         )
-        for each in _lines(path, ("kind",))
+        for each in _lines(path, _of_arrival)
         if each["kind"] == "text"
     ]
 
@@ -173,7 +184,7 @@ def read_accepted(path: Path) -> tuple[list[Accepted], list[Stop]]:
     """
     accepted: list[Accepted] = []
     stops: list[Stop] = []
-    for each in _lines(path, ("at_ms",)):
+    for each in _lines(path, _of_answer):
         if "stop" in each:
             whose = (each.get("tenant_id", ""), each.get("mode", "live"), each["stop"])
             stops.append(Stop(*whose, each.get("scope", "tenant"), each["at_ms"], each.get("lifted_ms")))
@@ -183,7 +194,16 @@ def read_accepted(path: Path) -> tuple[list[Accepted], list[Stop]]:
     return accepted, stops
 
 
-def _lines(path: Path, needed: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _of_arrival(line: dict[str, Any]) -> Fields:
+    return {"kind": str} | (_ARRIVAL if line.get("kind") == "text" else {})
+
+
+def _of_answer(line: dict[str, Any]) -> Fields:
+    return {"at_ms": int} | {name: kind for name, kind in _ANSWER.items() if name in line}
+
+
+def _lines(path: Path, fields: Callable[[dict[str, Any]], Fields]) -> Iterator[dict[str, Any]]:
+    """The lines of a ledger. `fields`: what one of them must have, and of what type."""
     try:
         text = path.read_bytes()
     except OSError as error:
@@ -193,6 +213,9 @@ def _lines(path: Path, needed: Sequence[str]) -> Iterator[dict[str, Any]]:
             found = orjson.loads(line)
         except orjson.JSONDecodeError:
             found = None
-        if not isinstance(found, dict) or any(name not in found for name in needed):
-            raise BadLedger(str(path), number, f"is not a JSON object with {', '.join(needed)}")
+        if not isinstance(found, dict):
+            raise BadLedger(str(path), number, "is not a JSON object")
+        wrong = [name for name, kind in fields(found).items() if not isinstance(found.get(name), kind)]
+        if wrong:
+            raise BadLedger(str(path), number, f"missing or of the wrong type: {', '.join(wrong)}")
         yield found

@@ -248,6 +248,12 @@ def test_ledgers_are_read_line_by_line_and_a_bad_line_is_named(tmp_path: Path) -
     file.write_text(json.dumps(one) + "\n" + json.dumps({"kind": "report"}) + "\n")
     assert read_arrivals(file) == [Arrival("msg_1", SENDER, PERSON, 2, "accepted", 1.5, 7)]
 
+    file.write_text(json.dumps({"kind": "text", "message_id": "msg_1", "segments": "2"}))
+    with pytest.raises(BadLedger, match="ledger:1: missing or of the wrong type: sender, to, outcome, segments"):
+        read_arrivals(file)
+    file.write_text(json.dumps({"at_ms": 5, "message_id": 7}))
+    with pytest.raises(BadLedger, match="ledger:1: missing or of the wrong type: message_id"):
+        read_accepted(file)
     file.write_text(json.dumps({"at_ms": 5, "stop": PERSON, "tenant_id": "water"}) + "\n[]\n")
     with pytest.raises(BadLedger, match="ledger:2: "):
         read_accepted(file)

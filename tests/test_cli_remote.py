@@ -221,4 +221,7 @@ def test_limits_that_senders_share_are_set_changed_in_part_and_taken_away(gatewa
         "recipient",
     ]
     assert gateway.run("limits", "delete", "brand", "water").returncode != 0
+    wrong = gateway.run("limits", "set", "brand", "water", "--network-daily", "tmobile=many")
+    assert "tmobile: 'many' is no whole number" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
     gateway.must("limits", "delete", "recipient", "each")

@@ -42,7 +42,7 @@ class Signed:
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
 
     async def form(self, request: web.Request) -> dict[str, str]:
-        """The form of a request that this carrier signed.
+        """The form of a request that this carrier signed, with U+FFFD for U+0000.
 
         Raises: BadSignature, before anything of the body was used; BadReport for a body that is no form.
         """
@@ -53,7 +53,7 @@ class Signed:
             raise BadReport("too many fields")
         form = {name: value for name, value in fields.items() if isinstance(value, str)}
         self.check(request, form)
-        return form
+        return {name: value.replace("\x00", "\ufffd") for name, value in form.items()}  # what no database keeps
 
     def check(self, request: web.Request, form: Mapping[str, str]) -> None:
         """Raise BadSignature unless the carrier signed this URL with these fields."""

@@ -101,7 +101,7 @@ def _http_url(text: str) -> str:
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
-    if not usable or not text.isascii() or any(character.isspace() for character in text):
+    if not usable or not text.isascii() or not text.isprintable() or " " in text:
         raise _refuse("bad_url", "an address starts with http:// or https:// and a host")
     if parts.username is not None or parts.fragment:
         raise _refuse("bad_url", "an address holds no user, password or fragment")
@@ -204,7 +204,7 @@ def validated(model: type[M], value: object) -> M:
         return model.model_validate(value)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
-        raise InvalidRequest(*(_told(model, each) for each in found)) from None
+        raise InvalidRequest(*(_told(model, each) for each in found if _OR_EMPTY not in each["loc"])) from None
 
 
 _SAID: Final[Mapping[str, tuple[str, str]]] = {
@@ -227,8 +227,12 @@ _SAID: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
+_NOT_TOLD: Final = re.compile(r"constrained-str|function-.*|\[key\]")  # pydantic's own words for where it looked
+_OR_EMPTY: Final = "literal['']"  # of "this, or the empty text" the other error says it all
+
+
 def _told(model: type[BaseModel], error: ErrorDetails) -> FieldProblem:
-    field = ".".join(str(part) for part in error["loc"])
+    field = ".".join(part for part in map(str, error["loc"]) if not _NOT_TOLD.fullmatch(part))
     context = error.get("ctx", {})
     if error["type"] == "ours":
         return FieldProblem(field, str(context["slug"]), str(context["detail"]))

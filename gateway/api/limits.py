@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from gateway.api.inputs import CallbackUrl, Input, Name
+from gateway.api.inputs import CallbackUrl, Input, Name, validated
 from gateway.api.operation import Answer, Call, View, operation
 from gateway.api.roads import check_callback
 from gateway.api.senders import BLOCKED_SCOPES, RELEASED_CAPS, SenderLimits, release
@@ -18,6 +18,14 @@ from gateway.store.database import Tx
 
 _OPEN = frozenset({"open", "blocked"})
 _EACH = "each"  # recipients: one rule for all of a tenant's, counted apart
+_NO_SUCH = {
+    "tenant": "scope: of tenants a key reaches its own alone, by its id",
+    "recipient": "scope: all recipients have one, named each",
+}
+
+
+class _Named(Input):
+    name: Name
 
 
 class ScopeLimits(SenderLimits):
@@ -73,7 +81,7 @@ def _named(call: Call) -> tuple[str, str, str]:
     tenant_id = "" if kind == "account" else call.key.tenant_id
     only = {"tenant": tenant_id, "recipient": _EACH}.get(kind, name)
     if kind not in SCOPE_KINDS or name != only:
-        raise NotFound("scope")
+        raise NotFound(_NO_SUCH.get(kind, f"kind of scope; there are: {', '.join(SCOPE_KINDS)}"))
     return tenant_id, kind, name
 
 
@@ -83,6 +91,15 @@ def _to_change(call: Call) -> tuple[str, str, str]:
     if named[1] == "account" and not call.key.allows("accounts:admin"):
         raise MissingScope("accounts:admin")
     return named
+
+
+def _check_name(call: Call, kind: str, name: str) -> None:
+    """What counters are named by holds no `:`, `#` or `/`, which part their keys. Raises InvalidRequest."""
+    roads = ("twilio", "practice", *call.doors.settings.trunks)
+    if kind == "account" and name not in roads:
+        raise InvalidRequest(FieldProblem("name", "not_one_of", f"must be one of: {', '.join(roads)}"))
+    if kind in {"campaign", "brand"}:
+        validated(_Named, {"name": name})
 
 
 async def _own(call: Call, tx: Tx) -> Scope:
@@ -120,6 +137,7 @@ async def put(call: Call, body: NewScope) -> Answer:
     `accounts:admin`, which a key has only where it was made with it by name.
     """
     tenant_id, kind, name = _to_change(call)
+    _check_name(call, kind, name)
     limits = body.limits.model_dump(exclude_none=True)
     scope = Scope(
         tenant_id, kind, name, body.status, body.brand, limits, check_callback(call, body.callback_url), call.now_ms

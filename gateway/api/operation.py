@@ -20,7 +20,7 @@ from gateway.api.auth import Authenticator
 from gateway.api.doors import Doors
 from gateway.api.inputs import Input, Query, read_json, validated
 from gateway.clock import now_ms
-from gateway.errors import BadIdempotencyKey, BadMediaType
+from gateway.errors import BadIdempotencyKey, BadMediaType, FieldProblem, InvalidRequest
 from gateway.model.tenant import ApiKey
 from gateway.store import idempotency
 from gateway.store.database import Tx
@@ -156,6 +156,7 @@ class Operation:
         given: dict[str, Any] = {}
         if self.query is not None:
             given["query"] = validated(self.query, dict(request.query))
+        _check_address({"": request.path, **request.query})
         if self.body is not None:
             if request.content_type != JSON:
                 raise BadMediaType([JSON])
@@ -169,6 +170,13 @@ class Operation:
             del data, value  # ten megabytes of a large job, which would be kept until its answer
         answer = await self.handler(call, **given)
         return answer.response() if isinstance(answer, Answer) else answer
+
+
+def _check_address(parts: Mapping[str, str]) -> None:
+    """Refuse what PostgreSQL cannot even look for. Raises InvalidRequest."""
+    wrong = [name for name, text in parts.items() if "\x00" in text]
+    if wrong:
+        raise InvalidRequest(*(FieldProblem(name, "bad_text", "holds the character U+0000") for name in wrong))
 
 
 async def _body(request: web.Request, most: int) -> bytes:

@@ -8,7 +8,10 @@ from pydantic import Field
 from gateway.api import limits_of
 from gateway.api.operation import Call, View
 from gateway.api.views import when
+from gateway.errors import BadLimits, UnknownProfile
+from gateway.limits.profiles import kind_of, scope_name
 from gateway.model.job import Job
+from gateway.model.limit import Cap, Rolling
 from gateway.store import lives, tenants
 from gateway.store.database import Row, Tx
 from gateway.store.jobs import things_of
@@ -41,9 +44,9 @@ class JobWhy(Why):
 
 # What holds: a sentence each. Slugs as the sender's loop and the state tables write them.
 _HOLDS: Final[Mapping[str, str]] = {
-    "cap_day": "The sender's daily cap is used up",
-    "cap_week": "The sender's weekly cap is used up",
-    "cap_month": "The sender's monthly cap is used up",
+    "cap_day": "A daily cap of the sender, or of a scope it belongs to, is used up",
+    "cap_week": "A weekly cap of the sender, or of a scope it belongs to, is used up",
+    "cap_month": "A monthly cap of the sender, or of a scope it belongs to, is used up",
     "rate": "Others of this sender leave before it, at the sender's rate",
     "cap_rolling": "As much as is allowed in that time has left",
     "recipient_limit": "This person was tried as often as is allowed in that time",
@@ -72,6 +75,14 @@ _HOLDS: Final[Mapping[str, str]] = {
     "delivery_report": "The carrier took it; its delivery report has not come yet",
     "carrier_answer": "It is being offered to the carrier",
     "job_running": "The job is running",
+}
+
+# The windows of the caps that are held for ("": any stretch of time), and how a sentence says them.
+_CAPS: Final[Mapping[str, tuple[str, str]]] = {
+    "cap_day": ("day", "a day"),
+    "cap_week": ("week", "a week"),
+    "cap_month": ("month", "a month"),
+    "cap_rolling": ("", "in that time"),
 }
 
 _ENDED: Final[Mapping[str, str]] = {
@@ -138,7 +149,40 @@ async def _of_held(call: Call, row: Row) -> Why:
         job = await call.doors.database.read(lambda tx: tx.row("jobs_of_tenant", **found))
         if job is not None and job["status"] == "paused":
             return _waits(row, "paused", None)
+    if row["reason"] in _CAPS and "segments" in row.keys():  # noqa: SIM118 - a row is no mapping: `in` looks at values
+        return await _of_cap(call, row)
     return _waits(row, row["reason"], row["hold_until_ms"])
+
+
+async def _of_cap(call: Call, row: Row) -> Why:
+    """Whose cap has no room for it; of several the smallest."""
+    sender = await call.doors.database.read(lambda tx: tenants.sender(tx, row["sender"]))
+    try:
+        limits = await limits_of.of_all_scopes(call.doors, sender, row["mode"]) if sender is not None else ()
+    except (UnknownProfile, BadLimits):
+        limits = ()
+    caps = [cap for cap in limits if isinstance(cap, Cap | Rolling) and _window(cap) == _CAPS[row["reason"]][0]]
+    full = [each.cap for each in await limits_of.fullness(call.doors, caps) if each.free < _units(each.cap, row)]
+    if not full:
+        return _waits(row, row["reason"], row["hold_until_ms"])
+    return _why(row, row["reason"], row["hold_until_ms"], _told_of_cap(min(full, key=lambda cap: cap.limit), row))
+
+
+def _told_of_cap(cap: Cap | Rolling, row: Row) -> str:
+    network = f" for {cap.network}" if isinstance(cap, Cap) and cap.network else ""
+    what = f"{cap.limit} {cap.unit}s {_CAPS[row['reason']][1]}{network} of {kind_of(cap.key)} {scope_name(cap.key)}"
+    if cap.limit < _units(cap, row):
+        return f"It takes {_units(cap, row)} of the {what}: it stays until that limit is raised."
+    until = f" until {when(row['hold_until_ms'])}" if row["hold_until_ms"] is not None else ""
+    return f"The {what} are used up{until}."
+
+
+def _window(cap: Cap | Rolling) -> str:
+    return cap.window if isinstance(cap, Cap) else ""
+
+
+def _units(cap: Cap | Rolling, row: Row) -> int:
+    return int(row["segments"]) if cap.unit == "segment" else 1
 
 
 async def _gate_of(call: Call, things: Things, sender: str, mode: str) -> tuple[str, int | None]:

@@ -18,6 +18,7 @@ CHUNK: Final = 1000  # rows handed out at a time, so that an event loop can brea
 LONGEST_REFERENCE: Final = 255  # characters
 
 is_name: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*").fullmatch
+_NUL: Final = "\x00"  # no database keeps it
 _FIELDS: Final = frozenset({"to", "variables", "reference", "network"})
 _NETWORKS: Final = frozenset({"", *NETWORKS})
 
@@ -73,8 +74,9 @@ class Intake:
                 line, "", "unknown_field", "the fields of a recipient are to, variables, reference and network"
             )
         reference = as_text(item.get("reference"))
-        if reference is None or len(reference) > LONGEST_REFERENCE:
-            return Invalid(line, "reference", "bad_reference", f"a text of at most {LONGEST_REFERENCE} characters")
+        if reference is None or len(reference) > LONGEST_REFERENCE or _NUL in reference:
+            why = f"a text of at most {LONGEST_REFERENCE} characters, without U+0000"
+            return Invalid(line, "reference", "bad_reference", why)
         network = item.get("network") or ""
         if not isinstance(network, str) or network not in _NETWORKS:
             return Invalid(line, "network", "not_one_of", f"must be one of: {', '.join(NETWORKS)}")
@@ -130,6 +132,8 @@ def variables_of(raw: object) -> dict[str, str]:
         text = value if type(value) is str else as_text(value)
         if text is None:
             raise BadVariable(str(name), "a value is a text or a number")
+        if _NUL in text:
+            raise BadVariable(str(name), "the character U+0000 cannot be kept or sent")
         if not isinstance(name, str) or not is_name(name):
             raise BadVariable(str(name), "a name begins with a letter or _, and goes on with letters, digits and _")
         variables[name] = text

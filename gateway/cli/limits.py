@@ -82,7 +82,7 @@ def set_scope(
         "daily": daily,
         "weekly": weekly,
         "monthly": monthly,
-        "network_daily": {each: int(count) for each, count in pairs(network_daily or []).items()} or None,
+        "network_daily": _counts(network_daily or []) or None,
         "rolling": rolling,
         "unit": unit,
         "zones": zone,
@@ -97,6 +97,14 @@ def set_scope(
         return await client.put(f"/v1/limits/{kind}/{name}", wanted)
 
     _show(ask(url, key, change), as_json=False)
+
+
+def _counts(given: list[str]) -> dict[str, int]:
+    named = pairs(given)
+    for network, count in named.items():
+        if not (count.isascii() and count.isdigit()):
+            raise typer.BadParameter(f"{network}: {count!r} is no whole number")
+    return {network: int(count) for network, count in named.items()}
 
 
 def _show(scope: Json, *, as_json: bool) -> None:

@@ -118,7 +118,7 @@ class Sqlite:
     async def start(self, *, migrate: bool) -> None:
         """Open the writer and the readers: see Engine."""
         try:
-            await asyncio.to_thread(self._try)
+            await asyncio.to_thread(self._try, make=migrate)
             writer = await self._connect()
             await writer.run(partial(bring_up_to_date, apply=migrate))
             for _ in range(_READERS):
@@ -126,10 +126,15 @@ class Sqlite:
                 await reader.execute("PRAGMA query_only = ON")
                 self._readers.put_nowait(reader)
         except sqlite3.Error as error:
-            raise StoreUnavailable(str(error)) from error
+            raise StoreUnavailable(f"{self._path}: {error}") from error
 
-    def _try(self) -> None:
-        """Open the file once, plainly: aiosqlite leaves a thread behind that outlives the loop where it cannot."""
+    def _try(self, *, make: bool) -> None:
+        """Open the file once, plainly: aiosqlite leaves a thread behind that outlives the loop where it cannot.
+
+        make: whether one that is not there is made. Who only looks leaves nothing behind.
+        """
+        if not make and not self._path.exists():
+            raise StoreUnavailable(f"{self._path}: there is no such file; `gateway serve` makes it")
         sqlite3.connect(self._path).close()
 
     async def _connect(self) -> _Connection:

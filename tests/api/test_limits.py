@@ -39,6 +39,13 @@ async def test_an_account_is_every_tenants_and_not_for_a_tenants_key_to_change(a
         ("tenant/acme", {"limits": {"daily": 5}}, 422, "limits"),
         ("recipient/each", {"limits": {"rate": "1/s"}}, 422, "limits"),
         ("recipient/each", {"limits": {"rolling": ["3/1s"]}}, 422, "limits"),
+        ("campaign/a:b", {"status": "score_75"}, 422, "name"),
+        ("campaign/a%23b", {"status": "score_75"}, 422, "name"),
+        ("brand/%C3%A9", {"status": "score_75"}, 422, "name"),
+        ("brand/" + "a" * 65, {"status": "score_75"}, 422, "name"),
+        ("account/nobodys", {"limits": {"rate": "1/s"}}, 422, "name"),
+        ("campaign/bills", {"status": "score_75", "brand": "no;name"}, 422, "brand"),
+        ("tenant/acme", {"callback_url": "http://example.com/\x00"}, 422, "callback_url"),
         ("tenant/other", {}, 404, None),
         ("planet/mars", {}, 404, None),
     ],
@@ -46,6 +53,7 @@ async def test_an_account_is_every_tenants_and_not_for_a_tenants_key_to_change(a
 async def test_what_cannot_be_a_scope_is_told(
     api: Api, path: str, body: dict[str, object], status: int, field: str
 ) -> None:
+    api.secret = await api.key(*SCOPES, "accounts:admin")
     said = await api.put(f"/v1/limits/{path}", body)
 
     assert said.status == status, said.body
@@ -89,3 +97,24 @@ async def test_what_waits_for_a_scope_goes_on_when_that_changes(api: Api) -> Non
     await api.put("/v1/limits/tenant/acme", {"limits": {"rate": "5/s"}})
 
     assert (await api.get(f"/v1/messages/{made['id']}")).body["status"] == "queued"
+
+
+async def test_why_names_whose_cap_it_is_and_what_can_never_leave(api: Api) -> None:
+    await api.sender(limits={"daily": 2, "zones": ["UTC"]})
+    await api.put("/v1/limits/tenant/acme", {"limits": {"weekly": 0, "zones": ["UTC"], "unit": "message"}})
+    made = (await api.post("/v1/messages", {"to": LONG_CODE, "from": TOLL_FREE, "body": "a" * 400})).body
+
+    async def told(reason: str) -> str:
+        async def hold(tx: object) -> None:
+            await lives.move(tx, "messages", [made["id"]], "held", now_ms(), reason=reason)  # type: ignore[arg-type]
+
+        await api.doors.database.write(hold)
+        return str((await api.get(f"/v1/messages/{made['id']}/why")).body["explanation"])
+
+    assert await told("cap_day") == (
+        f"It takes 3 of the 2 segments a day of sender {TOLL_FREE}: it stays until that limit is raised."
+    )
+    await api.sender()
+    assert await told("cap_week") == (
+        "It takes 1 of the 0 messages a week of tenant acme: it stays until that limit is raised."
+    )

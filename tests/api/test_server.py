@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from structlog.testing import capture_logs
+from yarl import URL
 
 from gateway.api import health, messages
 from gateway.api.server import Doors, build
@@ -26,6 +27,13 @@ async def test_an_unknown_path_and_a_wrong_method_are_problems_too(api: Api) -> 
     assert (nowhere.status, nowhere.slug) == (404, "not_found")
     assert (wrong.status, wrong.slug, "POST" in wrong.headers["Allow"]) == (405, "method_not_allowed", True)
     assert nowhere.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("path", "field"), [("/v1/messages/a%00b", ""), ("/v1/jobs/a%00/why", ""), ("/v1/events?subject=a%00b", "subject")]
+)
+async def test_an_address_holds_no_character_that_postgresql_cannot_look_for(api: Api, path: str, field: str) -> None:
+    assert (await api.ask("GET", URL(path, encoded=True))).wrong == {field: "bad_text"}
 
 
 async def test_a_body_larger_than_the_server_takes_is_refused(api: Api) -> None:

@@ -1,6 +1,7 @@
 """The writer commits in groups: nobody's failure is another's, and what was answered is on disk."""
 
 import asyncio
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,7 @@ async def test_a_caller_that_gives_up_does_not_stop_the_others(database: Databas
 
 async def test_an_older_schema_is_refused_until_it_is_migrated(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
+    path.touch()
 
     with pytest.raises(StoreNotMigrated, match="gateway migrate"):
         async with Database.open(path):
@@ -122,9 +124,16 @@ async def test_an_older_schema_is_refused_until_it_is_migrated(tmp_path: Path) -
 
 
 async def test_a_folder_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match="unable to open"):
+    with pytest.raises(StoreUnavailable, match=r"gateway\.db: unable to open"):
         async with Database.open(tmp_path / "nowhere" / "gateway.db", migrate=True):
             pass
+
+
+async def test_who_only_looks_makes_no_database(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match=r"gateway\.db: there is no such file"):
+        async with Database.open(tmp_path / "gateway.db"):
+            pass
+    assert os.listdir(tmp_path) == []  # noqa: PTH208
 
 
 def test_migrations_are_numbered_without_a_gap() -> None:

@@ -41,6 +41,13 @@ async def opted_out(sending: Any) -> bool:
     return bool(await sending.database.read(lambda tx: opt_outs.of_person(tx, "acme", "live", PERSON)))
 
 
+async def test_a_character_that_no_database_keeps_is_replaced(sending: Any, http: Any) -> None:
+    assert await text_in(sending, http, "a\x00b") == 200
+
+    (told,) = await log(sending, "inbound.received")
+    assert told["data"]["body"] == "a\ufffdb"
+
+
 @pytest.mark.parametrize(
     "body", ["STOP", " stop. ", "Stop All", "opt out", "UNSUBSCRIBE!", "Cancel", "quit", "end", "revoke"]
 )
