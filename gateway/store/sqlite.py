@@ -6,7 +6,7 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,10 +53,15 @@ def _spread(sql: str, params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return sql, params
     flat = {name: value for name, value in params.items() if name not in lists}
     for name, values in lists.items():
-        names = [f"{name}__{index}" for index in range(len(values))]
+        sql, names = _written_out(sql, name, len(values))
         flat.update(zip(names, values, strict=True))
-        sql = re.sub(rf":{name}\b", "(" + ", ".join(f":{each}" for each in names) + ")", sql)
     return sql, flat
+
+
+@lru_cache(maxsize=_STATEMENTS)
+def _written_out(sql: str, name: str, count: int) -> tuple[str, list[str]]:
+    names = [f"{name}__{index}" for index in range(count)]
+    return re.sub(rf":{name}\b", "(" + ", ".join(f":{each}" for each in names) + ")", sql), names
 
 
 def commit_group(tx: SqliteTx, group: Iterable[Pending]) -> None:

@@ -48,7 +48,9 @@ EDGES: Final = tuple(
     )
 )
 KINDS: Final = ("carrier", "reports", "redis", "network", "crash", "disk", "people", "jobs", "clock", "stop", "freeze")
-_EVENTS_S: Final = 8.0  # what befalls the world does so within this
+_PACES: Final = (0.25, 0.25, 0.5, 1.0)  # most worlds are short: what befalls them does so within 2 s, 4 s or 8 s
+_LONGEST_S: Final = 8.0
+_GLANCE_S: Final = 0.25
 _PATIENCE_S: Final = 240.0  # then everything must have come to rest
 _BEGINS_S: Final = 1000.0
 _MOST_FINALLIES: Final = 20
@@ -74,9 +76,10 @@ class History:
         """Live it; returns what was wrong."""
         self._dice = dice = Random(f"{self.seed} world")
         self.troubles = frozenset(kind for kind in KINDS if dice.random() < (0.25 if kind == "clock" else 0.5))
+        self._pace = dice.choice(_PACES)
         self._loop = loop = VirtualLoop(Random(f"{self.seed} loop"), _BEGINS_S)
         edge_us = dice.choice(EDGES) * 1_000_000
-        self._clocks = Clocks(loop, edge_us - round((_BEGINS_S + dice.uniform(0, _EVENTS_S)) * 1e6))
+        self._clocks = Clocks(loop, edge_us - round((_BEGINS_S + dice.uniform(0, self._pace * _LONGEST_S)) * 1e6))
         self._clocks.redis_us = round(dice.uniform(-200_000, 200_000))
         self._store = store
         self._redis = Redis(Server(self._clocks.redis_wall_us), dice, troubled="network" in self.troubles)
@@ -84,7 +87,7 @@ class History:
         troubled = "carrier" in self.troubles
         self._carrier = Carrier(
             loop, Random(f"{self.seed} carrier"), self._clocks.true_us, self._outside.spawn, self._report, self.say,
-            troubled, "reports" in self.troubles,
+            troubled, "reports" in self.troubles, self._pace,
         )  # fmt: skip
         self.alone = dice.random() < 0.5
         self._line = None if self.alone else Line(loop, store)
@@ -114,10 +117,9 @@ class History:
         await self._furnish()
         for _ in range(1 if self.alone else 2):
             self._begin_process()
-        plans = [plan for plan in self._plans() if plan[0] <= _EVENTS_S]
-        for at_s, what, work in sorted(plans, key=lambda plan: plan[0]):
-            self._outside.spawn(self._at(at_s, what, work))
-        await asyncio.sleep(_EVENTS_S)
+        plans = sorted(self._plans(), key=lambda plan: plan[0])
+        at_once = [self._outside.spawn(self._at(at_s * self._pace, what, work)) for at_s, what, work in plans]
+        await asyncio.wait(at_once, timeout=_LONGEST_S * self._pace)
         self._heal()
         await self._rest()
 
@@ -331,10 +333,7 @@ class History:
             process.doomed_turns = dice.randrange(200)
         else:
             process.doomed_step = (dice.choice(STEPS), dice.randrange(4))
-        for _ in range(100):
-            await asyncio.sleep(0.05)
-            if process.dead:
-                break
+        await asyncio.wait([process.gone], timeout=5.0)
         process.kill()
         self.say(f"process {process.number} is dead ({process.doomed_turns}, {process.doomed_step})")
         await self._replace(process)
@@ -433,7 +432,7 @@ class History:
     async def _rest(self) -> None:
         until = self._loop.time() + _PATIENCE_S
         while self._loop.time() < until:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(_GLANCE_S)
             if not self.process.ready or len(self._outside.tasks) > 1:
                 continue
             soon = now_ms() + 60_000

@@ -109,6 +109,7 @@ class Process:
         self._asked: list[asyncio.Future[Any]] = []
         self.tasks: list[asyncio.Task[Any]] = []
         self._main: asyncio.Task[None] | None = None
+        self.gone: asyncio.Future[None] = loop.create_future()
 
     # --- its life
 
@@ -132,6 +133,8 @@ class Process:
         """Kill -9: nothing of it runs any more."""
         self.dead = True
         self.backlog = None
+        if not self.gone.done():
+            self.gone.set_result(None)
         for asked in self._asked:
             if not asked.done():
                 asked.set_exception(DiedError())

@@ -80,6 +80,26 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Virtual seconds; they pass only while nothing is ready."""
         return self.now_s
 
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:
+        """As BaseEventLoop's, without its checks: a third of a history is spent in what surrounds its turns."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        """The same."""
+        return self.call_at(self.now_s + delay, callback, *args, context=context)
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        """The same."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._scheduled, timer)
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer
+
+    def _timer_handle_cancelled(self, handle: Any) -> None:
+        """It is thrown away when its time comes."""
+
     def _run_once(self) -> None:
         ready = self._ready
         if not ready:

@@ -60,6 +60,7 @@ class Carrier:
     say: Callable[[str], None]
     troubled: bool
     slow: bool
+    pace: float  # of its later reports
     copies: list[Copy] = field(default_factory=list)
     has: list[tuple[Message, Listed]] = field(default_factory=list)
     down: bool = False
@@ -126,7 +127,7 @@ class Carrier:
             if dice.random() < 0.1:
                 told.append(Report(message_id, sid, "undelivered", "unreachable", "30003"))
         for report in told:
-            await asyncio.sleep(dice.uniform(0.0, 0.4) if dice.random() < 0.8 else dice.uniform(1, 8))
+            await asyncio.sleep(dice.uniform(0.0, 0.4) if dice.random() < 0.8 else self.pace * dice.uniform(1, 8))
             await self.report(report)
 
 

@@ -153,13 +153,13 @@ class Disk:
 
     async def read(self, work: Work[T]) -> T:
         """Reads see what is committed."""
-        is_before = self._dice.random() < 0.5
-        if is_before:
+        at = self._dice.random()  # it is waited for before or after it is read, or it is in memory
+        if at < 0.3:
             await self._wait(0.001)
         if self._store.down:
             raise StoreUnavailable("the disk is gone")
         result = finished(work, self._store.inline._tx)  # its own `read` sets a pragma, which compiles all anew
-        if not is_before:
+        if at > 0.7 or (at >= 0.3 and self._store.slow_s):
             await self._wait(0.001)
         return result
 
