@@ -54,8 +54,13 @@ def _wishes() -> argparse.Namespace:
         "--count", type=int, default=len(pairs()), help="how many trials (default: a whole round of %(default)s)"
     )
     parser.add_argument("--first", type=int, help="the first seed; without it the time of day decides")
-    parser.add_argument("--fault", default="", choices=["", *(each.name for each in FAULTS)], help="only this fault")
-    parser.add_argument("--store", default="", choices=["", "sqlite", "postgresql"], help="only on this database")
+    names = [each.name for each in FAULTS]
+    parser.add_argument(
+        "--fault", metavar="NAME", default="", choices=["", *names], help="only this one: " + "; ".join(names)
+    )
+    parser.add_argument(
+        "--store", metavar="NAME", default="", choices=["", "sqlite", "postgresql"], help="only on sqlite or postgresql"
+    )
     parser.add_argument("--short", action="store_true", help="one short round, within three minutes")
     parser.add_argument("--full", action="store_true", help="pauses as long as in life: 60 s")
     parser.add_argument("--at-once", type=int, default=2, help="trials side by side (default: %(default)s)")

@@ -14,7 +14,8 @@ from gateway.audit import Judged, audit
 from gateway.audit_read import read_accepted, read_arrivals, read_database
 from gateway.limits.profiles import Profiles
 from tests.chaos.engine import Engine
-from tests.chaos.faults import FAULTS, Fault
+from tests.chaos.fault import Fault
+from tests.chaos.faults import FAULTS
 from tests.chaos.processes import HOME
 from tests.chaos.world import RESTING, TENANT, World, world
 from tests.peers.postgres import PostgresServer

@@ -1,0 +1,48 @@
+"""One kind of trouble, and when it strikes: what every fault is made of."""
+
+from random import Random
+from typing import ClassVar
+
+from tests.chaos.world import World
+
+
+class Fault:
+    """One kind of trouble. Made with the dice of its trial; `strike` runs beside the engine."""
+
+    name: ClassVar[str]
+    stores: ClassVar[tuple[str, ...]] = ("sqlite", "postgresql")
+    shift_s: int = 0
+    kill: str = ""  # a step@visit at which the first life of the gateway ends
+    stops: float = 0.05  # the share of people who say stop
+    capped: float = 0.6  # how likely a cap stands in the way
+    in_job: float = 0.0  # the share of people in the job; 0: the dice say
+    jobs: int = 1  # how many texts each person of the job gets
+    clock_steady: bool = True
+    people: tuple[int, int] = (90, 220)
+    workers: ClassVar[int] = 1
+
+    def __init__(self, dice: Random, *, full: bool) -> None:
+        """`full`: the long form, with pauses as long as they are in life."""
+        self.dice = dice
+        self.full = full
+        self.settings: dict[str, object] = {}
+        self.limits: dict[str, object] = {}
+
+    async def ready(self, world: World) -> None:
+        """Wait until the engine may begin."""
+
+    async def strike(self, world: World) -> None:
+        """Do it, and wait until its worst is over."""
+
+    async def heal(self, world: World) -> None:
+        """Take away what would stay."""
+
+    async def _midway(self, world: World) -> None:
+        """Wait for a moment at which texts go out."""
+        await world.has_arrived(self.dice.randint(3, 40))
+
+
+class Nothing(Fault):
+    """No fault at all: the harness itself finds nothing."""
+
+    name = "nothing"
