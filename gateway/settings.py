@@ -287,7 +287,8 @@ def _told(layers: Layers, error: ErrorDetails) -> SettingProblem:
     if error["type"] in {"model_type", "mapping_type"}:
         return layers.problem(key, NOT_A_VALUE)
     if error["type"] != "extra_forbidden":
-        words = "must be set" if error["type"] == "missing" else error["msg"].removeprefix("Value error, ")
+        plain = {"missing": "must be set", "too_short": "must not be empty"}
+        words = plain.get(error["type"]) or error["msg"].removeprefix("Value error, ")
         return layers.problem(key, words)
     section = Trunk if key[0] == "trunks" else Settings.model_fields[key[0]].annotation if len(key) > 1 else Settings
     names = section.model_fields if isinstance(section, type) and issubclass(section, BaseModel) else ()

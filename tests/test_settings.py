@@ -299,3 +299,9 @@ def test_the_check_also_names_folders_that_are_not_there(tmp_path: Path) -> None
 )
 def test_loopback_is_told_from_the_world(host: str, ours: bool) -> None:
     assert is_loopback(host) is ours
+
+
+def test_an_empty_list_is_said_to_be_empty() -> None:
+    (problem,) = check(None, {"GATEWAY_ROLES": ""})
+
+    assert "must not be empty" in str(problem)

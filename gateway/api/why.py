@@ -74,7 +74,6 @@ _HOLDS: Final[Mapping[str, str]] = {
     "clock_skew": "The clocks of Redis and this machine disagree by more than two seconds",
     "delivery_report": "The carrier took it; its delivery report has not come yet",
     "carrier_answer": "It is being offered to the carrier",
-    "job_running": "The job is running",
 }
 
 # The windows of the caps that are held for ("": any stretch of time), and how a sentence says them.

@@ -1,7 +1,10 @@
 """`/v1/limits` and what it does to what waits."""
 
+from pathlib import Path
+
 import pytest
 
+from gateway.api import why
 from gateway.clock import now_ms
 from gateway.model.tenant import SCOPES
 from gateway.store import lives
@@ -118,3 +121,9 @@ async def test_why_names_whose_cap_it_is_and_what_can_never_leave(api: Api) -> N
     assert await told("cap_week") == (
         "It takes 1 of the 0 messages a week of tenant acme: it stays until that limit is raised."
     )
+
+
+def test_every_gate_that_holds_stands_in_the_documentation() -> None:
+    told = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+
+    assert [gate for gate in why._HOLDS if f"`{gate}`" not in told] == []
