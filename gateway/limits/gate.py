@@ -215,29 +215,30 @@ class Gate:
                       (1 s from now); 0: nothing was ever sent.
         held:    channels of calls that may still be up, with their holders; who is dead after all does not renew.
         Returns: the epoch in force. If it is not `epoch`, another process was first: read the database's again and
-                 set it by `adopt`.
+                 set it by `adopt`. 0: the clocks disagree, and none was begun; `take` says so until they agree.
         """
         seq = max([self.seen, *(row.seq for row in rows)])
         last = -1 if last_slot_us is None else last_slot_us
         calls = [word for limit, holder in held for word in (holder, limit.lease_ms * 1000)]
         server = await self._bounded(self._load)
         for first in range(0, len(rows), ROWS):
-            await self._refill(rows[first : first + ROWS], epoch)
+            if not await self._refill(rows[first : first + ROWS], epoch):
+                return 0
         keys = [MARKER, *(key_of(limit) for limit, _ in held)]
-        args = [epoch, server, last, seq, *calls]
+        args = [epoch, self._wall_us(), server, last, seq, *calls]
         in_force = int(await self._eval("rebuild", keys, args, load=False))
         if in_force == epoch:
             self.epoch = epoch
         return in_force
 
-    async def _refill(self, rows: Sequence[UsageRow], epoch: int) -> None:
+    async def _refill(self, rows: Sequence[UsageRow], epoch: int) -> bool:
         keys: list[str] = [MARKER]
-        args: list[int | str] = [epoch]
+        args: list[int | str] = [epoch, self._wall_us()]
         for row in rows:
             counter, _, index, member = counter_of(row.limit_key, row.window_start_us)
             keys += [counter, index]
             args += [row.window_start_us, row.used, row.until_us, member]
-        await self._eval("refill", keys, args, load=False)
+        return bool(await self._eval("refill", keys, args, load=False))
 
     def adopt(self, epoch: int) -> None:
         """Go on with an epoch that another process began, as the database tells."""

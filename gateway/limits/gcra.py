@@ -194,10 +194,10 @@ class Answer:
 
 def take(state: State, request: Request, now_us: int) -> Answer:
     """Grant what fits, in order, and change `state` accordingly."""
-    if state.epoch != request.epoch or state.seq < request.seen:
-        return Answer("rebuild", state.seq)
     if now_us < state.last_us or abs(now_us - request.client_us) > SKEW_US:
         return Answer("clock_skew", state.seq)
+    if state.epoch != request.epoch or state.seq < request.seen:
+        return Answer("rebuild", state.seq)
     return _Grant(state, request, now_us).answer()
 
 

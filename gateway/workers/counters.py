@@ -224,17 +224,23 @@ class Counters:
                     known = raised  # whoever raised it never came: do it in its place
                     continue
                 beyond, known = await self._begin(raised), raised.epoch
-                if beyond == known:
+                if beyond == 0:  # clocks disagree: nothing is granted; when they agree, this epoch is found missing
+                    self._gate.adopt(known)
+                if beyond in {0, known}:
                     return
 
     async def _begin(self, wanted: usage.Rebuild) -> int:
-        """Fill Redis. Returns the epoch in force: a Redis that outlived its database may be further on than that."""
+        """Fill Redis. Returns the epoch in force: a Redis that outlived its database may be further on than that.
+
+        0: none, for its clock and ours disagree.
+        """
         steps.reached("rebuild:before")
         held = [(limit, holder) for (_, holder), limit in self._held.items()]
         last_us = None if wanted.has_sent else 0
         in_force = await self._gate.rebuild(wanted.rows, wanted.epoch, last_slot_us=last_us, held=held)
         steps.reached("rebuild:after")
-        _log.warning("counters_rebuilt", epoch=in_force, windows=len(wanted.rows), channels=len(held))
+        word = "counters_rebuilt" if in_force else "clocks_disagree"
+        _log.warning(word, epoch=in_force, windows=len(wanted.rows), channels=len(held))
         return in_force
 
     async def _adopt(self, epoch: int) -> bool:

@@ -282,6 +282,27 @@ class TestForgetting:
         gate._wall_us = lambda: time.time_ns() // 1000 - 3_000_000
         assert await gate.take([FAST], [1]) == Refused("clock_skew")
 
+    @pytest.mark.parametrize("ahead_us", [-3_000_000, 3_000_000])
+    async def test_no_epoch_begins_while_clocks_disagree(self, gate: Gate, redis: Redis, ahead_us: int) -> None:
+        """It would begin in another hour, and wait for that hour when the clock is right again."""
+        await redis.flushall()
+        right = gate._wall_us
+        gate._wall_us = lambda: right() + ahead_us
+
+        assert await gate.rebuild([UsageRow("day", 1, 4, 7)], 2) == 0
+        assert await gate.rebuild([], 2) == 0
+        assert await gate.take([FAST], [1]) == Refused("clock_skew")
+        assert await redis.keys() == []
+
+        gate._wall_us = right
+        assert await gate.take([FAST], [1]) == Refused("rebuild")
+        assert await gate.rebuild([], 2, last_slot_us=0) == 2
+        assert granted(await gate.take([FAST], [1]))
+
+    async def test_no_epoch_begins_on_a_clock_that_ran_backward(self, gate: Gate, redis: Redis) -> None:
+        await redis.hset(MARKER, "now", str(time.time_ns() // 1000 + MINUTE_US))
+        assert await gate.rebuild([], 2) == 0
+
     async def test_a_clock_that_ran_backward_grants_nothing(self, gate: Gate, redis: Redis) -> None:
         await redis.hset(MARKER, "now", str(time.time_ns() // 1000 + MINUTE_US))
         assert await gate.take([FAST], [1]) == Refused("clock_skew")

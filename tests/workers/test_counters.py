@@ -42,6 +42,26 @@ async def test_a_flushed_redis_is_rebuilt_from_what_the_database_knows(sending: 
     assert len(sending.arrived()) == 8
 
 
+async def test_counters_that_were_lost_while_the_clocks_disagree_are_rebuilt_when_they_agree(
+    sending: Any, valkey_url: str
+) -> None:
+    await sending.counters.begin()
+    before = await sending.database.read(usage.epoch)
+    right = sending.gate._wall_us
+    sending.gate._wall_us = lambda: right() - 3_600_000_000
+    await flush(valkey_url)
+    for known in (0, before, before):  # a process that has just begun, too, and none of them again and again
+        sending.gate.adopt(known)
+        for _ in range(3):
+            assert await sending.counters.take((), [1], ahead_us=0) == Refused("clock_skew")
+    assert await sending.database.read(usage.epoch) <= before + 1
+
+    sending.gate._wall_us = right
+    (message_id,) = await sending.queue("1234")
+    sending.start()
+    await sending.until_status(message_id, "delivered")
+
+
 async def test_a_redis_that_outlived_its_database_is_overtaken(sending: Any) -> None:
     for _ in range(3):
         await sending.gate.rebuild([], sending.gate.epoch + 10, last_slot_us=0)

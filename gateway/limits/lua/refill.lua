@@ -1,17 +1,18 @@
 -- Before a rebuild: take the database's usage rows as the least that was used. In pieces: people may be millions.
 --
 -- KEYS  [1] the marker; then per row: its counter, and for a part of a rolling limit the index (else the marker again)
--- ARGV  epoch to be begun; then per row: start of the window or part (us), used, until_us (a part's), member ('': a cap)
--- Returns the epoch in force. When that is not below the one passed, another process was first and nothing changed.
+-- ARGV  epoch to be begun, client_us (the caller's wall clock); then per row: start of the window or part (us), used, until_us (a part's), member ('': a cap)
+-- Returns 1; 0 when the clocks disagree, and nothing changed. Nor did it where another process has begun that epoch.
 -- A counter that is higher here stays: grants on their way to the database are in it.
 
 local RETAIN = 40 * 86400000000
+local SKEW = 2000000 -- as in take.lua
 local function int(x) return string.format('%.0f', x) end
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local in_force = tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0)
-if in_force >= tonumber(ARGV[1]) then return in_force end
+if math.abs(now - tonumber(ARGV[2])) > SKEW then return 0 end
+if tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0) >= tonumber(ARGV[1]) then return 1 end
 
 local function raise(name, field, used)
   redis.call('HSET', name, field, int(math.max(used, tonumber(redis.call('HGET', name, field) or 0))))
@@ -26,7 +27,7 @@ end
 
 for i = 1, (#KEYS - 1) / 2 do
   local counter, index = KEYS[2 * i], KEYS[2 * i + 1]
-  local start, used, lasts, member = ARGV[4 * i - 2], tonumber(ARGV[4 * i - 1]), tonumber(ARGV[4 * i]), ARGV[4 * i + 1]
+  local start, used, lasts, member = ARGV[4 * i - 1], tonumber(ARGV[4 * i]), tonumber(ARGV[4 * i + 1]), ARGV[4 * i + 2]
   if index == KEYS[1] then
     raise(counter, start, used)
     keep(counter, now + RETAIN)
@@ -37,4 +38,4 @@ for i = 1, (#KEYS - 1) / 2 do
     keep(index, lasts)
   end
 end
-return in_force
+return 1

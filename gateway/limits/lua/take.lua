@@ -51,8 +51,8 @@ local shared_throughputs, shared_caps, shared_rollings = arg(), arg(), arg()
 local marker = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'now', 'quiet')
 local seq, last, quiet = tonumber(marker[2] or 0), tonumber(marker[3] or 0), tonumber(marker[4] or 0)
 local function no(status) return {status, now, seq, {}, {}, {}, {}} end
+if now < last or math.abs(now - client) > SKEW then return no('clock_skew') end -- first: a rebuild wants clocks that agree
 if tonumber(marker[1] or 0) ~= epoch or seq < seen then return no('rebuild') end
-if now < last or math.abs(now - client) > SKEW then return no('clock_skew') end
 
 -- True when the key should exist and does not: evicted, or deleted by someone.
 local function lost(name)
