@@ -67,7 +67,7 @@ _HOLDS: Final[Mapping[str, str]] = {
     "carrier_account": "The carrier does not accept our account",
     "carrier_slow": "The carrier has not answered yet for what was offered to it",
     "carrier_queue": "The carrier has not sent on yet what it took; more would only wait there, out of reach",
-    "circuit_open": "The carrier failed several times in a row and is left alone, then tried with one text; nothing leaves",
+    "circuit_open": "The carrier failed several times in a row, so nothing is offered to it",
     "lease_not_renewed": "The database does not answer, so nobody knows whether this process may still send",
     "redis_away": "Redis is away, and without it no limit can be kept; sending goes on when it is back",
     "rebuild": "The counters of the limits are being rebuilt",
