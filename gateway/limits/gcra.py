@@ -160,6 +160,7 @@ class Schedule:
 class State:
     """What the server keeps.
 
+    longest: the most segments of a message before the last rebuild.
     used:    by (cap key, window start). held: by lease key, holder to expiry.
     rolled:  by (rolling key, member, number of the part).
     """
@@ -168,6 +169,7 @@ class State:
     seq: int = 0
     last_us: int = 0
     quiet_us: int = 0
+    longest: int = 1
     schedules: dict[str, Schedule] = field(default_factory=dict)
     used: dict[tuple[str, int], int] = field(default_factory=dict)
     rolled: dict[tuple[str, str, int], int] = field(default_factory=dict)
@@ -261,7 +263,8 @@ class _Grant:
         return Answer("ok", self.state.seq, tuple(slots), tuple(charged), refused, self._full())
 
     def _schedule(self, pace: Pace) -> Schedule:
-        free_us = self.state.quiet_us + pace.period_us
+        beyond = max(0, self.state.longest - pace.n) if pace.segments else 0
+        free_us = self.state.quiet_us + pace.period_us + -(-beyond * pace.period_us // pace.n)
         known = self.state.schedules.get(pace.key, Schedule(pace.n, pace.period_us))
         return known.changed(pace.n, pace.period_us).from_now(max(self.now, free_us)).not_before(free_us)
 

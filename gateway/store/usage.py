@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.model.limit import Debit, Full, Reached, UsageRow
 from gateway.store.database import Row, Tx
@@ -41,19 +42,39 @@ async def epoch(tx: Tx) -> int:
     return int(await tx.value("epoch_now"))
 
 
-async def in_force(tx: Tx) -> tuple[int, int]:
-    """The epoch of the counters and the version of the scopes' limits that grants must be of."""
+class InForce(NamedTuple):
+    """The epoch of the counters and the version of the scopes' limits that grants must be of.
+
+    longest: the most segments that any text had that was granted.
+    """
+
+    epoch: int
+    version: int
+    longest: int
+
+
+async def in_force(tx: Tx) -> InForce:
+    """What grants must be of."""
     row = await tx.row("epoch_now")
-    return (row["epoch"], row["version"]) if row is not None else (0, 0)
+    return InForce(row["epoch"], row["version"], row["longest"]) if row is not None else InForce(0, 0, 1)
+
+
+async def had(tx: Tx, segments: int) -> None:
+    """Note that a text of so many segments may leave."""
+    await tx.run("epoch_longest", segments=segments)
 
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """What the counters of a new epoch begin with. `has_sent`: something may have left within the last second."""
+    """What the counters of a new epoch begin with.
+
+    has_sent: something may have left within the last second. longest: how many segments it had at most.
+    """
 
     epoch: int
     rows: list[UsageRow]
     has_sent: bool
+    longest: int
 
 
 async def raise_epoch(tx: Tx, beyond: int, now_ms: int, *, known: int) -> Rebuild | int:
@@ -62,13 +83,14 @@ async def raise_epoch(tx: Tx, beyond: int, now_ms: int, *, known: int) -> Rebuil
     known:   the epoch the caller saw fail.
     Returns: the epoch in force, and nothing was changed, where that is another one: somebody else rebuilds.
     """
-    if (here := await epoch(tx)) != known:
-        return here
+    here = await in_force(tx)
+    if here.epoch != known:
+        return here.epoch
     await tx.run("epoch_raise", beyond=beyond)
     now_us = now_ms * 1000
     rows = await tx.rows("usage_since", since_us=now_us - _LONGEST_WINDOW_US, now_us=now_us - _SLACK_US)
     has_sent = bool(await tx.value("usage_anything_sent"))
-    return Rebuild(await epoch(tx), [_row(row) for row in rows], has_sent)
+    return Rebuild(await epoch(tx), [_row(row) for row in rows], has_sent, here.longest)
 
 
 async def forget(tx: Tx, now_ms: int, limit: int) -> int:

@@ -97,7 +97,7 @@ class Counters:
         Returns: False, and nothing is written, where the counters were rebuilt or the limits changed meanwhile: nothing
                  of this grant may leave. Ask again.
         """
-        epoch, version = await usage.in_force(tx)
+        epoch, version, longest = await usage.in_force(tx)
         if version != granted.version:
             self._in_force.look_again()
         if epoch != granted.epoch:
@@ -105,6 +105,8 @@ class Counters:
         if (epoch, version) != (granted.epoch, granted.version):
             return False
         await usage.add(tx, granted.debits, granted.seq)
+        if (segments := max((slot.units for slot in granted.granted), default=1)) > longest:
+            await usage.had(tx, segments)
         for reached in await usage.reached(tx, granted.full):
             await events.add(tx, _told(reached, sender, mode, granted.callbacks))
         return True
@@ -115,7 +117,7 @@ class Counters:
         To be asked in the transaction that holds something for a limit: who lifts a limit queues again what it held,
         and what is held after that would wait for a window that nobody keeps any more.
         """
-        _, now = await usage.in_force(tx)
+        now = (await usage.in_force(tx)).version
         if now != version:
             self._in_force.look_again()
         return now == version and await tenants.sender(tx, sender.number) == sender
@@ -237,7 +239,9 @@ class Counters:
         steps.reached("rebuild:before")
         held = [(limit, holder) for (_, holder), limit in self._held.items()]
         last_us = None if wanted.has_sent else 0
-        in_force = await self._gate.rebuild(wanted.rows, wanted.epoch, last_slot_us=last_us, held=held)
+        in_force = await self._gate.rebuild(
+            wanted.rows, wanted.epoch, last_slot_us=last_us, longest=wanted.longest, held=held
+        )
         steps.reached("rebuild:after")
         word = "counters_rebuilt" if in_force else "clocks_disagree"
         _log.warning(word, epoch=in_force, windows=len(wanted.rows), channels=len(held))

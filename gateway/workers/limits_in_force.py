@@ -62,7 +62,7 @@ class LimitsInForce:
         if monotonic() - self._looked < _LOOK_EVERY_S:
             return
         looked = monotonic()
-        _, version = await self._database.read(usage.in_force)
+        version = (await self._database.read(usage.in_force)).version
         if version != self._version:
             self._version = version
             self._scopes.clear()

@@ -252,6 +252,20 @@ class TestForgetting:
 
         assert answer == Refused("rate", "sender", last + guarded_us(limit))
 
+    @pytest.mark.parametrize(("n", "beyond"), [(1, 2), (2, 1), (3, 0), (5, 0)])
+    async def test_rates_wait_for_the_last_segments_of_what_was_forgotten(
+        self, gate: Gate, redis: Redis, n: int, beyond: int
+    ) -> None:
+        """Three segments at one a second leave now, in a second and in two: the next leaves in three."""
+        limit = Throughput("sender", n, 1_000_000)
+        last = granted(await gate.take([limit], [3])).slots[0].at_us
+        await redis.flushall()
+        await gate.rebuild([], 2, last_slot_us=last, longest=3)
+        answer = await gate.take([limit], [1], ahead_us=0)
+
+        period = guarded_us(limit)
+        assert answer == Refused("rate", "sender", last + period - (-beyond * period // n))
+
     async def test_channels_of_live_calls_are_held_again(self, gate: Gate, redis: Redis) -> None:
         trunk = Concurrency("trunk", 2)
         granted(await gate.take([trunk], [1, 1], holders=["a", "b"]))

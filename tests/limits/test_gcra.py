@@ -53,6 +53,7 @@ class History:
     shared: tuple[int, int, int]
     calls: list[tuple[list[Ask], int]]
     quiet: int
+    longest: int
     before: list[tuple[int, str, int, int]]  # rolled already: roll, member, parts ago, units
 
 
@@ -66,6 +67,7 @@ def histories(draw: st.DrawFn) -> History:
         (0, 0, 0),
         [],
         draw(st.integers(0, 1)),
+        draw(st.integers(1, 5)),
         [],
     )
     sizes = (len(found.paces), len(found.quotas), len(found.rolls))
@@ -138,11 +140,11 @@ def server(valkey_url: str) -> Redis:
 
 
 @pytest.fixture
-def begun(server: Redis) -> Callable[[int], State]:
-    def begin(quiet_us: int) -> State:
+def begun(server: Redis) -> Callable[..., State]:
+    def begin(quiet_us: int, longest: int = 1) -> State:
         server.flushall()
-        server.hset(MARKER, mapping={"epoch": 1, "seq": 0, "now": 0, "quiet": quiet_us})
-        return State(epoch=1, quiet_us=quiet_us)
+        server.hset(MARKER, mapping={"epoch": 1, "seq": 0, "now": 0, "quiet": quiet_us, "longest": longest})
+        return State(epoch=1, quiet_us=quiet_us, longest=longest)
 
     return begin
 
@@ -157,10 +159,10 @@ def put(redis: Redis, state: State, roll: Roll, member: str, part: int, units: i
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories())
-def test_the_script_answers_as_its_model(server: Redis, begun: Callable[[int], State], history: History) -> None:
+def test_the_script_answers_as_its_model(server: Redis, begun: Callable[..., State], history: History) -> None:
     """Whatever is asked, and however often: the same slots, windows, refusals, numbers and counters."""
     first = now_us(server)
-    state = begun(history.quiet * first)
+    state = begun(history.quiet * (first - history.longest * SECOND), history.longest)
     for place, member, ago, units in history.before:
         roll = history.rolls[place]
         put(server, state, roll, member, max(first // roll.part_us - ago, first_part(roll, first)), units)
@@ -206,7 +208,7 @@ def part_us(history: History, key: str) -> int:
     told=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3 * SECOND)), min_size=1, max_size=40),
 )
 def test_late_writes_move_the_script_as_its_model(
-    server: Redis, begun: Callable[[int], State], pace: Pace, told: list[tuple[int, int]]
+    server: Redis, begun: Callable[..., State], pace: Pace, told: list[tuple[int, int]]
 ) -> None:
     state = begun(0)
     request = Request(now_us(server), 1, 0, SECOND, (pace,), shared=(1, 0, 0), asks=(Ask(1),) * 3)

@@ -15,7 +15,7 @@ from gateway.clock import IdMaker, new_id, now_ms
 from gateway.errors import RedisAway, StoreUnavailable
 from gateway.limits.gate import MARKER
 from gateway.model.job import Job
-from gateway.model.limit import Cap, Limit, Throughput
+from gateway.model.limit import Cap, Limit
 from gateway.model.message import Message
 from gateway.model.opt_out import OptOut
 from gateway.model.sender import Sender
@@ -24,7 +24,6 @@ from gateway.store import tenants
 from gateway.store.records import to_row
 from gateway.store.tx import Tx
 from gateway.workers import carrier_health, housekeeper, leases
-from tests.simulation.awaited import AWAITED
 from tests.simulation.judge import Ledgers, Record, Span
 from tests.simulation.process import DiedError, Process, _profiles
 from tests.simulation.redis_model import Server
@@ -242,7 +241,7 @@ class History:
             recipient=self._person(),
             body=f"Your bill is due {dice.randrange(3)}",
             encoding="gsm7",
-            segments=self._segments(sender),
+            segments=dice.choice([1, 1, 1, 2, 3]),
             job_id=job.id if job is not None else None,
             priority=dice.choice([0, 0, 0, 5]),
             status="held" if scheduled else "queued",
@@ -252,11 +251,6 @@ class History:
             created_ms=now,
             updated_ms=now,
         )
-
-    def _segments(self, sender: str) -> int:
-        segments = self._dice.choice([1, 1, 1, 2, 3])
-        most = min(limit.n for limit in self.senders[sender] if isinstance(limit, Throughput))
-        return min(segments, most) if "long" in AWAITED and "redis" in self.troubles else segments
 
     def _person(self) -> str:
         return f"+1212555{self._dice.randrange(1200, 1206)}"

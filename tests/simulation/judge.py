@@ -9,7 +9,6 @@ from gateway.limits.windows import bounds
 from gateway.model.limit import Cap, Limit, Throughput
 from gateway.model.states import MESSAGE_FINALS, MESSAGE_MOVES
 from gateway.sms.pipeline import ALLOWED_AFTER_STOP
-from tests.simulation.awaited import AWAITED
 from tests.simulation.wire import Copy
 
 _ROUNDING_US = 3  # of a clock in seconds, as a float
@@ -111,13 +110,13 @@ class Ledgers:
         """P4: segment k never within a period of segment k-N."""
         for sender, limits in self.limits.items():
             for rate in (limit for limit in limits if isinstance(limit, Throughput)):
-                left: list[tuple[int, int]] = []
+                left: list[int] = []
                 for copy in sorted(self.copies, key=lambda copy: copy.at_us):
                     if copy.message.sender == sender:
                         units = copy.message.segments if rate.unit == "segment" else 1
-                        left += [(copy.at_us + -(-k * rate.period_us // rate.n), copy.process) for k in range(units)]
-                for (earlier, one), (later, other) in zip(left, left[rate.n :], strict=False):
-                    if later - earlier < rate.period_us - _ROUNDING_US and (one == other or "handover" not in AWAITED):
+                        left += [copy.at_us + -(-k * rate.period_us // rate.n) for k in range(units)]
+                for earlier, later in zip(left, left[rate.n :], strict=False):
+                    if later - earlier < rate.period_us - _ROUNDING_US:
                         yield f"P4: {rate.n + 1} of {sender} in {later - earlier} us of {rate.period_us}, at {later}"
                         break
 

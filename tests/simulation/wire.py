@@ -14,7 +14,6 @@ from gateway.carriers.base import Incoming, Listed, Ready, Report, Written
 from gateway.errors import CarrierListUnread
 from gateway.model.message import Message
 from gateway.model.outcome import Accepted, NotSent, Outcome, Refused, Throttled, Unknown
-from tests.simulation.awaited import AWAITED
 
 # What befalls an offer, with how often in a troubled history. "well" takes the rest.
 TROUBLES = {
@@ -147,7 +146,7 @@ class Road:
         far, dice = self.carrier, self.carrier.dice
         fate = far.fate()
         if fate == "slow_connection":
-            await asyncio.sleep(dice.choice([0.05, 0.2, 0.6, 1.2 if "expiry" in AWAITED else 3.5]))
+            await asyncio.sleep(dice.choice([0.05, 0.2, 0.6, 3.5]))
         elif dice.random() < 0.7:
             await asyncio.sleep(dice.uniform(0.0, 0.003))
         if fate == "no_connection":

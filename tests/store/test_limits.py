@@ -73,7 +73,7 @@ async def test_all_scopes_of_a_sender_are_gathered_and_what_is_not_there_is_bloc
         Scope("other", "tenant", "other", "blocked"),
     ]
 
-    async def work(tx: Any) -> tuple[list[Scope], tuple[int, int], list[str]]:
+    async def work(tx: Any) -> tuple[list[Scope], usage.InForce, list[str]]:
         await tenants.put_sender(tx, sender)
         for scope in found:
             await scopes.put(tx, scope)
@@ -84,5 +84,5 @@ async def test_all_scopes_of_a_sender_are_gathered_and_what_is_not_there_is_bloc
     by_kind = {scope.kind: scope for scope in gathered}
     assert [by_kind[scope.kind] for scope in found[:4]] == found[:4]
     assert by_kind["brand"].status == "blocked"  # named by the campaign, and nowhere
-    assert in_force == (0, len(found))
+    assert in_force == (0, len(found), 1)
     assert numbers == [NUMBER]

@@ -42,6 +42,17 @@ async def test_a_flushed_redis_is_rebuilt_from_what_the_database_knows(sending: 
     assert len(sending.arrived()) == 8
 
 
+async def test_how_long_the_longest_text_was_is_known_when_the_counters_are_rebuilt(sending: Any) -> None:
+    await sending.sender(limits={"rate": "50/s"})
+    ids = await sending.queue("1000", "1001", segments=1) + await sending.queue("1002", segments=4)
+    sending.start()
+    await delivered(sending, len(ids))
+
+    known = await sending.database.read(usage.in_force)
+    wanted = await sending.database.write(lambda tx: usage.raise_epoch(tx, 0, 1, known=known.epoch))
+    assert (known.longest, wanted.longest) == (4, 4)
+
+
 async def test_counters_that_were_lost_while_the_clocks_disagree_are_rebuilt_when_they_agree(
     sending: Any, valkey_url: str
 ) -> None:

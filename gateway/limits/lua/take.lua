@@ -24,7 +24,7 @@
 --       windows one text a message: per cap a digit with a bit for each window it was charged to; "" when passed over
 --       refused {} or {place of the limit, opens_at_us or 0 for never}: the next message's
 --       full    the windows at four fifths or more after this grant: 3 * (place among the caps - 1) + 1, 2 or 3
--- State  marker: hash epoch, seq, now, quiet, server, c:<key> = until when that key must exist
+-- State  marker: hash epoch, seq, now, quiet, longest, server, c:<key> = until when that key must exist
 --        throughput: hash n, period, base, k, gaps: the next slot is base + ceil(k * period / n), 0 <= k < n; gaps are
 --        the stretches before it that nobody took, "from:to,from:to"; pushes are late.lua's own
 --        cap: hash window start -> units debited.  lease: zset holder -> expiry.  Instants are us.
@@ -48,8 +48,9 @@ local client, epoch, seen, ahead = arg(), arg(), arg(), arg()
 local throughputs, caps, rollings, leases, messages = arg(), arg(), arg(), arg(), arg()
 local shared_throughputs, shared_caps, shared_rollings = arg(), arg(), arg()
 
-local marker = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'now', 'quiet')
+local marker = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'now', 'quiet', 'longest')
 local seq, last, quiet = tonumber(marker[2] or 0), tonumber(marker[3] or 0), tonumber(marker[4] or 0)
+local longest = tonumber(marker[5] or 1)
 local function no(status) return {status, now, seq, {}, {}, {}, {}} end
 if now < last or math.abs(now - client) > SKEW then return no('clock_skew') end -- first: a rebuild wants clocks that agree
 if tonumber(marker[1] or 0) ~= epoch or seq < seen then return no('rebuild') end
@@ -73,11 +74,13 @@ local function keep_gap(t, from, to)
   if to - from >= math.floor(t.period / t.n) then t.gaps[#t.gaps + 1] = {from, to} end
 end
 
--- A rate whose numbers changed starts anew, one new interval after its last slot.
+-- A rate whose numbers changed starts anew, one new interval after its last slot. One that was forgotten begins a period
+-- after the latest slot before, and after what the longest message then still had to leave.
 local function throughput(name)
   local t = {key = name, n = arg(), period = arg(), segments = arg() == 1, base = 0, k = 0, gaps = {}}
   local was = redis.call('HMGET', name, 'n', 'period', 'base', 'k', 'gaps')
   local free = quiet + t.period
+  if t.segments and longest > t.n then free = free + math.ceil((longest - t.n) * t.period / t.n) end
   if was[1] then
     local n, period = tonumber(was[1]), tonumber(was[2])
     t.base, t.k = tonumber(was[3]), tonumber(was[4])

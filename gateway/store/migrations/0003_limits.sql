@@ -22,6 +22,9 @@ ALTER TABLE messages ADD COLUMN network TEXT NOT NULL DEFAULT '';
 -- Raised whenever a scope changes: what was granted under other limits is not written.
 ALTER TABLE limit_epoch ADD COLUMN version BIGINT NOT NULL DEFAULT 0;
 
+-- The most segments that any text had: after a rebuild its last ones may still have to leave.
+ALTER TABLE limit_epoch ADD COLUMN longest BIGINT NOT NULL DEFAULT 1;
+
 -- until_us: when the window no longer matters. told: the highest share, in per cent, that an event told of.
 ALTER TABLE limit_usage ADD COLUMN until_us BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE limit_usage ADD COLUMN told INTEGER NOT NULL DEFAULT 0;

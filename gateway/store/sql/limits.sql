@@ -32,10 +32,13 @@ DELETE FROM limit_usage WHERE (limit_key, window_us) IN (
 SELECT 1 FROM events LIMIT 1;
 
 -- name: epoch_now
-SELECT epoch, version FROM limit_epoch;
+SELECT epoch, version, longest FROM limit_epoch;
 
 -- name: epoch_raise!
 UPDATE limit_epoch SET epoch = 1 + CASE WHEN epoch > :beyond THEN epoch ELSE :beyond END;
+
+-- name: epoch_longest!
+UPDATE limit_epoch SET longest = :segments WHERE longest < :segments;
 
 -- name: version_raise!
 UPDATE limit_epoch SET version = version + 1;
