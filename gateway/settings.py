@@ -208,7 +208,6 @@ class Limits(Section):
     """How the gate paces."""
 
     guard: Annotated[float, Field(ge=0, le=0.005)] = 0.004
-    ahead_ms: Annotated[int, Field(ge=10, le=1000)] = 1000
     unknown_network: Literal["all", "none"] = "all"
 
 
