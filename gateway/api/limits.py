@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from gateway.api.deeds import deed
 from gateway.api.inputs import CallbackUrl, Input, Name, validated
 from gateway.api.operation import Answer, Call, View, operation
 from gateway.api.roads import check_callback
@@ -13,7 +14,7 @@ from gateway.api.views import when
 from gateway.errors import BadLimits, FieldProblem, InvalidRequest, MissingScope, NotFound, ScopeInUse, UnknownProfile
 from gateway.model.limit import Network
 from gateway.model.scope import SCOPE_KINDS, Scope
-from gateway.store import scopes
+from gateway.store import audit_log, scopes
 from gateway.store.database import Tx
 
 _OPEN = frozenset({"open", "blocked"})
@@ -149,6 +150,8 @@ async def put(call: Call, body: NewScope) -> Answer:
             detail = "no such brand; make it by PUT /v1/limits/brand/{name}"
             raise InvalidRequest(FieldProblem("brand", "unknown_brand", detail))
         await scopes.put(tx, scope)
+        facts = {"status": scope.status, "brand": scope.parent, "limits": limits}
+        await audit_log.add(tx, deed(call, "limits.put", f"{kind}/{name}", facts))
 
     await call.doors.database.write(work)
     await _release(call, scope)
@@ -169,6 +172,7 @@ async def delete(call: Call) -> Answer:
         if scope.kind == "brand" and await scopes.campaigns(tx, scope.tenant_id, scope.name):
             raise ScopeInUse(scope.kind)
         await scopes.delete(tx, scope)
+        await audit_log.add(tx, deed(call, "limits.delete", f"{scope.kind}/{call.path('name')}", {}))
         return scope
 
     scope = await call.doors.database.write(work)

@@ -1,11 +1,13 @@
 """`/v1/senders`: the numbers texts and calls leave from, and what governs each."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from pydantic import ConfigDict, Field
 
+from gateway.api.deeds import deed
 from gateway.api.inputs import CallbackUrl, Input, Name, Text
 from gateway.api.operation import Answer, Call, View, operation
 from gateway.api.roads import check_callback
@@ -23,7 +25,7 @@ from gateway.model.scope import SCOPE_KINDS
 from gateway.model.sender import KEYWORD_REPLIES, KINDS, STATUSES, Sender
 from gateway.phone import parse_sender, sender_kind
 from gateway.sms.segments import segment
-from gateway.store import dialplans, lives, scopes, tenants
+from gateway.store import audit_log, dialplans, lives, scopes, tenants
 from gateway.store.database import Tx
 from gateway.store.signals import Things
 
@@ -150,6 +152,8 @@ async def put(call: Call, body: NewSender) -> Answer:
         before = await tenants.sender(tx, sender.number)
         if not await tenants.put_sender(tx, sender):
             raise SenderTaken
+        if before is None or replace(before, created_ms=sender.created_ms) != sender:
+            await audit_log.add(tx, deed(call, "sender.put", sender.number, _facts(sender)))
         return before, await tenants.sender(tx, sender.number) or sender
 
     before, kept = await call.doors.database.write(work)
@@ -181,6 +185,12 @@ def _sender(call: Call, body: NewSender) -> Sender:
         callback_url=check_callback(call, body.callback_url),
         created_ms=call.now_ms,
     )
+
+
+def _facts(sender: Sender) -> dict[str, object]:
+    """What is written down of a change: all that governs it, but not its texts."""
+    names = ("kind", "status", "carrier", "voice", "limits", "keyword_replies", "inbound_dialplan", "campaign")
+    return {name: getattr(sender, name) for name in names}
 
 
 def _check(call: Call, sender: Sender) -> None:

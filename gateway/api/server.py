@@ -7,6 +7,7 @@ from aiohttp import web
 
 from gateway.api import (
     calls,
+    deeds,
     dialplans,
     docs,
     events,
@@ -33,6 +34,7 @@ __all__ = ["Doors", "build"]
 # Importing a resource declares its operations.
 _RESOURCES = (
     calls,
+    deeds,
     dialplans,
     events,
     health,

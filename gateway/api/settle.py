@@ -5,15 +5,13 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from gateway.api.inputs import Input, Query, plain
+from gateway.api.deeds import deed
+from gateway.api.inputs import Input, plain
 from gateway.api.messages import MessageView, view
 from gateway.api.operation import Answer, Call, View, operation
-from gateway.api.views import Listed, when
 from gateway.errors import NotFound, NotUnknown
 from gateway.store import audit_log, jobs, settling
-from gateway.store.audit_log import Deed
 from gateway.store.database import Tx
-from gateway.store.records import loads
 
 _CHUNK: Final = 1_000  # texts a transaction
 
@@ -38,12 +36,6 @@ class Settled(View):
     settled: int
 
 
-def _deed(call: Call, subject: str, body: Settle, **more: object) -> Deed:
-    who = f"{call.key.id} {call.key.label}".strip()
-    detail = {"as": body.as_, **more}
-    return Deed(call.key.tenant_id, call.key.mode, who, "message.settle", subject, detail, body.note, call.now_ms)
-
-
 @operation(
     "POST",
     "/v1/messages/{id}/settle",
@@ -62,7 +54,7 @@ async def one(call: Call, body: Settle) -> Answer:
             raise NotFound("message")
         if not await settling.settle(tx, [row["id"]], body.as_, call.now_ms, call.key.id):
             raise NotUnknown(row["status"])
-        await audit_log.add(tx, _deed(call, row["id"], body))
+        await audit_log.add(tx, deed(call, "message.settle", row["id"], {"as": body.as_}, body.note))
         now = await tx.row("messages_of_tenant", **where)
         return view(now or row)
 
@@ -101,7 +93,9 @@ async def _settle_some(tx: Tx, call: Call, body: Settle, after: str) -> tuple[st
     rows = await tx.rows("messages_ids_unknown_of_job", job_id=job.id, after=after, limit=_CHUNK)
     settled = await settling.settle(tx, [row["id"] for row in rows], body.as_, call.now_ms, call.key.id)
     if settled:
-        await audit_log.add(tx, _deed(call, job.id, body, texts=len(settled)))
+        await audit_log.add(
+            tx, deed(call, "message.settle", job.id, {"as": body.as_, "texts": len(settled)}, body.note)
+        )
     return rows[-1]["id"] if len(rows) == _CHUNK else "", len(settled)
 
 
@@ -109,48 +103,3 @@ def _told(call: Call, count: int) -> None:
     call.doors.metrics.settled.labels("person").inc(count)
     call.doors.signals.wake("messages")
     call.doors.signals.wake("events")
-
-
-class DeedView(View):
-    """One thing that somebody did by hand."""
-
-    seq: int
-    at: str | None
-    actor: str = Field(description="The key's id and label.")
-    action: str
-    subject: str
-    detail: dict[str, object]
-    note: str
-
-
-class DeedsQuery(Query):
-    """Which deeds to list."""
-
-    cursor: Annotated[str, Field(pattern=r"^([0-9]{1,18})?$")] = ""
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
-    subject: str = ""
-
-
-@operation(
-    "GET",
-    "/v1/audit-log",
-    "What people did by hand.",
-    scope="reports:read",
-    query=DeedsQuery,
-    answers={200: Listed[DeedView]},
-)
-async def deeds(call: Call, query: DeedsQuery) -> Answer:
-    """Who, what, to which text or job, when, and why as they said. Newest first."""
-    before = int(query.cursor) if query.cursor else audit_log.NEWEST
-    whose = {"tenant_id": call.key.tenant_id, "mode": call.key.mode, "subject": query.subject}
-    rows = await call.doors.database.read(lambda tx: audit_log.page(tx, **whose, before=before, limit=query.limit))
-    items = [
-        DeedView(
-            **{name: row[name] for name in ("seq", "actor", "action", "subject", "note")},
-            at=when(row["at_ms"]),
-            detail=dict(loads(row["detail"])),
-        )
-        for row in rows
-    ]
-    following = str(rows[-1]["seq"]) if len(rows) == query.limit else None
-    return Answer(200, Listed[DeedView](items=items, next_cursor=following))

@@ -52,6 +52,7 @@ _CONNECTION: Final[dict[str, Any]] = {
 # connection, a plan from before a migration, transaction state, rollback, resources, operator, system, internal: not
 # the fault of one work
 _EVERYBODYS: Final = frozenset({"08", "0A", "25", "40", "53", "57", "58", "XX"})
+_ONES_OWN: Final = frozenset({"22", "23"})  # a value, a constraint: the fault of who asked
 _log = structlog.get_logger(__name__)
 _AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
@@ -246,6 +247,8 @@ def _told() -> Iterator[None]:
     try:
         yield
     except _AWAY as error:
+        if isinstance(error, asyncpg.PostgresError) and str(error.sqlstate)[:2] in _ONES_OWN:
+            raise
         raise StoreUnavailable(_why(error)) from error
 
 

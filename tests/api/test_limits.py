@@ -32,6 +32,24 @@ async def test_an_account_is_every_tenants_and_not_for_a_tenants_key_to_change(a
         assert "accounts:admin" in said.body["detail"]
 
 
+async def test_who_changed_a_sender_or_a_limit_is_in_the_audit_log_and_a_put_that_changes_nothing_is_not(
+    api: Api,
+) -> None:
+    for _ in range(2):
+        await api.put(f"/v1/senders/{TOLL_FREE}", {"status": "pending"})
+    await api.put("/v1/limits/recipient/each", {"limits": {"rolling": ["3/24h"]}})
+    await api.ask("DELETE", "/v1/limits/recipient/each")
+
+    deeds = (await api.get("/v1/audit-log")).body["items"]
+    assert [(each["action"], each["subject"]) for each in deeds] == [
+        ("limits.delete", "recipient/each"),
+        ("limits.put", "recipient/each"),
+        ("sender.put", TOLL_FREE),
+    ]
+    assert deeds[1]["detail"]["limits"] == {"rolling": ["3/24h"]}
+    assert deeds[2]["detail"]["status"] == "pending"
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "field"),
     [

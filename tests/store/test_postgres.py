@@ -349,3 +349,10 @@ async def test_a_loop_whose_connection_breaks_is_ended_and_begun_by_who_has_the_
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_value_that_cannot_be_is_the_askers_fault_and_not_a_database_that_is_away(
+    shared: tuple[Database, Database],
+) -> None:
+    with pytest.raises(asyncpg.DataError):
+        await shared[0].read(lambda tx: tx.row("tenants_one", id="a\0"))
