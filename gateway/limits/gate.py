@@ -208,6 +208,7 @@ class Gate:
         last_slot_us: int | None = None,
         longest: int = 1,
         held: Sequence[tuple[Concurrency, str]] = (),
+        unheld: bool = False,
     ) -> int:
         """Begin the epoch `epoch` with the database's usage rows of all windows that are not over yet.
 
@@ -216,6 +217,8 @@ class Gate:
                       (1 s from now); 0: nothing was ever sent.
         longest: the most segments an earlier message had. Those beyond a rate's N leave after the period.
         held:    channels of calls that may still be up, with their holders; who is dead after all does not renew.
+        unheld:  other calls may be up, too: no channel is granted for the length of its lease, in which whoever holds
+                 one renews it.
         Returns: the epoch in force. If it is not `epoch`, another process was first: read the database's again and
                  set it by `adopt`. 0: the clocks disagree, and none was begun; `take` says so until they agree.
         """
@@ -227,7 +230,7 @@ class Gate:
             if not await self._refill(rows[first : first + ROWS], epoch):
                 return 0
         keys = [MARKER, *(key_of(limit) for limit, _ in held)]
-        args = [epoch, self._wall_us(), server, last, longest, seq, *calls]
+        args = [epoch, self._wall_us(), server, last, longest, seq, int(unheld), *calls]
         in_force = int(await self._eval("rebuild", keys, args, load=False))
         if in_force == epoch:
             self.epoch = epoch

@@ -161,6 +161,7 @@ class State:
     """What the server keeps.
 
     longest: the most segments of a message before the last rebuild.
+    unheld_us: when channels were forgotten that others may hold, who renew them within a lease; 0: none were.
     used:    by (cap key, window start). held: by lease key, holder to expiry.
     rolled:  by (rolling key, member, number of the part).
     """
@@ -170,6 +171,7 @@ class State:
     last_us: int = 0
     quiet_us: int = 0
     longest: int = 1
+    unheld_us: int = 0
     schedules: dict[str, Schedule] = field(default_factory=dict)
     used: dict[tuple[str, int], int] = field(default_factory=dict)
     rolled: dict[tuple[str, str, int], int] = field(default_factory=dict)
@@ -328,11 +330,14 @@ class _Grant:
 
     def _leases_full(self) -> list[Refusal]:
         first = len(self.request.paces) + len(self.request.quotas) + len(self.request.rolls)
-        return [
-            (first + place, min(self.state.held[lease.key].values(), default=NEVER))
-            for place, lease in enumerate(self.request.leases)
-            if len(self.state.held[lease.key]) + 1 > lease.limit
-        ]
+        found: list[Refusal] = []
+        for place, lease in enumerate(self.request.leases):
+            held, known_us = self.state.held[lease.key], self.state.unheld_us + lease.lease_us
+            if self.state.unheld_us and self.now < known_us:
+                found.append((first + place, known_us))
+            elif len(held) + 1 > lease.limit:
+                found.append((first + place, min(held.values(), default=NEVER)))
+        return found
 
     def _take(self, ask: Ask, slot: int) -> frozenset[tuple[int, int]]:
         charged: set[tuple[int, int]] = set()

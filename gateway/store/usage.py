@@ -69,12 +69,14 @@ class Rebuild:
     """What the counters of a new epoch begin with.
 
     has_sent: something may have left within the last second. longest: how many segments it had at most.
+    calls:    ids of all that may be up, in any process.
     """
 
     epoch: int
     rows: list[UsageRow]
     has_sent: bool
     longest: int
+    calls: frozenset[str]
 
 
 async def raise_epoch(tx: Tx, beyond: int, now_ms: int, *, known: int) -> Rebuild | int:
@@ -90,7 +92,8 @@ async def raise_epoch(tx: Tx, beyond: int, now_ms: int, *, known: int) -> Rebuil
     now_us = now_ms * 1000
     rows = await tx.rows("usage_since", since_us=now_us - _LONGEST_WINDOW_US, now_us=now_us - _SLACK_US)
     has_sent = bool(await tx.value("usage_anything_sent"))
-    return Rebuild(await epoch(tx), [_row(row) for row in rows], has_sent, here.longest)
+    up = frozenset([row["id"] for row in await tx.rows("calls_live_ids")])
+    return Rebuild(await epoch(tx), [_row(row) for row in rows], has_sent, here.longest, up)
 
 
 async def forget(tx: Tx, now_ms: int, limit: int) -> int:

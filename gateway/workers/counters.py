@@ -240,7 +240,12 @@ class Counters:
         held = [(limit, holder) for (_, holder), limit in self._held.items()]
         last_us = None if wanted.has_sent else 0
         in_force = await self._gate.rebuild(
-            wanted.rows, wanted.epoch, last_slot_us=last_us, longest=wanted.longest, held=held
+            wanted.rows,
+            wanted.epoch,
+            last_slot_us=last_us,
+            longest=wanted.longest,
+            held=held,
+            unheld=not wanted.calls <= {holder for _, holder in held},
         )
         steps.reached("rebuild:after")
         word = "counters_rebuilt" if in_force else "clocks_disagree"

@@ -279,6 +279,31 @@ class TestForgetting:
         await gate.release(trunk, "b")
         assert granted(await gate.take([trunk], [1], holders=["c"])).seq == 8
 
+    async def test_no_channel_is_granted_until_every_holder_had_a_lease_to_say_so(
+        self, gate: Gate, redis: Redis
+    ) -> None:
+        """Two processes, three channels: the one that rebuilds knows of one call, the other comes with two."""
+        trunk, other = Concurrency("trunk", 3, lease_ms=600), Gate(redis)
+        await redis.flushall()
+        await gate.rebuild([], 2, last_slot_us=0, held=[(trunk, "mine")], unheld=True)
+        other.adopt(2)
+
+        refused = await gate.take([trunk], [1], holders=["new"])
+        assert isinstance(refused, Refused)
+        assert refused.reason == "channels"
+        assert granted(await gate.take([FAST], [1]))
+        assert await other.renew(Concurrency("trunk", 3), "theirs")
+        assert await other.renew(Concurrency("trunk", 3), "theirs too")
+        assert refused.opens_at_us is not None
+        while time.time_ns() // 1000 <= refused.opens_at_us:
+            assert await gate.renew(Concurrency("trunk", 3), "mine")
+            assert isinstance(await gate.take([trunk], [1], holders=["new"]), Refused)
+            await asyncio.sleep(0.05)
+        assert isinstance(await gate.take([trunk], [1], holders=["new"]), Refused)  # all three are held
+
+        await other.release(trunk, "theirs")
+        assert granted(await gate.take([trunk], [1], holders=["new"]))
+
     async def test_only_the_first_of_two_rebuilds_counts(self, gate: Gate, redis: Redis) -> None:
         other = Gate(redis, epoch=1)
         assert await gate.rebuild([], 2) == 2

@@ -54,6 +54,7 @@ class History:
     calls: list[tuple[list[Ask], int]]
     quiet: int
     longest: int
+    unheld: int
     before: list[tuple[int, str, int, int]]  # rolled already: roll, member, parts ago, units
 
 
@@ -68,6 +69,7 @@ def histories(draw: st.DrawFn) -> History:
         [],
         draw(st.integers(0, 1)),
         draw(st.integers(1, 5)),
+        draw(st.integers(0, 1)),
         [],
     )
     sizes = (len(found.paces), len(found.quotas), len(found.rolls))
@@ -141,10 +143,11 @@ def server(valkey_url: str) -> Redis:
 
 @pytest.fixture
 def begun(server: Redis) -> Callable[..., State]:
-    def begin(quiet_us: int, longest: int = 1) -> State:
+    def begin(quiet_us: int, longest: int = 1, unheld: int = 0) -> State:
         server.flushall()
-        server.hset(MARKER, mapping={"epoch": 1, "seq": 0, "now": 0, "quiet": quiet_us, "longest": longest})
-        return State(epoch=1, quiet_us=quiet_us, longest=longest)
+        words = {"epoch": 1, "seq": 0, "now": 0, "quiet": quiet_us, "longest": longest, "unheld": unheld}
+        server.hset(MARKER, mapping=words)
+        return State(epoch=1, quiet_us=quiet_us, longest=longest, unheld_us=unheld)
 
     return begin
 
@@ -162,7 +165,7 @@ def put(redis: Redis, state: State, roll: Roll, member: str, part: int, units: i
 def test_the_script_answers_as_its_model(server: Redis, begun: Callable[..., State], history: History) -> None:
     """Whatever is asked, and however often: the same slots, windows, refusals, numbers and counters."""
     first = now_us(server)
-    state = begun(history.quiet * (first - history.longest * SECOND), history.longest)
+    state = begun(history.quiet * (first - history.longest * SECOND), history.longest, history.unheld * first)
     for place, member, ago, units in history.before:
         roll = history.rolls[place]
         put(server, state, roll, member, max(first // roll.part_us - ago, first_part(roll, first)), units)

@@ -7,9 +7,11 @@ import pytest
 
 from gateway.limits.gate import Gate, connect
 from gateway.metrics import Metrics
+from gateway.model.call import Call
 from gateway.model.limit import Granted, Refused
 from gateway.model.scope import Scope
 from gateway.store import scopes, usage
+from gateway.store.records import to_row
 from gateway.workers.counters import Counters
 
 
@@ -51,6 +53,25 @@ async def test_how_long_the_longest_text_was_is_known_when_the_counters_are_rebu
     known = await sending.database.read(usage.in_force)
     wanted = await sending.database.write(lambda tx: usage.raise_epoch(tx, 0, 1, known=known.epoch))
     assert (known.longest, wanted.longest) == (4, 4)
+
+
+async def test_channels_wait_after_a_rebuild_where_others_may_have_calls_up(sending: Any, valkey_url: str) -> None:
+    trunk = sending.counters.of_trunk("main", "live", {"rate": "100/s", "channels": 5})
+    await sending.counters.begin()
+    assert isinstance(await sending.counters.take(trunk, [1], ahead_us=0, holders=["call_mine"]), Granted)
+    mine, theirs = (
+        to_row(Call(each, "acme", "live", "+18005550199", "+12125551234", "bill", 1, status="answered"))
+        for each in ("call_mine", "call_theirs")
+    )
+    await sending.database.write(lambda tx: tx.many("calls_insert", [mine]))
+    await flush(valkey_url)
+    assert isinstance(await sending.counters.take(trunk, [1], ahead_us=0, holders=["call_2"]), Granted)
+
+    await sending.database.write(lambda tx: tx.many("calls_insert", [theirs]))
+    await flush(valkey_url)
+    refused = await sending.counters.take(trunk, [1], ahead_us=0, holders=["call_3"])
+    assert isinstance(refused, Refused)
+    assert refused.reason == "channels"
 
 
 async def test_counters_that_were_lost_while_the_clocks_disagree_are_rebuilt_when_they_agree(

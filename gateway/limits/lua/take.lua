@@ -24,7 +24,8 @@
 --       windows one text a message: per cap a digit with a bit for each window it was charged to; "" when passed over
 --       refused {} or {place of the limit, opens_at_us or 0 for never}: the next message's
 --       full    the windows at four fifths or more after this grant: 3 * (place among the caps - 1) + 1, 2 or 3
--- State  marker: hash epoch, seq, now, quiet, longest, server, c:<key> = until when that key must exist
+-- State  marker: hash epoch, seq, now, quiet, longest, server, c:<key> = until when that key must exist; unheld: when
+--        channels were forgotten that others may hold, who renew them within a lease (0: none)
 --        throughput: hash n, period, base, k, gaps: the next slot is base + ceil(k * period / n), 0 <= k < n; gaps are
 --        the stretches before it that nobody took, "from:to,from:to"; pushes are late.lua's own
 --        cap: hash window start -> units debited.  lease: zset holder -> expiry.  Instants are us.
@@ -48,9 +49,9 @@ local client, epoch, seen, ahead = arg(), arg(), arg(), arg()
 local throughputs, caps, rollings, leases, messages = arg(), arg(), arg(), arg(), arg()
 local shared_throughputs, shared_caps, shared_rollings = arg(), arg(), arg()
 
-local marker = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'now', 'quiet', 'longest')
+local marker = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'now', 'quiet', 'longest', 'unheld')
 local seq, last, quiet = tonumber(marker[2] or 0), tonumber(marker[3] or 0), tonumber(marker[4] or 0)
-local longest = tonumber(marker[5] or 1)
+local longest, unheld = tonumber(marker[5] or 1), tonumber(marker[6] or 0)
 local function no(status) return {status, now, seq, {}, {}, {}, {}} end
 if now < last or math.abs(now - client) > SKEW then return no('clock_skew') end -- first: a rebuild wants clocks that agree
 if tonumber(marker[1] or 0) ~= epoch or seq < seen then return no('rebuild') end
@@ -295,7 +296,9 @@ end
 
 local function check_leases()
   for i, l in ipairs(L) do
-    if l.held + 1 > l.limit then
+    if unheld > 0 and now < unheld + l.lease then
+      refuse(throughputs + caps + rollings + i, unheld + l.lease)
+    elseif l.held + 1 > l.limit then
       local first = redis.call('ZRANGE', l.key, 0, 0, 'WITHSCORES')
       refuse(throughputs + caps + rollings + i, tonumber(first[2] or 0))
     end

@@ -24,6 +24,9 @@ UPDATE calls SET ended_ms = :now_ms WHERE id = :id AND ended_ms IS NULL;
 -- The states are written out: with a parameter in their place SQLite would not use the index over them.
 SELECT * FROM calls WHERE status IN ('dialing', 'ringing', 'answered') ORDER BY id;
 
+-- name: calls_live_ids
+SELECT id FROM calls WHERE status IN ('dialing', 'ringing', 'answered');
+
 -- name: calls_abandoned
 -- Held by a process that is no holder any more; those that live between webhooks go on without it.
 SELECT id FROM calls
