@@ -87,7 +87,7 @@ async def test_the_audit_log_is_paged_and_each_sees_its_own(api: Api) -> None:
     for message_id in ids:
         await settle(api, message_id, "drop")
 
-    first = await api.get("/v1/audit-log", params={"limit": "2"})
+    first = await api.get("/v1/audit-log", params={"limit": "3"})
     rest = await api.get("/v1/audit-log", params={"limit": "2", "cursor": first.body["next_cursor"]})
     others = await api.get("/v1/audit-log", secret=await api.key(tenant="other"))
 
