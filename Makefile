@@ -4,6 +4,7 @@
 #   make demo ARGS="--exit --report demo.json"
 #   make test                                  the tests; ARGS are pytest's
 #   make chaos                                 the promises, by breaking things; prints seeds, ARGS="--seed 123" runs one again
+#   make simulate                              the same by ten thousand histories on a virtual clock; ARGS="--trace 17" tells one
 #   make lint                                  style, types and import contracts
 #   make bench                                 one JSON line a benchmark
 #   make clean                                 removes .venv and what tools leave behind
@@ -19,7 +20,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 STAMP := .venv/.made-for-$(VERSION)
 BENCHMARKS := $(sort $(wildcard benchmarks/*.py))
 
-.PHONY: demo test lint chaos bench clean
+.PHONY: demo test lint chaos simulate bench clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -36,6 +37,9 @@ lint: $(STAMP)
 
 chaos: $(STAMP)
 	.venv/bin/python -m tests.chaos $(ARGS)
+
+simulate: $(STAMP)
+	.venv/bin/python -m tests.simulation --count 10000 --processes 2 $(ARGS)
 
 bench: $(STAMP)
 	@set -e; for benchmark in $(BENCHMARKS); do .venv/bin/python $$benchmark $(ARGS); done

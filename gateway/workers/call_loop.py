@@ -265,7 +265,8 @@ class CallLoop:
                 return set()  # somebody else dials for this sender now
             if not await self.desk.counters.debit(tx, sender, self.mode, granted):
                 return set()  # the counters were rebuilt meanwhile without these, or the limits changed
-            ids = [planned.thing.id for (planned, _), _slot in pairs]
+            # What was taken back meanwhile may be queued again by now, but nobody would dial it.
+            ids = [planned.thing.id for (planned, _), _slot in pairs if self.desk.plan.holds(planned)]
             dialing = await lives.move(tx, "calls", ids, "dialing", now_ms(), holder=self.lease.holder)
             taken = [{"id": each, "carrier": road.carrier.name, "carrier_id": None} for each in dialing]
             await tx.many("calls_taken", taken)

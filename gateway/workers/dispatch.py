@@ -60,6 +60,7 @@ class Dispatch:
 
     async def _commit(self, sends: Sequence[Planned[Message]], grant: Grant, trial: int) -> None:
         granted, lease = grant.granted, self.lease
+        plan = self.desk.plan
         answered = zip(sends, granted.slots, strict=False)
         pairs = [(planned, slot) for planned, slot in answered if isinstance(slot, Slot)]
 
@@ -68,14 +69,14 @@ class Dispatch:
                 return set()  # somebody else writes for this sender now
             if not await self.desk.counters.debit(tx, grant.sender, lease.mode, granted):
                 return set()  # the counters were rebuilt meanwhile without these, or the limits changed
-            ids = [planned.thing.id for planned, _ in pairs]
+            # What was taken back while its limits were asked for may be queued again by now, but nobody would write it.
+            ids = [planned.thing.id for planned, _ in pairs if plan.holds(planned)]
             where = grant.carrier.name
             return set(await lives.move(tx, "messages", ids, "sending", now_ms(), holder=lease.holder, carrier=where))
 
         steps.reached("sending:before")
         sending = await self.desk.database.write(work)
         steps.reached("sending:after")
-        plan = self.desk.plan
         committed = [pair for pair in pairs if pair[0].thing.id in sending and plan.holds(pair[0])]
         if not committed:
             grant.health.begun_in_vain()

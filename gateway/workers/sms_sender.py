@@ -104,7 +104,7 @@ class SmsSender:
 
     def _hand_over(self, pair: Pair) -> None:
         """Give one sender's lease back, beside everything else: its carrier may take long to answer."""
-        if pair in self.loops:
+        if pair in self.loops and pair not in self._leaving:
             task = asyncio.create_task(self._give_back([pair]), name="sms-hand-over")
             self._leaving[pair] = task
             task.add_done_callback(lambda _done: self._left(pair))

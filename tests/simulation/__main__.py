@@ -1,4 +1,4 @@
-"""Run histories: `python -m tests.simulation --first 0 --count 1000`; one with its trace: `--trace 17`.
+"""Run histories: `python -m tests.simulation --first 0 --count 1000 --processes 2`; one with its trace: `--trace 17`.
 
 Sets of words come in the order of their hashes, and of other things in that of where they lie in memory. So this begins
 itself anew with PYTHONHASHSEED=0 and, where the system lets it, without random addresses.
@@ -10,6 +10,7 @@ import ctypes
 import gc
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -36,7 +37,12 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="*", help="these instead")
     parser.add_argument("--trace", type=int, metavar="SEED", help="tell one history")
     parser.add_argument("--failures", type=int, default=5, help="stop after so many")
+    parser.add_argument("--processes", type=int, default=1, help="that share them")
     given = parser.parse_args()
+    if given.processes > 1 and given.trace is None and not given.seeds:
+        told = _share(given)
+        print(json.dumps(told))
+        return bool(told["failed"])
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     sys.unraisablehook = lambda _what: None  # tasks of dead processes are taken apart in the middle of a `finally`
     store = Store()
@@ -56,6 +62,28 @@ def _begin_anew() -> None:
         ctypes.CDLL(None).personality(_NO_RANDOM_ADDRESSES)
     environ = {**os.environ, "PYTHONHASHSEED": "0", _BEGUN_ANEW: "yes"}
     os.execve(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]], environ)  # noqa: S606
+
+
+def _share(given: argparse.Namespace) -> dict[str, object]:
+    """Have each process live every n-th of them, and sum up."""
+    began = time.perf_counter()
+    words = ["--every", given.processes, "--count", given.count // given.processes, "--within", given.within]
+    words += ["--failures", given.failures]
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.simulation", "--first", str(given.first + number), *map(str, words)],
+            stdout=subprocess.PIPE,
+        )
+        for number in range(given.processes)
+    ]
+    found = [json.loads(each.communicate()[0].splitlines()[-1]) for each in running]
+    return {
+        "histories": sum(each["histories"] for each in found),
+        "texts": sum(each["texts"] for each in found),
+        "seconds": round(time.perf_counter() - began, 1),
+        "cpu_ms_each": max(each["cpu_ms_each"] for each in found),
+        "failed": {seed: faults for each in found for seed, faults in each["failed"].items()},
+    }
 
 
 def run(store: Store, seeds: Iterable[int], failures: int, within_s: float) -> dict[str, object]:

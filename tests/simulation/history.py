@@ -2,32 +2,30 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final
 
-import gateway.clock
-from gateway import steps
 from gateway.carriers.base import Incoming, Report
-from gateway.clock import IdMaker, new_id, now_ms
+from gateway.clock import new_id, now_ms
 from gateway.errors import RedisAway, StoreUnavailable
 from gateway.limits.gate import MARKER
 from gateway.model.job import Job
 from gateway.model.limit import Cap, Limit
 from gateway.model.message import Message
 from gateway.model.opt_out import OptOut
-from gateway.model.sender import Sender
 from gateway.model.tenant import Tenant
-from gateway.store import tenants
+from gateway.store import scopes, tenants
 from gateway.store.records import to_row
 from gateway.store.tx import Tx
-from gateway.workers import carrier_health, housekeeper, leases
-from tests.simulation.judge import Ledgers, Record, Span
-from tests.simulation.process import DiedError, Process, _profiles
+from tests.simulation import furniture
+from tests.simulation.judge import EVERYBODY, Ledgers, Record, Span
+from tests.simulation.patching import bury, patched
+from tests.simulation.process import DiedError, Process
 from tests.simulation.redis_model import Server
-from tests.simulation.virtual_loop import Hang, Killed, VirtualLoop, process_of
+from tests.simulation.troubles import Troubles
+from tests.simulation.virtual_loop import Hang, VirtualLoop
 from tests.simulation.wire import Carrier
 from tests.simulation.world import Clocks, Disk, Line, Outside, Redis, Store
 
@@ -36,8 +34,6 @@ STEPS: Final = (
     *("wire:after", "settle:before", "settle:after", "stop:before", "stop:after", "report:before", "report:after"),
     *("rebuild:before", "rebuild:after"),
 )
-RATES: Final = ("1/s", "2.5/s", "3/s", "3/s", "10/s", "25/s", "100/s")
-ZONES: Final = (["America/Los_Angeles"], ["America/Los_Angeles", "Etc/GMT+8"], ["America/St_Johns"])
 # Instants at which windows end: days of all kinds, the clocks' changes, a week, a month; and one at which none does.
 EDGES: Final = tuple(
     int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
@@ -52,7 +48,6 @@ _LONGEST_S: Final = 8.0
 _GLANCE_S: Final = 0.25
 _PATIENCE_S: Final = 240.0  # then everything must have come to rest
 _BEGINS_S: Final = 1000.0
-_MOST_FINALLIES: Final = 20
 _NOT_STATES: Final = {"message.report", "message.unsettled", "message.resent"}
 
 
@@ -65,6 +60,7 @@ class History:
     troubles: frozenset[str] = frozenset()
     record: Record = field(default_factory=Record)
     senders: dict[str, tuple[Limit, ...]] = field(default_factory=dict)
+    shared: tuple[Limit, ...] = ()  # by all senders
     began: dict[str, str] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
     processes: list[Process] = field(default_factory=list)
@@ -78,7 +74,9 @@ class History:
         self._pace = dice.choice(_PACES)
         self._loop = loop = VirtualLoop(Random(f"{self.seed} loop"), _BEGINS_S)
         edge_us = dice.choice(EDGES) * 1_000_000
-        self._clocks = Clocks(loop, edge_us - round((_BEGINS_S + dice.uniform(0, self._pace * _LONGEST_S)) * 1e6))
+        self._clocks = Clocks(
+            loop, edge_us - round((_BEGINS_S + dice.uniform(0, max(4.0, self._pace * _LONGEST_S))) * 1e6)
+        )
         self._clocks.redis_us = round(dice.uniform(-200_000, 200_000))
         self._store = store
         self._redis = Redis(Server(self._clocks.redis_wall_us), dice, troubled="network" in self.troubles)
@@ -100,7 +98,7 @@ class History:
             except Hang as hang:
                 faults = [f"hang: {hang}"]
             finally:
-                _bury(loop, self.processes)
+                bury(loop, self.processes)
         self.texts = len(self._carrier.copies)
         self.digest = repr([(copy.message.id, copy.at_us, copy.fate) for copy in self._carrier.copies])
         return faults
@@ -129,28 +127,20 @@ class History:
 
     async def _furnish(self) -> None:
         dice = self._dice
-        senders = []
-        for index in range(dice.choice([1, 1, 2, 3])):
-            numbers: dict[str, object] = {"rate": dice.choice(RATES)}
-            if dice.random() < 0.5:
-                for name in ("daily", "weekly", "monthly"):
-                    if dice.random() < 0.5:
-                        numbers |= {
-                            name: dice.randint(1, 25),
-                            "zones": dice.choice(ZONES),
-                        }
-            number = f"+1800555019{index}"
-            sender = Sender(
-                number, "acme", "toll_free", limits=numbers, keyword_replies=dice.choice(["gateway", "carrier"])
-            )
-            senders.append(sender)
-            self.senders[number] = _profiles().of_sender(sender, "live", datetime(2026, 6, 1, tzinfo=UTC).date())
-            self.say(f"sender {number}: {numbers}")
+        senders, scope = furniture.senders(dice), furniture.shared(dice)
+        for sender in senders:
+            self.senders[sender.number] = furniture.limits_of(sender)
+            self.say(f"sender {sender.number}: {sender.limits}")
+        if scope is not None:
+            self.shared = furniture.limits_of(scope)
+            self.say(f"they share: {scope.limits}")
 
         async def work(tx: Tx) -> None:
             await tenants.add_tenant(tx, Tenant("acme", "Acme Water", 0))
             for each in senders:
                 await tenants.put_sender(tx, each)
+            if scope is not None:
+                await scopes.put(tx, scope)
 
         await Disk(self._store, dice).commit(lambda: [_pending(work)])
         self.say(f"troubles: {sorted(self.troubles)}, {'one process' if self.alone else 'two processes'}")
@@ -181,6 +171,7 @@ class History:
 
     def _plans(self) -> Iterator[tuple[float, str, Callable[[], Coroutine[Any, Any, None]]]]:
         dice = self._dice
+        befalls = Troubles(dice, self._redis, self._store, self._clocks, self._carrier, self._line, self.say)
         for _ in range(dice.randint(1, 3)):
             yield dice.choice([0.2, dice.uniform(0, 4)]), "accept", self._accept
         if "people" in self.troubles:
@@ -200,13 +191,13 @@ class History:
         if "redis" in self.troubles:
             for _ in range(dice.randint(1, 3)):
                 name = dice.choice(["away", "silent", "flush", "restart", "restart empty", "stale", "evict"])
-                yield dice.uniform(0, 7), f"redis: {name}", getattr(self, f"_redis_{name.replace(' ', '_')}")
+                yield dice.uniform(0, 7), f"redis: {name}", getattr(befalls, f"redis_{name.replace(' ', '_')}")
         if "disk" in self.troubles:
-            yield dice.uniform(0, 7), "the disk", self._trouble_disk
+            yield dice.uniform(0, 7), "the disk", befalls.disk
         if "clock" in self.troubles:
-            yield dice.uniform(0, 6), "the clocks", self._trouble_clocks
+            yield dice.uniform(0, 6), "the clocks", befalls.change_clocks
         if "carrier" in self.troubles and dice.random() < 0.3:
-            yield dice.uniform(0, 6), "the carrier is down", self._carrier_down
+            yield dice.uniform(0, 6), "the carrier is down", befalls.carrier_away
 
     async def _accept(self) -> None:
         dice = self._dice
@@ -289,7 +280,16 @@ class History:
         if not self.jobs:
             return
         job = dice.choice(self.jobs)
-        status = dice.choice(["paused", "paused", "running", "cancelled"])
+        if dice.random() < 0.4:
+            await self._ask_of_job(job, dice.choice(["paused", "paused", "running", "cancelled"]))
+            return
+        for _ in range(dice.randint(1, 3)):  # somebody cannot decide: what was taken back is read again at once
+            await self._ask_of_job(job, "paused")
+            await asyncio.sleep(dice.choice([0.0, 0.01, 0.1]))
+            await self._ask_of_job(job, "running")
+            await asyncio.sleep(dice.choice([0.0, 0.05, 0.3]))
+
+    async def _ask_of_job(self, job: Job, status: str) -> None:
         if job.id in self._asking:
             return
         self._asking.add(job.id)
@@ -356,61 +356,6 @@ class History:
         self.say(f"process {process.number} has ended")
         await self._replace(process)
 
-    async def _redis_away(self) -> None:
-        self._redis.away = True
-        await asyncio.sleep(self._dice.uniform(0.1, 4))
-        self._redis.away = False
-
-    async def _redis_silent(self) -> None:
-        self._redis.silent = True
-        await asyncio.sleep(self._dice.uniform(0.1, 4))
-        self._redis.wake()
-
-    async def _redis_flush(self) -> None:
-        self._redis.server.flush()
-
-    async def _redis_restart(self) -> None:
-        self._redis.server.restart(keeps=True)
-
-    async def _redis_restart_empty(self) -> None:
-        self._redis.server.restart(keeps=False)
-
-    async def _redis_stale(self) -> None:
-        replica = self._redis.server.snapshot()
-        await asyncio.sleep(self._dice.uniform(0.05, 3))
-        self._redis.server.fail_over(replica)
-        self.say("redis: the stale replica is the master now")
-
-    async def _redis_evict(self) -> None:
-        keys = sorted(key for key in self._redis.server.keys if ":cap:" in key or key == MARKER)
-        if keys:
-            self._redis.server.evict(self._dice.choice(keys))
-
-    async def _trouble_disk(self) -> None:
-        if self._dice.random() < 0.5:
-            self._store.down = True
-        else:
-            self._store.slow_s = self._dice.choice([0.05, 0.3, 1.0])
-        await asyncio.sleep(self._dice.uniform(0.1, 4))
-        self._store.down, self._store.slow_s = False, 0.0
-        if self._line is not None:
-            self._line.mend()
-
-    async def _trouble_clocks(self) -> None:
-        dice = self._dice
-        ahead_us = dice.choice([-3600_000_000, 3600_000_000, -1_000_000, 1_500_000, -5_000_000])
-        if dice.random() < 0.7:
-            self._clocks.host_us += ahead_us
-        else:
-            self._clocks.redis_us += ahead_us
-        await asyncio.sleep(dice.uniform(0.1, 6))
-        self._clocks.host_us = 0
-
-    async def _carrier_down(self) -> None:
-        self._carrier.down = True
-        await asyncio.sleep(self._dice.uniform(0.5, 5))
-        self._carrier.down = False
-
     # --- the end
 
     def _heal(self) -> None:
@@ -457,15 +402,19 @@ class History:
         }
         yield from (f"outside: {error!r}" for error in self._outside.failed)
         yield from Ledgers(
-            self.record, rows, events, usage, self._carrier.copies, self.senders, self._debited()
+            self.record, rows, events, usage, self._carrier.copies, self._limits, self._debited()
         ).faults()
+
+    @property
+    def _limits(self) -> dict[str, tuple[Limit, ...]]:
+        return {**self.senders, EVERYBODY: self.shared}
 
     def _debited(self) -> dict[tuple[str, int], int] | None:
         (row,) = self._store.query("SELECT epoch FROM limit_epoch")
         if self._redis.server.do_hget(MARKER, "epoch") != str(row["epoch"]):
             return None
         found: dict[tuple[str, int], int] = {}
-        for cap in (limit for limits in self.senders.values() for limit in limits if isinstance(limit, Cap)):
+        for cap in (limit for limits in self._limits.values() for limit in limits if isinstance(limit, Cap)):
             key = f"{{gateway}}:cap:{cap.key}"
             words = self._redis.server.do_hgetall(key)
             if not words and self._redis.server.do_hget(MARKER, f"c:{key}"):
@@ -478,45 +427,3 @@ def _pending(work: Any) -> Any:
     from gateway.store.tx import Pending
 
     return Pending(work, asyncio.get_running_loop().create_future())
-
-
-@contextmanager
-def patched(clocks: Clocks, chance: Random) -> Iterator[None]:
-    """Time and chance come from the history, and nothing else does."""
-    was = gateway.clock.time, gateway.clock._ids, carrier_health._dice, leases._dice, housekeeper._EVERY_S
-    gateway.clock.time = clocks  # type: ignore[assignment]
-    gateway.clock._ids = IdMaker(dice=chance.getrandbits)
-    carrier_health._dice = leases._dice = chance  # type: ignore[misc,assignment]
-    housekeeper._EVERY_S = 3.0  # type: ignore[misc]
-    steps.listen(_step)
-    try:
-        yield
-    finally:
-        steps.listen(None)
-        gateway.clock.time, gateway.clock._ids, carrier_health._dice, leases._dice, housekeeper._EVERY_S = was  # type: ignore[misc]
-
-
-def _step(step: str) -> None:
-    process = process_of.get()
-    if isinstance(process, Process):
-        process.reached(step)
-
-
-def _bury(loop: VirtualLoop, processes: list[Process]) -> None:
-    """Forget every task without a word: they belong to processes that are dead, or to a world that is over."""
-    for process in processes:
-        process.kill()
-    for task in loop.born:
-        if task.done():
-            if not task.cancelled():
-                task.exception()
-            continue
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
-        for _ in range(_MOST_FINALLIES):
-            try:
-                task.get_coro().close()  # type: ignore[union-attr]
-                break
-            except (Exception, Killed):  # noqa: BLE001, S112 - it waits in a `finally`; on to the next one
-                continue
-    loop.close()
-    loop.born.clear()

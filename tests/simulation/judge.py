@@ -11,6 +11,7 @@ from gateway.model.states import MESSAGE_FINALS, MESSAGE_MOVES
 from gateway.sms.pipeline import ALLOWED_AFTER_STOP
 from tests.simulation.wire import Copy
 
+EVERYBODY = ""  # in place of a sender: what all of them share
 _ROUNDING_US = 3  # of a clock in seconds, as a float
 
 
@@ -94,7 +95,7 @@ class Ledgers:
             for cap in (limit for limit in limits if isinstance(limit, Cap)):
                 left: Counter[int] = Counter()
                 for copy in self.copies:
-                    if copy.counted and copy.message.sender == sender:
+                    if copy.counted and sender in {EVERYBODY, copy.message.sender}:
                         left[bounds(cap, copy.at_us).start_us] += copy.message.segments
                 for start, units in left.items():
                     row = self.usage.get((cap.key, start), 0)
@@ -112,7 +113,7 @@ class Ledgers:
             for rate in (limit for limit in limits if isinstance(limit, Throughput)):
                 left: list[int] = []
                 for copy in sorted(self.copies, key=lambda copy: copy.at_us):
-                    if copy.message.sender == sender:
+                    if sender in {EVERYBODY, copy.message.sender}:
                         units = copy.message.segments if rate.unit == "segment" else 1
                         left += [copy.at_us + -(-k * rate.period_us // rate.n) for k in range(units)]
                 for earlier, later in zip(left, left[rate.n :], strict=False):

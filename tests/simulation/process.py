@@ -48,7 +48,7 @@ class DiedError(Exception):
 
 
 @lru_cache
-def _profiles() -> Profiles:
+def profiles() -> Profiles:
     return Profiles.load(ROOT / "config/limits.toml")
 
 
@@ -102,7 +102,7 @@ class Process:
             timeout_s=0.5,
             wall_us=lambda: clocks.time_ns() // 1000,
         )
-        self._counters = Counters(self._gate, self._database, _profiles(), _metrics())
+        self._counters = Counters(self._gate, self._database, profiles(), _metrics())
         self._inbound = InboundTexts(self._database, self._signals, _words())
         self._context = contextvars.copy_context()
         self._context.run(process_of.set, self)

@@ -146,7 +146,7 @@ class Road:
         far, dice = self.carrier, self.carrier.dice
         fate = far.fate()
         if fate == "slow_connection":
-            await asyncio.sleep(dice.choice([0.05, 0.2, 0.6, 3.5]))
+            await asyncio.sleep(dice.choice([0.05, 0.2, 0.6, 2.5, 3.5]))
         elif dice.random() < 0.7:
             await asyncio.sleep(dice.uniform(0.0, 0.003))
         if fate == "no_connection":
