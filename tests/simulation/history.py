@@ -77,7 +77,7 @@ class History:
         self._clocks = Clocks(
             loop, edge_us - round((_BEGINS_S + dice.uniform(0, max(4.0, self._pace * _LONGEST_S))) * 1e6)
         )
-        self._clocks.redis_us = round(dice.uniform(-200_000, 200_000))
+        self._clocks.redis_us = self._redis_us = round(dice.uniform(-200_000, 200_000))
         self._store = store
         self._redis = Redis(Server(self._clocks.redis_wall_us), dice, troubled="network" in self.troubles)
         self._outside = Outside(loop)
@@ -366,7 +366,7 @@ class History:
         self._carrier.down = self._carrier.troubled = False
         self._clocks.host_us = 0
         if abs(self._clocks.redis_us) > 1_000_000:
-            self._clocks.redis_us = 0
+            self._clocks.redis_us = self._redis_us
 
     async def _rest(self) -> None:
         until = self._loop.time() + _PATIENCE_S
