@@ -369,10 +369,11 @@ class History:
             self._clocks.redis_us = self._redis_us
 
     async def _rest(self) -> None:
-        until = self._loop.time() + _PATIENCE_S
+        process, until = self.process, self._loop.time() + _PATIENCE_S
         while self._loop.time() < until:
             await asyncio.sleep(_GLANCE_S)
-            if not self.process.ready or len(self._outside.tasks) > 1:
+            process = self.process
+            if process.dead or not process.ready or len(self._outside.tasks) > 1:
                 continue
             soon = now_ms() + 60_000
             if not self._store.query(
@@ -383,7 +384,7 @@ class History:
             ):
                 break
         try:
-            await self.process.look_at_redis()
+            await process.look_at_redis()
         except (DiedError, StoreUnavailable, RedisAway) as error:
             self.record.complaints.append(f"P1: nobody is there at the end: {error!r}")
 
