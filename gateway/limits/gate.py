@@ -246,7 +246,12 @@ class Gate:
         return bool(await self._eval("refill", keys, args, load=False))
 
     def adopt(self, epoch: int) -> None:
-        """Go on with an epoch that another process began, as the database tells."""
+        """Go on with an epoch that another process began, as the database tells.
+
+        Its grants are numbered from what that process had seen, which may be less than this one had.
+        """
+        if epoch != self.epoch:
+            self.seen = 0
         self.epoch = epoch
 
     async def ping(self) -> None:

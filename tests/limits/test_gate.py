@@ -419,3 +419,15 @@ class TestAway:
 async def test_limits_that_cannot_be_taken_together_are_told(gate: Gate, limits: list[Throughput | Cap]) -> None:
     with pytest.raises(BadLimits):
         await gate.take(limits, [1])
+
+
+async def test_who_had_seen_more_grants_adopts_the_epoch_of_one_who_had_seen_fewer(redis: Redis, gate: Gate) -> None:
+    other = Gate(redis, epoch=1)
+    for _ in range(3):
+        assert isinstance(await other.take((), [1]), Granted)
+    await redis.flushall()
+    await gate.rebuild([], 2, last_slot_us=0)
+
+    other.adopt(2)
+
+    assert isinstance(await other.take((), [1]), Granted)
