@@ -226,8 +226,8 @@ class Gate:
         last = -1 if last_slot_us is None else last_slot_us
         calls = [word for limit, holder in held for word in (holder, limit.lease_ms * 1000)]
         server = await self._bounded(self._load)
-        for first in range(0, len(rows), ROWS):
-            if not await self._refill(rows[first : first + ROWS], epoch):
+        for first in range(0, max(1, len(rows)), ROWS):  # once without rows, too: what is lost is forgotten
+            if not await self._refill(rows[first : first + ROWS], epoch, first=first == 0):
                 return 0
         keys = [MARKER, *(key_of(limit) for limit, _ in held)]
         args = [epoch, self._wall_us(), server, last, longest, seq, int(unheld), *calls]
@@ -236,9 +236,9 @@ class Gate:
             self.epoch = epoch
         return in_force
 
-    async def _refill(self, rows: Sequence[UsageRow], epoch: int) -> bool:
+    async def _refill(self, rows: Sequence[UsageRow], epoch: int, *, first: bool) -> bool:
         keys: list[str] = [MARKER]
-        args: list[int | str] = [epoch, self._wall_us()]
+        args: list[int | str] = [epoch, self._wall_us(), int(first)]
         for row in rows:
             counter, _, index, member = counter_of(row.limit_key, row.window_start_us)
             keys += [counter, index]

@@ -227,6 +227,28 @@ class TestForgetting:
 
         assert await gate.take([FAST, DAY], [1]) == Refused("rebuild")
 
+    async def test_a_lost_counter_of_which_the_database_has_no_row_is_not_missed_after_a_rebuild(
+        self, gate: Gate, redis: Redis
+    ) -> None:
+        """Whoever was granted from it died before writing it down: to miss it still would be to rebuild for ever."""
+        granted(await gate.take([DAY], [4]))
+        await redis.delete("{gateway}:cap:day")
+
+        assert await gate.rebuild([], 2, last_slot_us=0) == 2
+        granted(await gate.take([DAY], [10]))
+        await redis.delete("{gateway}:cap:day")  # one that came anew is missed again
+        assert await gate.take([DAY], [1]) == Refused("rebuild")
+
+    async def test_a_counter_that_outlived_a_rebuild_without_a_row_is_missed_when_lost_later(
+        self, gate: Gate, redis: Redis
+    ) -> None:
+        granted(await gate.take([DAY], [4]))
+        assert await gate.rebuild([], 2, last_slot_us=0) == 2
+        granted(await gate.take([DAY], [1]))
+        await redis.delete("{gateway}:cap:day")
+
+        assert await gate.take([DAY], [1]) == Refused("rebuild")
+
     async def test_grant_numbers_that_went_back_are_noticed(self, gate: Gate, redis: Redis) -> None:
         for _ in range(3):
             granted(await gate.take([FAST], [1]))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from redis.asyncio import Redis
 
-from gateway.limits.asking import key_of, part_of
+from gateway.limits.asking import index_of, key_of, part_of
 from gateway.limits.gate import Gate, Late, guarded_us
 from gateway.limits.gcra import Ask, Pace, Request, State, take
 from gateway.model.limit import Cap, Concurrency, Debit, Granted, Refused, Rolling, Throughput, UsageRow
@@ -135,6 +135,19 @@ class TestRolling:
         await redis.delete(part_of(self.LIMIT.key, debit.window_start_us))
 
         assert await gate.take([self.of("b")], [1]) == Refused("rebuild")
+
+    @pytest.mark.parametrize("lost", ["part", "index"])
+    async def test_what_is_lost_and_has_no_row_is_not_missed_after_a_rebuild(
+        self, gate: Gate, redis: Redis, lost: str
+    ) -> None:
+        answer = await gate.take([self.of("a")], [1])
+        assert isinstance(answer, Granted)
+        family, start_us = self.LIMIT.key, answer.granted[0].debits[0].window_start_us
+        await redis.delete(part_of(family, start_us) if lost == "part" else index_of(family))
+        assert await gate.take([self.of("b")], [1]) == Refused("rebuild")
+
+        assert await gate.rebuild([], 2, last_slot_us=0) == 2
+        assert isinstance(await gate.take([self.of("b")], [1]), Granted)
 
     async def test_usage_sums_what_has_not_rolled_out(self, gate: Gate) -> None:
         sender = Rolling("sender:x:1440min", 5, DAY, unit="segment")

@@ -1,9 +1,11 @@
 -- Before a rebuild: take the database's usage rows as the least that was used. In pieces: people may be millions.
 --
 -- KEYS  [1] the marker; then per row: its counter, and for a part of a rolling limit the index (else the marker again)
--- ARGV  epoch to be begun, client_us (the caller's wall clock); then per row: start of the window or part (us), used, until_us (a part's), member ('': a cap)
+-- ARGV  epoch to be begun, client_us (the caller's wall clock), first (1: no piece came before); then per row: start of the
+--       window or part (us), used, until_us (a part's), member ('': a cap)
 -- Returns 1; 0 when the clocks disagree, and nothing changed. Nor did it where another process has begun that epoch.
--- A counter that is higher here stays: grants on their way to the database are in it.
+-- A counter that is higher here stays: grants on their way to the database are in it. One that is lost needs to exist no
+-- more unless a row follows: all it had were grants that nobody wrote down, which would be missed at every take.
 
 local RETAIN = 40 * 86400000000
 local SKEW = 2000000 -- as in take.lua
@@ -25,9 +27,24 @@ local function keep(name, until_us) -- no window that exists already may expire 
   redis.call('HSET', KEYS[1], 'c:' .. name, int(math.max(known, until_us)))
 end
 
+-- Before any row: what is lost after that is to be noticed. These keys are not in KEYS, but in the marker's own slot.
+local ROLLING = '{gateway}:roll:' -- as in asking.py
+local function forget_lost()
+  for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+    local name = string.match(field, '^c:(.+)$')
+    if name and string.sub(name, 1, #ROLLING) == ROLLING then
+      for _, start in ipairs(redis.call('HKEYS', name)) do
+        if redis.call('EXISTS', name .. ':' .. start) == 0 then redis.call('HDEL', name, start) end
+      end
+    end
+    if name and redis.call('EXISTS', name) == 0 then redis.call('HDEL', KEYS[1], field) end
+  end
+end
+
+if ARGV[3] == '1' then forget_lost() end
 for i = 1, (#KEYS - 1) / 2 do
   local counter, index = KEYS[2 * i], KEYS[2 * i + 1]
-  local start, used, lasts, member = ARGV[4 * i - 1], tonumber(ARGV[4 * i]), tonumber(ARGV[4 * i + 1]), ARGV[4 * i + 2]
+  local start, used, lasts, member = ARGV[4 * i], tonumber(ARGV[4 * i + 1]), tonumber(ARGV[4 * i + 2]), ARGV[4 * i + 3]
   if index == KEYS[1] then
     raise(counter, start, used)
     keep(counter, now + RETAIN)
