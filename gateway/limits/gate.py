@@ -77,7 +77,7 @@ class Gate:
         self.epoch = epoch
         self.seen = 0
         self._redis = redis
-        self._guard = guard
+        self.guard = guard
         self._timeout_s = timeout_s
         self._wall_us = wall_us
         self._windows = windows
@@ -139,12 +139,12 @@ class Gate:
         for write in writes:
             for limit in write.rates:
                 keys.append(key_of(limit))
-                args += [write.slot_us, write.at_us, guarded_us(limit, self._guard), limit.period_us]
+                args += [write.slot_us, write.at_us, guarded_us(limit, self.guard), limit.period_us]
         return int(await self._eval("late", keys, args)) if keys else 0
 
     def is_late(self, write: "Late") -> bool:
         """Whether a write was later than what the rates' guard leaves over."""
-        spare = max(0.0, self._guard - MARGIN)
+        spare = max(0.0, self.guard - MARGIN)
         return any(write.at_us - write.slot_us > limit.period_us * spare for limit in write.rates)
 
     async def give_back(self, debits: Sequence[Debit], epoch: int) -> int:
@@ -266,7 +266,7 @@ class Gate:
         wall_us = self._wall_us()
         before = [wall_us, self.epoch, self.seen, ahead_us]
         keys, args = asking.ask(
-            wall_us, now_us or wall_us, before, self._windows, lambda limit: guarded_us(limit, self._guard)
+            wall_us, now_us or wall_us, before, self._windows, lambda limit: guarded_us(limit, self.guard)
         )
         return cast("list[Any]", await self._eval("take", keys, args))
 

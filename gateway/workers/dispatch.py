@@ -153,7 +153,7 @@ class Dispatch:
 
         Raises: RedisAway.
         """
-        worst = self.lags.worst(max((rate.period_us for rate in rates), default=0))
+        worst = self.lags.worst(max((rate.period_us for rate in rates), default=0), self.desk.gate.guard)
         if worst is not None:
             slot_us, lag_us = worst
             await self.desk.gate.late([Late(rates, slot_us, slot_us + lag_us)])

@@ -39,12 +39,17 @@ class Lags:
         """One was written so late."""
         self._last.append((slot_us, max(0, lag_us)))
 
-    def worst(self, period_us: int) -> tuple[int, int] | None:
-        """Give the slot and the lag of the latest write within a period of the last slot; None: nothing was written."""
+    def worst(self, period_us: int, guard: float) -> tuple[int, int] | None:
+        """Give the slot and the lag, within a period of the last slot, that move what follows most; None: none wrote.
+
+        guard: the share of the time since a late write that makes its lateness up (see late.lua). So a write as late as
+        an earlier one, or a little less, moves more than that one.
+        """
         if not self._last:
             return None
         since_us = self._last[-1][0] - period_us
-        return max(((slot, lag) for slot, lag in self._last if slot >= since_us), key=lambda each: each[1])
+        recent = [(slot, lag) for slot, lag in self._last if slot >= since_us]
+        return max(recent, key=lambda each: each[1] + (each[0] - since_us) * guard)
 
 
 @dataclass(slots=True)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from gateway.limits.gate import Late
+from gateway.model.limit import Throughput
 from gateway.model.outcome import Accepted
 from gateway.settings import Sms
 from gateway.workers.offer import Lags
@@ -81,5 +83,21 @@ def test_the_worst_lateness_of_the_last_period_is_what_the_next_owner_is_told() 
     for slot, lag in ((0, 900), (1_000_000, 20), (1_500_000, 70), (2_000_000, -5)):
         lags.note(slot, lag)
 
-    assert lags.worst(1_000_000) == (1_500_000, 70)
-    assert Lags().worst(1_000_000) is None
+    assert lags.worst(1_000_000, 0) == (1_500_000, 70)
+    assert Lags().worst(1_000_000, 0) is None
+
+
+async def test_the_next_owner_keeps_its_distance_from_every_late_write(sending: Any) -> None:
+    """The first write is the latest; the second has made up less than the guard between them would have allowed."""
+    rate, lags = Throughput("sender:late", 3, 1_000_000), Lags()
+    grant = await sending.gate.take([rate], [2, 3], ahead_us=1_000_000)
+    slots = [slot.at_us for slot in grant.slots]
+    writes = [slots[0] + 9_000, slots[1] + 8_500]
+    for slot, write in zip(slots, writes, strict=True):
+        lags.note(slot, write - slot)
+    worst = lags.worst(rate.period_us, sending.gate.guard)
+    assert worst is not None
+    await sending.gate.late([Late([rate], worst[0], sum(worst))])
+
+    refused = await sending.gate.take([rate], [1], ahead_us=0)
+    assert refused.opens_at_us - writes[1] >= rate.period_us
