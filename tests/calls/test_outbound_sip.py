@@ -212,7 +212,7 @@ async def test_calls_at_once_never_pass_the_channels_and_their_starts_never_the_
     starts = [arrival.at_s for arrival in calling.far_end.parts.ledger.arrivals]
     assert len(spans) == 9
     assert at_once <= 3
-    assert min(b - a for a, b in pairwise(starts)) > 0.05  # 0.1 s, less what the far end's own clock reading jitters
+    assert min(b - a for a, b in pairwise(starts)) > 0.09
 
 
 async def test_a_job_that_is_cancelled_dials_no_more(calling: Any) -> None:

@@ -26,7 +26,7 @@ async def test_the_same_keys_give_the_same_path_words_and_outcome_on_both_roads(
         twilio = await calling.until_status(another, "completed", timeout_s=18)
         assert _what(sip) == _what(twilio)
         heard = zip(sip.prompts, twilio.prompts, strict=True)
-        assert all(abs(here["seconds"] - there["seconds"]) < 1.0 for here, there in heard)
+        assert all(abs(here["seconds"] - there["seconds"]) < 0.5 for here, there in heard)
 
 
 def _what(call: Any) -> tuple[Any, ...]:
