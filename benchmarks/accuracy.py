@@ -27,7 +27,7 @@ from typing import Any
 
 import aiohttp
 import uvloop
-from parts.processes import SENDER, STUB, child
+from parts.processes import SENDER, STUB, carried_by, child
 from parts.shared import shared
 from texts import counts, job, new_key, verified
 
@@ -66,11 +66,7 @@ async def measure(workers: int, rate: int, seconds: float) -> dict[str, Any]:
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         _, far_end = stack.enter_context(child(STUB))
-        common = {
-            "GATEWAY_TWILIO__ACCOUNT_SID": far_end["account"],
-            "GATEWAY_TWILIO__AUTH_TOKEN": "practice",
-            "GATEWAY_TWILIO__BASE_URL": far_end["url"],
-        }
+        common = carried_by(far_end)
         if workers > 1:
             common |= (await stack.enter_async_context(shared(folder))).settings
         environs = [common | {"GATEWAY_DATA_DIR": str(folder / str(worker))} for worker in range(workers)]

@@ -23,7 +23,7 @@ from typing import Any
 import aiohttp
 import psutil
 import uvloop
-from parts.processes import GATEWAY, STUB, child, cpu
+from parts.processes import GATEWAY, STUB, carried_by, child, cpu
 from parts.queued import fill
 
 MARK = {"cpu_times": 1.1, "rss_more_mb": 20}
@@ -47,12 +47,7 @@ async def measured(texts: int, queued: int) -> dict[str, float]:
     """One side, once."""
     with tempfile.TemporaryDirectory() as folder, child([*STUB, "--reports"]) as (_, far_end):
         await fill(Path(folder), queued)
-        environ = {
-            "GATEWAY_DATA_DIR": folder,
-            "GATEWAY_TWILIO__ACCOUNT_SID": far_end["account"],
-            "GATEWAY_TWILIO__AUTH_TOKEN": "practice",
-            "GATEWAY_TWILIO__BASE_URL": far_end["url"],
-        }
+        environ = {"GATEWAY_DATA_DIR": folder} | carried_by(far_end)
         with child([*GATEWAY, "serve", "--port", "0"], **environ) as (process, _):
             async with aiohttp.ClientSession() as http:
                 first = await came(http, far_end["url"], WARM_UP)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import aiohttp
 import uvloop
-from parts.processes import GATEWAY, STUB, child, cpu
+from parts.processes import GATEWAY, STUB, carried_by, child, cpu
 from parts.queued import fill
 
 MARK = {"ready_s": 3}
@@ -57,12 +57,7 @@ async def measured(queued: int) -> dict[str, float]:
     """One side."""
     with tempfile.TemporaryDirectory() as folder, child([*STUB, "--reports"]) as (_, far_end):
         await fill(Path(folder), queued)
-        environ = {
-            "GATEWAY_DATA_DIR": folder,
-            "GATEWAY_TWILIO__ACCOUNT_SID": far_end["account"],
-            "GATEWAY_TWILIO__AUTH_TOKEN": "practice",
-            "GATEWAY_TWILIO__BASE_URL": far_end["url"],
-        }
+        environ = {"GATEWAY_DATA_DIR": folder} | carried_by(far_end)
         async with aiohttp.ClientSession() as http:
             with child([*GATEWAY, "serve", "--port", "0"], **environ) as (process, _):
                 await more_than(http, far_end["url"], SENT_BEFORE)

@@ -33,7 +33,7 @@ import aiohttp
 import psutil
 import uvloop
 from parts.kannel import Kannel, installed
-from parts.processes import GATEWAY, ROOT, STUB, child, cpu
+from parts.processes import GATEWAY, ROOT, STUB, carried_by, child, cpu
 from parts.shared import shared
 
 from gateway.client import Client
@@ -89,12 +89,7 @@ async def through_gateway(number: int, *, reports: bool, postgres: bool) -> dict
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         _, far_end = stack.enter_context(child([*STUB, *(["--reports"] if reports else [])]))
-        environ = {
-            "GATEWAY_DATA_DIR": folder,
-            "GATEWAY_TWILIO__ACCOUNT_SID": far_end["account"],
-            "GATEWAY_TWILIO__AUTH_TOKEN": "practice",
-            "GATEWAY_TWILIO__BASE_URL": far_end["url"],
-        }
+        environ = {"GATEWAY_DATA_DIR": folder} | carried_by(far_end)
         others: list[psutil.Process] = []
         if postgres:
             servers = await stack.enter_async_context(shared(Path(folder)))

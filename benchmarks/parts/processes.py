@@ -33,6 +33,15 @@ def child(words: Sequence[str], **environ: str) -> Iterator[tuple[psutil.Process
             process.stdout.close()
 
 
+def carried_by(far_end: dict[str, Any]) -> dict[str, str]:
+    """The settings of a gateway whose carrier is this stub, as `child` told of it."""
+    return {
+        "GATEWAY_TWILIO__ACCOUNT_SID": far_end["account"],
+        "GATEWAY_TWILIO__AUTH_TOKEN": "practice",
+        "GATEWAY_TWILIO__BASE_URL": far_end["url"],
+    }
+
+
 def cpu(*processes: psutil.Process) -> float:
     """CPU seconds of processes and of what they started."""
     family = [each for process in processes for each in (process, *process.children(recursive=True))]
