@@ -72,6 +72,17 @@ class Shared(Stage):
         found: Counter[str] = await self.until(check, timeout_s)
         return found
 
+    async def all_told(self, timeout_s: float) -> Counter[str]:
+        """Wait until what arrived is delivered and the rest is unknown: committed, and its writer died before the wire."""
+
+        async def check() -> Counter[str]:
+            states, arrived = await self.states_now(), {each["to"] for each in await self.arrivals()}
+            told = states.keys() <= {"delivered", "unknown"} and states["delivered"] == len(arrived)
+            return states if told else Counter()
+
+        found: Counter[str] = await self.until(check, timeout_s)
+        return found
+
 
 @pytest.fixture
 async def shared(tmp_path: Path, far_end: dict[str, Any], postgres_url: str, redis_url: str) -> AsyncIterator[Shared]:
@@ -115,7 +126,7 @@ async def test_workers_drained_killed_and_begun_again_lose_nothing_and_send_noth
             stack.enter_context(host.stack)
         await asyncio.gather(*(host.start() for host in (api, housekeeper, *workers)))
         await shared.sender(rate="60/s")
-        await shared.job(people(300))
+        job_id = await shared.job(people(300))
 
         await shared.arrived(60)
         assert await workers[0].end(15) == 0  # drained and begun again, one at a time: what a rolling upgrade is
@@ -126,12 +137,16 @@ async def test_workers_drained_killed_and_begun_again_lose_nothing_and_send_noth
         await shared.arrived(220)
         await workers[0].end(9)  # that one has every sender again: what it had written is told by reports
 
+        told = await shared.all_told(60)
+        again = await shared.must("POST", f"/v1/jobs/{job_id}/settle", {"as": "resend"})  # a person: they never left
         ended = await shared.all_ended(60)
         arrivals = await shared.arrivals()
         ready = [await shared.ask("GET", "/readyz")]
         async with shared.http.get(f"{workers[1].url}/v1/jobs") as answer:
             closed = answer.status
 
+    assert again == {"job_id": job_id, "settled": told["unknown"]}
+    assert told["unknown"] <= 12  # 200 ms of the rate: no more is committed ahead of its write
     assert ended == {"delivered": 300}
     assert Counter(each["to"] for each in arrivals) == Counter(people(300))
     assert ready == [(200, {"status": "ready", "missing": []})]
