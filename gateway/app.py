@@ -21,7 +21,8 @@ from aiohttp import web
 from gateway import logs
 from gateway.api.server import Doors, build
 from gateway.app_roads import RoadBuilder, Roads
-from gateway.errors import DataDirInUse, PortTaken, RedisAway
+from gateway.errors.app import DataDirInUse, PortTaken
+from gateway.errors.limits import RedisAway
 from gateway.limits.gate import Gate
 from gateway.limits.profiles import Profiles
 from gateway.limits.valkey import EmbeddedValkey

@@ -10,7 +10,7 @@ import orjson
 
 from gateway.audit import Accepted, Arrival, Ledgers, Move, Stop, Text, Usage
 from gateway.clock import first_id
-from gateway.errors import BadLedger, FileUnreadable
+from gateway.errors.cli import BadLedger, FileUnreadable
 from gateway.limits.binding import Binding
 from gateway.limits.profiles import Profiles
 from gateway.model.limit import Limit, UsageRow

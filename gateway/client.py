@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from gateway.errors import GatewayUnreachable, RequestRefused
+from gateway.errors.cli import GatewayUnreachable, RequestRefused
 
 Json = dict[str, Any]
 

@@ -12,7 +12,7 @@ from typing import Final, Literal
 import phonenumbers
 from phonenumbers import PhoneMetadata
 
-from gateway.errors import InvalidNumber
+from gateway.errors.phone import InvalidNumber
 
 SenderKind = Literal["toll_free", "long_code", "short_code"]
 

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic import ValidationError as Invalid
 from pydantic_core import ErrorDetails
 
-from gateway.errors import BadSettings, SettingProblem
+from gateway.errors.settings import BadSettings, SettingProblem
 from gateway.settings_layers import NOT_A_VALUE, Key, Layers
 from gateway.settings_urls import database_url, http_url, redis_url, with_credentials
 

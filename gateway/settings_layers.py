@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from gateway.errors import SettingProblem
+from gateway.errors.settings import SettingProblem
 
 Key = tuple[str, ...]
 Leaf = tuple[Key, object]

@@ -3,7 +3,7 @@
 import asyncio
 
 from gateway.app import _ended, _kept_alive
-from gateway.errors import StoreUnavailable
+from gateway.errors.store import StoreUnavailable
 
 
 async def test_a_loop_that_fails_while_it_is_stopped_is_not_begun_again() -> None:

@@ -12,7 +12,7 @@ from gateway.audit import CHECKS, Accepted, Arrival, Finding, Judged, Ledgers, M
 from gateway.audit_pace import Write, over_cap, over_rate
 from gateway.audit_read import read_accepted, read_arrivals
 from gateway.cli.root import app
-from gateway.errors import BadLedger, FileUnreadable
+from gateway.errors.cli import BadLedger, FileUnreadable
 from gateway.model.limit import Cap, Limit, Rolling, Throughput, UsageRow
 from gateway.model.message import Message
 from gateway.model.sender import Sender

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from gateway import logs
 from gateway.clock import new_id
-from gateway.errors import InvalidNumber
+from gateway.errors.phone import InvalidNumber
 from gateway.logs_masking import mask
 
 NUMBER = "+12125551234"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import phone
-from gateway.errors import InvalidNumber
+from gateway.errors.phone import InvalidNumber
 
 
 @pytest.mark.parametrize("area", range(200, 1000, 100), ids=lambda area: f"{area}s")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from gateway.errors import BadSettings
+from gateway.errors.settings import BadSettings
 from gateway.settings import Settings, Trunk, check, is_loopback, load
 
 SHIPPED = Path(__file__).parent.parent / "config" / "gateway.toml"

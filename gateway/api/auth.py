@@ -18,7 +18,7 @@ import orjson
 from aiohttp import web
 
 from gateway.clock import monotonic, now_ms
-from gateway.errors import MissingScope, Unauthorized
+from gateway.errors.api import MissingScope, Unauthorized
 from gateway.model.tenant import ApiKey
 from gateway.store import tenants
 from gateway.store.database import Database

@@ -25,7 +25,7 @@ from gateway.api.operation import Answer, Call, View, operation
 from gateway.api.roads import check_callback, check_times, for_calls, start_of
 from gateway.api.views import Listed, when
 from gateway.clock import new_id
-from gateway.errors import NotFound
+from gateway.errors.api import NotFound
 from gateway.model.call import Call as CallRecord
 from gateway.model.states import CALL_MOVES
 from gateway.store import events, lives

@@ -20,7 +20,7 @@ from gateway.carriers.base import SmsCarrier
 from gateway.carriers.inbound import InboundTexts
 from gateway.carriers.report_desk import ReportDesk
 from gateway.clock import now_ms
-from gateway.errors import BadReport, BadSignature
+from gateway.errors.carriers import BadReport, BadSignature
 from gateway.store.signals import Signals
 
 EMPTY_TWIML: Final = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'

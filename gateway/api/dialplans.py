@@ -9,7 +9,8 @@ from gateway.api import plans
 from gateway.api.inputs import Input, Query, Variables
 from gateway.api.operation import Answer, Call, View, operation
 from gateway.api.views import when
-from gateway.errors import BadDialplan, BadMediaType, FieldProblem, InvalidRequest, NotFound, PlanProblem
+from gateway.errors.api import BadMediaType, FieldProblem, InvalidRequest, NotFound
+from gateway.errors.voice import BadDialplan, PlanProblem
 from gateway.store import dialplans
 from gateway.store.database import Tx
 from gateway.voice.transcript import simulate

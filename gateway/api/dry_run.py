@@ -10,7 +10,7 @@ from gateway.api.job_answers import Entries, entries
 from gateway.api.operation import Call, View
 from gateway.api.people import People, TextPeople
 from gateway.api.views import when
-from gateway.errors import BadLimits, UnknownProfile
+from gateway.errors.limits import BadLimits, UnknownProfile
 from gateway.model.sender import Sender
 from gateway.store import opt_outs
 from gateway.store.database import Tx

@@ -13,7 +13,7 @@ from gateway.api.middleware import set_headers
 from gateway.api.operation import Answer, Call, View, operation
 from gateway.api.views import Listed, when
 from gateway.clock import monotonic
-from gateway.errors import FieldProblem, InvalidRequest
+from gateway.errors.api import FieldProblem, InvalidRequest
 from gateway.store import events
 
 CLOSING: Final = web.AppKey("closing", asyncio.Event)

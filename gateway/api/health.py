@@ -7,7 +7,8 @@ from pydantic import Field
 
 from gateway.api.operation import Answer, Call, View, operation
 from gateway.clock import monotonic
-from gateway.errors import RedisAway, StoreUnavailable
+from gateway.errors.limits import RedisAway
+from gateway.errors.store import StoreUnavailable
 from gateway.metrics import CONTENT_TYPE
 from gateway.store.database import Tx
 

@@ -15,7 +15,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from gateway.campaign.recipients import LONGEST_REFERENCE, variables_of
-from gateway.errors import BadJson, BadVariable, FieldProblem, InvalidNumber, InvalidRequest
+from gateway.errors.api import BadJson, FieldProblem, InvalidRequest
+from gateway.errors.phone import InvalidNumber
+from gateway.errors.sms import BadVariable
 from gateway.phone import parse, parse_sender
 
 M = TypeVar("M", bound=BaseModel)

@@ -7,7 +7,7 @@ from gateway.api.inputs import Page, one_of
 from gateway.api.job_answers import Counts, JobView, JobWithCounts, Outcome
 from gateway.api.operation import Answer, Call, operation
 from gateway.api.views import Listed
-from gateway.errors import JobNotOpen, NotFound
+from gateway.errors.api import JobNotOpen, NotFound
 from gateway.model.job import Job
 from gateway.model.states import JOB_MOVES
 from gateway.store import jobs, lives

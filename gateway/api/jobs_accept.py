@@ -30,7 +30,7 @@ from gateway.api.people import People
 from gateway.api.roads import check_callback, check_times, for_calls, for_texts, start_of
 from gateway.campaign.recipients import Intake
 from gateway.clock import new_id
-from gateway.errors import FieldProblem, InvalidRecipients, InvalidRequest
+from gateway.errors.api import FieldProblem, InvalidRecipients, InvalidRequest
 from gateway.model.job import Job
 from gateway.model.sender import Sender
 from gateway.store import jobs

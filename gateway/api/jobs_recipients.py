@@ -20,7 +20,7 @@ from gateway.api.people import People
 from gateway.api.roads import for_calls, for_texts, start_of
 from gateway.campaign.readers import BLOCK, FORMATS, Reader, reader_for
 from gateway.campaign.recipients import Intake
-from gateway.errors import BadMediaType, InvalidRecipients, JobNotOpen, NotFound
+from gateway.errors.api import BadMediaType, InvalidRecipients, JobNotOpen, NotFound
 from gateway.model.job import Job
 from gateway.store import jobs
 from gateway.store.database import Tx

@@ -11,7 +11,8 @@ from gateway.api.operation import Answer, Call, View, operation
 from gateway.api.roads import check_callback
 from gateway.api.senders import BLOCKED_SCOPES, RELEASED_CAPS, SenderLimits, release
 from gateway.api.views import when
-from gateway.errors import BadLimits, FieldProblem, InvalidRequest, MissingScope, NotFound, ScopeInUse, UnknownProfile
+from gateway.errors.api import FieldProblem, InvalidRequest, MissingScope, NotFound
+from gateway.errors.limits import BadLimits, ScopeInUse, UnknownProfile
 from gateway.model.limit import Network
 from gateway.model.scope import SCOPE_KINDS, Scope
 from gateway.store import audit_log, scopes

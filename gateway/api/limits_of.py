@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from gateway.api.doors import Doors
 from gateway.clock import now_ms
-from gateway.errors import BadLimits, RedisAway, UnknownProfile
+from gateway.errors.limits import BadLimits, RedisAway, UnknownProfile
 from gateway.limits import binding
 from gateway.limits.gate import counter_name, usage_from_rows
 from gateway.model.limit import Blocked, Cap, Limit, Rolling, Throughput, Usage

@@ -13,7 +13,7 @@ import structlog
 from gateway.api.operation import Answer, Call
 from gateway.api.people import People
 from gateway.clock import new_id
-from gateway.errors import StoreUnavailable
+from gateway.errors.store import StoreUnavailable
 from gateway.model.job import Job
 from gateway.store import jobs, loads
 from gateway.store.database import Tx

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from gateway.api.inputs import read_json
-from gateway.errors import BadJson
+from gateway.errors.api import BadJson
 
 PIECE: Final = 1_000  # entries
 

@@ -28,7 +28,7 @@ from gateway.api.roads import check_callback, check_times, for_texts, start_of
 from gateway.api.views import Listed, when
 from gateway.api.wording import wording
 from gateway.clock import new_id
-from gateway.errors import NotFound
+from gateway.errors.api import NotFound
 from gateway.model.message import Message
 from gateway.model.states import MESSAGE_MOVES
 from gateway.store import events, lives

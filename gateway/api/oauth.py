@@ -6,7 +6,7 @@ from aiohttp import web
 
 from gateway.api.auth import TOKEN_S
 from gateway.api.operation import AUTHENTICATOR, Answer, Call, View, operation
-from gateway.errors import BadMediaType, MissingScope
+from gateway.errors.api import BadMediaType, MissingScope
 
 _FORM: Final = "application/x-www-form-urlencoded"
 

@@ -20,7 +20,7 @@ from gateway.api.auth import Authenticator
 from gateway.api.doors import Doors
 from gateway.api.inputs import Input, Query, read_json, validated
 from gateway.clock import now_ms
-from gateway.errors import BadIdempotencyKey, BadMediaType, FieldProblem, InvalidRequest
+from gateway.errors.api import BadIdempotencyKey, BadMediaType, FieldProblem, InvalidRequest
 from gateway.model.tenant import ApiKey
 from gateway.store import idempotency
 from gateway.store.database import Tx

@@ -6,7 +6,8 @@ from gateway.api.inputs import MAX_PAGE, CallbackUrl, Input, NumberFilter, Query
 from gateway.api.operation import Answer, Call, View, operation
 from gateway.api.roads import check_callback
 from gateway.api.views import when
-from gateway.errors import FieldProblem, InvalidNumber, InvalidRequest, NotFound
+from gateway.errors.api import FieldProblem, InvalidRequest, NotFound
+from gateway.errors.phone import InvalidNumber
 from gateway.model.opt_out import OptOut
 from gateway.phone import parse
 from gateway.store import opt_outs, tenants

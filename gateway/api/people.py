@@ -14,7 +14,8 @@ import orjson
 from gateway.api.wording import Wording
 from gateway.campaign.recipients import Invalid, Recipient
 from gateway.campaign.recipients import Row as Given
-from gateway.errors import BadText, BadVariables, MissingVariable
+from gateway.errors.sms import BadText, MissingVariable
+from gateway.errors.voice import BadVariables
 from gateway.store.loads import Person
 from gateway.voice import engine
 from gateway.voice.dialplan import Plan

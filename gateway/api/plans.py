@@ -4,7 +4,8 @@ import asyncio
 from functools import lru_cache
 
 from gateway.api.operation import Call
-from gateway.errors import BadDialplan, BadVariables, FieldProblem, InvalidRequest, PlanProblem
+from gateway.errors.api import FieldProblem, InvalidRequest
+from gateway.errors.voice import BadDialplan, BadVariables, PlanProblem
 from gateway.speech.prompts import Prompts
 from gateway.store import dialplans
 from gateway.voice import engine

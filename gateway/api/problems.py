@@ -11,21 +11,12 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from gateway.errors import (
-    BadDialplan,
-    BadRecipients,
-    BadTemplate,
-    BadText,
-    BadVariable,
-    BadVariables,
-    FieldProblem,
-    GatewayError,
-    InvalidNumber,
-    InvalidRecipients,
-    InvalidRequest,
-    MissingVariable,
-    Unauthorized,
-)
+from gateway.errors import GatewayError
+from gateway.errors.api import FieldProblem, InvalidRecipients, InvalidRequest, Unauthorized
+from gateway.errors.campaign import BadRecipients
+from gateway.errors.phone import InvalidNumber
+from gateway.errors.sms import BadTemplate, BadText, BadVariable, MissingVariable
+from gateway.errors.voice import BadDialplan, BadVariables
 
 CONTENT_TYPE: Final = "application/problem+json"
 TYPES: Final = "/problems/"

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from gateway.api.inputs import Query
 from gateway.api.operation import Answer, Call, View, operation
-from gateway.errors import UnknownPrompt
+from gateway.errors.speech import UnknownPrompt
 from gateway.speech.recordings import PromptInfo
 
 _TYPES = {

@@ -4,7 +4,7 @@ import ipaddress
 from urllib.parse import urlsplit
 
 from gateway.api.operation import Call
-from gateway.errors import FieldProblem, InvalidRequest
+from gateway.errors.api import FieldProblem, InvalidRequest
 from gateway.model.sender import Sender
 from gateway.settings import is_loopback
 from gateway.store import tenants

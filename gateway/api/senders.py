@@ -12,15 +12,9 @@ from gateway.api.inputs import CallbackUrl, Input, Name, Text
 from gateway.api.operation import Answer, Call, View, operation
 from gateway.api.roads import check_callback
 from gateway.api.views import when
-from gateway.errors import (
-    BadLimits,
-    FieldProblem,
-    InvalidNumber,
-    InvalidRequest,
-    NotFound,
-    SenderTaken,
-    UnknownProfile,
-)
+from gateway.errors.api import FieldProblem, InvalidRequest, NotFound, SenderTaken
+from gateway.errors.limits import BadLimits, UnknownProfile
+from gateway.errors.phone import InvalidNumber
 from gateway.model.scope import SCOPE_KINDS
 from gateway.model.sender import KEYWORD_REPLIES, KINDS, STATUSES, Sender
 from gateway.phone import parse_sender, sender_kind

@@ -9,7 +9,7 @@ from gateway.api.deeds import deed
 from gateway.api.inputs import Input, plain
 from gateway.api.messages import MessageView, view
 from gateway.api.operation import Answer, Call, View, operation
-from gateway.errors import NotFound, NotUnknown
+from gateway.errors.api import NotFound, NotUnknown
 from gateway.store import audit_log, jobs, settling
 from gateway.store.database import Tx
 

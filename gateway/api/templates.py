@@ -6,7 +6,7 @@ from gateway.api.inputs import Input, Text, validated
 from gateway.api.operation import Answer, Call, View, operation
 from gateway.api.problems import told_at
 from gateway.api.views import when
-from gateway.errors import FieldProblem, InvalidRequest, NotFound
+from gateway.errors.api import FieldProblem, InvalidRequest, NotFound
 from gateway.sms import template
 from gateway.sms.segments import LONGEST
 from gateway.store.database import Row, Tx

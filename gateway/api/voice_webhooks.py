@@ -7,7 +7,8 @@ from aiohttp import web
 from gateway.api.carrier_webhooks import Signed
 from gateway.carriers.audio_urls import AudioUrls
 from gateway.carriers.voice_turns import VoiceTurns
-from gateway.errors import BadReport, UnknownAudio
+from gateway.errors.carriers import BadReport
+from gateway.errors.speech import UnknownAudio
 from gateway.speech.prompts import Prompts
 
 

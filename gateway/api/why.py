@@ -8,7 +8,7 @@ from pydantic import Field
 from gateway.api import limits_of
 from gateway.api.operation import Call, View
 from gateway.api.views import when
-from gateway.errors import BadLimits, UnknownProfile
+from gateway.errors.limits import BadLimits, UnknownProfile
 from gateway.limits.profiles import kind_of, scope_name
 from gateway.model.job import Job
 from gateway.model.limit import Cap, Rolling

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gateway.api.operation import Call
 from gateway.api.problems import told_at
-from gateway.errors import FieldProblem, InvalidRequest
+from gateway.errors.api import FieldProblem, InvalidRequest
 from gateway.sms import template
 from gateway.sms.encoding import smart
 from gateway.sms.segments import Segmented, segment

@@ -15,7 +15,7 @@ import orjson
 
 from gateway.campaign import workbook
 from gateway.campaign.recipients import Intake, Invalid, Row, chunked, is_name
-from gateway.errors import BadRecipients
+from gateway.errors.campaign import BadRecipients
 
 BLOCK: Final = 65_536  # bytes read at a time, and the longest row: one person's data is far below
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.errors import BadVariable, InvalidNumber
+from gateway.errors.phone import InvalidNumber
+from gateway.errors.sms import BadVariable
 from gateway.model.limit import NETWORKS
 from gateway.phone import parse
 

@@ -18,7 +18,7 @@ from xml.parsers import expat
 import python_calamine
 
 from gateway.campaign.recipients import as_text
-from gateway.errors import BadRecipients
+from gateway.errors.campaign import BadRecipients
 
 LARGEST: Final = 256 * 1024 * 1024  # bytes unpacked; a zip file can claim to be small
 MOST_CELLS: Final = 5_000_000  # of the block, at 32 bytes each in calamine; a million people with five columns

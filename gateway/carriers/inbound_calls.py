@@ -5,7 +5,8 @@ from typing import Literal
 
 from gateway import phone
 from gateway.clock import new_id
-from gateway.errors import BadDialplan, BadVariables, InvalidNumber, UnknownDialplan
+from gateway.errors.phone import InvalidNumber
+from gateway.errors.voice import BadDialplan, BadVariables, UnknownDialplan
 from gateway.model.call import Call
 from gateway.model.event import Event
 from gateway.model.sender import Sender

@@ -10,7 +10,7 @@ from gateway.carriers import reports
 from gateway.carriers.base import Report
 from gateway.carriers.reports import Effect
 from gateway.clock import now_ms
-from gateway.errors import StoreUnavailable
+from gateway.errors.store import StoreUnavailable
 from gateway.store import lives
 from gateway.store.database import Database, Tx
 

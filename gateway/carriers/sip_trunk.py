@@ -10,7 +10,8 @@ import structlog
 
 from gateway.carriers.base import Ready
 from gateway.carriers.voice_base import Digit, Ended, LegEvent, PickedUp, Played, Ringing, Unanswered
-from gateway.errors import MediaDown, MediaLimit, NoCommonCodec, SipTrunkUnresolved, TooManyCalls
+from gateway.errors.media import MediaDown, MediaLimit
+from gateway.errors.sip import NoCommonCodec, SipTrunkUnresolved, TooManyCalls
 from gateway.media import events as media
 from gateway.model.call import Call
 from gateway.model.outcome import NotSent

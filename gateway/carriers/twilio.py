@@ -18,7 +18,7 @@ from twilio.rest import Client
 
 from gateway.carriers.base import Incoming, Listed, Ready, Report, Written
 from gateway.carriers.twilio_codes import ACCOUNT, THROTTLES, refusal
-from gateway.errors import BadReport, CarrierListUnread
+from gateway.errors.carriers import BadReport, CarrierListUnread
 from gateway.model.message import Message
 from gateway.model.outcome import Accepted, NotSent, Outcome, Refused, Throttled, Unknown
 from gateway.net.http_client import Attempt, HttpClient, TakenBackError

@@ -11,7 +11,7 @@ from twilio.base.exceptions import TwilioException
 
 from gateway.carriers.base import Ready
 from gateway.carriers.twilio import TwilioAccount, current_attempt, outcome_of
-from gateway.errors import BadReport
+from gateway.errors.carriers import BadReport
 from gateway.model.call import Call
 from gateway.model.outcome import Accepted, Outcome
 from gateway.net.http_client import Attempt, HttpClient, TakenBackError

@@ -14,7 +14,8 @@ from gateway.carriers.inbound_calls import Answering, InboundCalls
 from gateway.carriers.twilio_voice import Between, CallReport, TwilioVoice, between
 from gateway.carriers.voice_base import rendered
 from gateway.clock import now_ms
-from gateway.errors import BadReport, GatewayError
+from gateway.errors import GatewayError
+from gateway.errors.carriers import BadReport
 from gateway.model.call import Call
 from gateway.model.event import Event
 from gateway.model.states import CALL_FINALS

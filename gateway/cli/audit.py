@@ -13,7 +13,7 @@ from gateway import audit as auditor
 from gateway.audit_read import read_accepted, read_arrivals, read_database
 from gateway.cli.common import AsJson, Config, DataDir, load, run
 from gateway.clock import now_ms
-from gateway.errors import FileUnreadable
+from gateway.errors.cli import FileUnreadable
 from gateway.limits.profiles import Profiles
 from gateway.settings import Settings
 from gateway.store.database import Database

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from gateway import settings
 from gateway.client import Client
-from gateway.errors import FileUnreadable
+from gateway.errors.cli import FileUnreadable
 from gateway.settings import Settings
 
 try:

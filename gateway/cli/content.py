@@ -26,7 +26,7 @@ from gateway.cli.common import (
     show_table,
 )
 from gateway.client import Client
-from gateway.errors import BadDialplan, BadVariables
+from gateway.errors.voice import BadDialplan, BadVariables
 from gateway.speech.recordings import DEFAULT_LIMITS, Recordings
 from gateway.voice import check, loader
 from gateway.voice.cases import run_tests

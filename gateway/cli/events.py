@@ -9,7 +9,7 @@ import typer
 from gateway.cli.common import DEFAULT_URL, AsJson, Key, Url, ask, group, show, show_facts
 from gateway.client import Client
 from gateway.clock import rfc3339
-from gateway.errors import GatewayUnreachable
+from gateway.errors.cli import GatewayUnreachable
 
 app = group("events", "Events: the numbered log of all that happens.")
 

@@ -15,7 +15,8 @@ from gateway.campaign.recipients import Intake, Invalid, Recipient
 from gateway.cli.common import DEFAULT_URL, Key, Url, ask, group, pairs, read_bytes, show
 from gateway.client import Client, Json
 from gateway.clock import new_id
-from gateway.errors import BadRecipients, FileUnreadable
+from gateway.errors.campaign import BadRecipients
+from gateway.errors.cli import FileUnreadable
 
 app = group("job", "Jobs: broadcasts to many people.")
 

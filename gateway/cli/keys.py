@@ -12,7 +12,7 @@ import typer
 
 from gateway.cli.common import AsJson, Config, DataDir, group, load, run, show, show_table
 from gateway.clock import now_ms, rfc3339
-from gateway.errors import UnknownKey
+from gateway.errors.cli import UnknownKey
 from gateway.model.tenant import SCOPES, ApiKey
 from gateway.store import keys, tenants
 from gateway.store.database import Database, Tx, migrations

@@ -9,7 +9,7 @@ import typer
 
 from gateway.cli.common import DEFAULT_URL, AsJson, Key, Url, ask, group, show, show_facts, show_table
 from gateway.client import Client, Json
-from gateway.errors import RequestRefused
+from gateway.errors.cli import RequestRefused
 
 app = group("sender", "Senders: the numbers that texts and calls leave from.")
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.errors import DemoFailed
+from gateway.errors.cli import DemoFailed
 from gateway.lifeline import before_exec
 
 READY_S: Final = 60.0

@@ -19,7 +19,7 @@ import gateway
 from gateway.client import Client
 from gateway.clock import monotonic
 from gateway.demo import people, processes, report, watch
-from gateway.errors import DemoFailed, FileUnreadable
+from gateway.errors.cli import DemoFailed, FileUnreadable
 from gateway.store import keys
 from gateway.store.database import Database
 

@@ -11,7 +11,7 @@ from rich.table import Column
 
 from gateway.client import Client
 from gateway.clock import monotonic
-from gateway.errors import DemoFailed
+from gateway.errors.cli import DemoFailed
 
 EVERY_S: Final = 1.0
 QUIET_S: Final = 4.0  # longer than reports and replies of the practice far end take

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from gateway.errors import BadLimits
+from gateway.errors.limits import BadLimits
 from gateway.limits.windows import Bounds
 from gateway.model.limit import (
     Cap,

@@ -18,7 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
-from gateway.errors import RedisAway
+from gateway.errors.limits import RedisAway
 from gateway.limits.asking import MARKER, NEAR_US, Asking, Own, Windows, counter_of, key_of
 from gateway.limits.pacer import MARGIN
 from gateway.limits.windows import Bounds, bounds

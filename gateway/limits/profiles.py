@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from gateway.errors import BadLimits, BadRate, BadRolling, UnknownProfile
+from gateway.errors.limits import BadLimits, BadRate, BadRolling, UnknownProfile
 from gateway.model.limit import (
     Blocked,
     Cap,

@@ -21,7 +21,8 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from gateway.errors import GatewayError, ValkeyDown, ValkeyInUse
+from gateway.errors import GatewayError
+from gateway.errors.limits import ValkeyDown, ValkeyInUse
 from gateway.lifeline import before_exec
 
 SOCKET_PATH_MAX = 103  # bytes: sun_path holds 108 on Linux and 104 on macOS, the closing zero included

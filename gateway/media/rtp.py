@@ -3,7 +3,7 @@
 import struct
 from typing import Final, NamedTuple
 
-from gateway.errors import BadRtp
+from gateway.errors.media import BadRtp
 
 HEADER: Final = struct.Struct("!BBHII")
 VERSION_2: Final = 0x80

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.errors import MediaLimit
+from gateway.errors.media import MediaLimit
 from gateway.media import g711, telephone_event, tones
 from gateway.media.events import Played
 from gateway.media.rtp import HEADER, SEQUENCES, TIMESTAMPS, VERSION_2

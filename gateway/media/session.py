@@ -14,7 +14,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from gateway.errors import BadRtp
+from gateway.errors.media import BadRtp
 from gateway.media import g711, goertzel
 from gateway.media.events import Digit, Event, FirstPacket, Lost, Played, Stats
 from gateway.media.goertzel import ToneReceiver

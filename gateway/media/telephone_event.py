@@ -5,7 +5,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.errors import InvalidDigit
+from gateway.errors.media import InvalidDigit
 from gateway.media.rtp import TIMESTAMPS, Packet
 
 DIGITS: Final = "0123456789*#ABCD"  # position = event code, RFC 4733, table 3

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from gateway.errors import InvalidDigit
+from gateway.errors.media import InvalidDigit
 from gateway.media.g711 import RATE_HZ
 
 LOW_HZ: Final = (697.0, 770.0, 852.0, 941.0)  # ITU-T Q.23: rows of the keypad

@@ -3,7 +3,7 @@
 import io
 import wave
 
-from gateway.errors import BadWav
+from gateway.errors.media import BadWav
 from gateway.media.g711 import RATE_HZ
 
 

@@ -12,7 +12,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
-from gateway.errors import BadRate, BadRolling
+from gateway.errors.limits import BadRate, BadRolling
 
 Unit: TypeAlias = Literal["segment", "message", "call"]
 Counts: TypeAlias = Literal["attempts", "accepted"]

@@ -22,7 +22,7 @@ from typing import Final
 import orjson
 import structlog
 
-from gateway.errors import MediaDown, MediaLimit
+from gateway.errors.media import MediaDown, MediaLimit
 from gateway.media import g711
 from gateway.media.events import Lost
 from gateway.net.rtp_process import Config

@@ -23,7 +23,7 @@ from typing import Final
 
 import orjson
 
-from gateway.errors import MediaLimit
+from gateway.errors.media import MediaLimit
 from gateway.lifeline import end_with_parent
 from gateway.media.events import Stats
 from gateway.media.session import Session, hear_tones

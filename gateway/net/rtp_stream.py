@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final, NewType, Protocol
 
-from gateway.errors import InvalidDigit, MediaDown, MediaLimit
+from gateway.errors.media import InvalidDigit, MediaDown, MediaLimit
 from gateway.media import g711
 from gateway.media.events import Digit, Event, Played, Stats
 from gateway.media.receiver import MOST_SECONDS

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, TypeVar
 
-from gateway.errors import SipAddressTaken, SipTrunkUnresolved
+from gateway.errors.sip import SipAddressTaken, SipTrunkUnresolved
 from gateway.sip import sdp
 from gateway.sip.context import Counters, Options, bracket
 from gateway.sip.digest import Credentials

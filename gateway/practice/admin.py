@@ -8,7 +8,8 @@ import orjson
 from aiohttp import web
 
 from gateway import phone
-from gateway.errors import GatewayError, InvalidPracticeOption
+from gateway.errors import GatewayError
+from gateway.errors.practice import InvalidPracticeOption
 from gateway.practice import scripts
 from gateway.practice.faults import Faults
 from gateway.practice.ledger import Arrival, Ledger, Rate

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from gateway.errors import InvalidPracticeOption
+from gateway.errors.practice import InvalidPracticeOption
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from typing import Any
 
-from gateway.errors import InvalidPracticeOption
+from gateway.errors.practice import InvalidPracticeOption
 from gateway.practice.journal import Journal, id_in
 
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)/(s|min)")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import phone
-from gateway.errors import InvalidPracticeOption
+from gateway.errors.practice import InvalidPracticeOption
 from gateway.practice.ledger import Rate
 
 _HELP = {

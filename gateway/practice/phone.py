@@ -9,7 +9,9 @@ from collections import deque
 from typing import Any, Self
 
 from gateway import phone as numbers
-from gateway.errors import InvalidNumber, InvalidPracticeOption, NoCommonCodec, PracticePortTaken
+from gateway.errors.phone import InvalidNumber
+from gateway.errors.practice import InvalidPracticeOption, PracticePortTaken
+from gateway.errors.sip import NoCommonCodec
 from gateway.practice.ledger import Ledger
 from gateway.practice.options import Options
 from gateway.practice.phone_call import PhoneCall

@@ -3,7 +3,7 @@
 import struct
 from dataclasses import dataclass
 
-from gateway.errors import BadWav
+from gateway.errors.media import BadWav
 
 _PCM, _A_LAW, _MU_LAW = 1, 6, 7  # RFC 2361, WAVE format tags
 

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any, Self
 
-from gateway.errors import BadRtp
+from gateway.errors.media import BadRtp
 from gateway.media import g711, rtp, tones
 from gateway.media.events import Digit, Stats
 from gateway.media.session import Session

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from gateway.errors import PracticePortTaken
+from gateway.errors.practice import PracticePortTaken
 from gateway.practice.admin import Admin, Parts
 from gateway.practice.faults import Faults
 from gateway.practice.journal import Journal

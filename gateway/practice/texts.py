@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from gateway.errors import BadTwiml
+from gateway.errors.practice import BadTwiml
 from gateway.practice import segments, twiml
 from gateway.practice.faults import Faults
 from gateway.practice.ledger import Ledger

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway import phone
-from gateway.errors import InvalidNumber
+from gateway.errors.phone import InvalidNumber
 
 
 class TwilioError(Exception):

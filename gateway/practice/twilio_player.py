@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
-from gateway.errors import BadTwiml, BadWav
+from gateway.errors.media import BadWav
+from gateway.errors.practice import BadTwiml
 from gateway.practice import played_audio, twiml
 from gateway.practice.ledger import Ledger
 from gateway.practice.leg import Goto, Leg

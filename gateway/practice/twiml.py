@@ -8,7 +8,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from xml.etree import ElementTree as ET
 
-from gateway.errors import BadTwiml
+from gateway.errors.practice import BadTwiml
 
 BIGGEST_DOCUMENT = 64 * 1024  # bytes; Twilio's own limit
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gateway.errors import BadSdp, NoCommonCodec
+from gateway.errors.sip import BadSdp, NoCommonCodec
 from gateway.sip import sdp
 from gateway.sip.context import Context
 from gateway.sip.dialog import Dialog

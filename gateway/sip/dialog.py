@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gateway.errors import BadSipMessage
+from gateway.errors.sip import BadSipMessage
 from gateway.sip.headers import NameAddr
 from gateway.sip.message import Headers, Request, Response
 from gateway.sip.transaction import Address

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gateway.errors import BadSipMessage, UnsafeSipValue
+from gateway.errors.sip import BadSipMessage, UnsafeSipValue
 from gateway.sip.headers import TOKEN, split_list, unquote_string
 from gateway.sip.message import Request, Response
 

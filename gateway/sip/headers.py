@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from gateway.errors import BadSipMessage
+from gateway.errors.sip import BadSipMessage
 from gateway.sip.uri import scheme_of
 
 TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+\Z")

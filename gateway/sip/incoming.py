@@ -1,6 +1,6 @@
 """The callee's side of a call: ring, accept, reject, the caller's CANCEL (RFC 3261, sections 9.2 and 13.3)."""
 
-from gateway.errors import BadSdp, NoCommonCodec
+from gateway.errors.sip import BadSdp, NoCommonCodec
 from gateway.sip import sdp
 from gateway.sip.call import SDP_TYPE, Call
 from gateway.sip.context import Context

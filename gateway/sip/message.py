@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from gateway.errors import BadSipMessage, UnsafeSipValue
+from gateway.errors.sip import BadSipMessage, UnsafeSipValue
 from gateway.sip.headers import TOKEN, NameAddr, Via, parse_cseq, split_list
 from gateway.sip.uri import scheme_of
 

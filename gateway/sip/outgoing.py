@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from gateway.errors import BadSdp, NoCommonCodec
+from gateway.errors.sip import BadSdp, NoCommonCodec
 from gateway.sip import sdp
 from gateway.sip.call import SDP_TYPE, Call, bye
 from gateway.sip.context import Context

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from gateway.errors import BadSdp, NoCommonCodec
+from gateway.errors.sip import BadSdp, NoCommonCodec
 
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 DIRECTIONS: dict[str, Direction] = {name: name for name in ("sendrecv", "sendonly", "recvonly", "inactive")}

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from gateway.errors import BadSipMessage
+from gateway.errors.sip import BadSipMessage
 
 USER_SAFE = "-_.!~*'()&=+$,;?/"  # section 25.1: mark and user-unreserved
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")

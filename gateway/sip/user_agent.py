@@ -38,7 +38,7 @@ call do nothing once it is over: the far end may always have been quicker.
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from gateway.errors import BadSdp, BadSipMessage, NoCommonCodec, TooManyCalls
+from gateway.errors.sip import BadSdp, BadSipMessage, NoCommonCodec, TooManyCalls
 from gateway.sip import sdp
 from gateway.sip.call import SDP
 from gateway.sip.context import ALLOW, METHODS, Context, Counters, Options

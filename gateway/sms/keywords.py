@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from gateway.errors import BadKeywords, BadText
+from gateway.errors.sms import BadKeywords, BadText
 from gateway.sms.segments import segment
 
 Kind = Literal["stop", "start", "help", "none"]

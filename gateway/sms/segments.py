@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.errors import BadText
+from gateway.errors.sms import BadText
 from gateway.sms.encoding import Encoding, code_units, escaped, septets
 from gateway.sms.graphemes import FIRST_JOINING, clusters
 

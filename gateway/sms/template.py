@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.errors import BadTemplate, MissingVariable
+from gateway.errors.sms import BadTemplate, MissingVariable
 
 _PLACEHOLDER: Final = re.compile(r'\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:\|\s*default:\s*"([^"{}]*)"\s*)?\}\}')
 _MARK: Final = re.compile(r"\{\{|\}\}|\{%|%\}")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from gateway.errors import BadWav
+from gateway.errors.media import BadWav
 from gateway.media import wav
 from gateway.media.g711 import RATE_HZ
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from gateway.errors import UnknownVoice
+from gateway.errors.speech import UnknownVoice
 from gateway.speech.shaping import Floats
 
 WORDS_A_MINUTE: Final = 165  # espeak's own 175 is fast on a telephone

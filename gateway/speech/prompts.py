@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from gateway.errors import SpeechUnavailable, UnknownAudio, UnknownVoice, UnspeakableText
+from gateway.errors.speech import SpeechUnavailable, UnknownAudio, UnknownVoice, UnspeakableText
 from gateway.media.level import levelled
 from gateway.speech.audio import Audio, AudioCache, Recent
 from gateway.speech.joining import joined

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gateway.errors import BadPrompt, UnknownPrompt
+from gateway.errors.speech import BadPrompt, UnknownPrompt
 from gateway.media.level import active_level, levelled
 from gateway.speech.audio import replace_file
 from gateway.speech.shaping import SILENT_DBOV, Decoded, decoded, trimmed

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from gateway.errors import BadPrompt
+from gateway.errors.speech import BadPrompt
 from gateway.media.g711 import RATE_HZ
 from gateway.media.level import active_level
 

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from gateway.errors import SpeechUnavailable, UnknownVoice
+from gateway.errors.speech import SpeechUnavailable, UnknownVoice
 
 START_TIMEOUT_S: Final = 60.0  # a cold disk and a busy machine; 1 s is usual
 SENTENCE_TIMEOUT_S: Final = 20.0  # 100 times what the slowest sentence of 280 characters took

@@ -11,7 +11,7 @@ import os
 import sys
 from typing import Any, BinaryIO
 
-from gateway.errors import UnknownVoice
+from gateway.errors.speech import UnknownVoice
 from gateway.lifeline import end_with_parent
 from gateway.speech.engines import ENGINES, Renderer
 from gateway.speech.shaping import resampled, trimmed

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import structlog
 
-from gateway.errors import StoreUnavailable
+from gateway.errors.store import StoreUnavailable
 
 _ALIVE_S: Final = 5.0  # how often the line is tried, and how long it may take to answer
 _FIRST_WAIT_S: Final = 0.1

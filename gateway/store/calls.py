@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.errors import UnknownDialplan
+from gateway.errors.voice import UnknownDialplan
 from gateway.model.call import Call
 from gateway.model.opt_out import OptOut
 from gateway.store import dialplans, lives

@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 
 import structlog
 
-from gateway.errors import StoreUnavailable
+from gateway.errors.store import StoreUnavailable
 from gateway.store.bus import Bus
 from gateway.store.queries import migrations
 from gateway.store.sqlite import InlineSqlite, Sqlite

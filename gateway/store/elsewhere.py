@@ -15,7 +15,7 @@ import orjson
 import structlog
 
 from gateway.clock import monotonic, new_id, now_ms
-from gateway.errors import StoreUnavailable
+from gateway.errors.store import StoreUnavailable
 from gateway.store import criteria, leases, recall
 from gateway.store.bus import Bus
 from gateway.store.criteria import Told

@@ -5,7 +5,7 @@ A key is one tenant's, and apart for live and test keys. Answers are forgotten a
 
 from dataclasses import dataclass
 
-from gateway.errors import IdempotencyMismatch
+from gateway.errors.api import IdempotencyMismatch
 from gateway.store.database import Tx
 
 

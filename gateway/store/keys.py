@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from gateway.clock import new_id, now_ms
-from gateway.errors import UnknownScope
+from gateway.errors.cli import UnknownScope
 from gateway.logs_masking import API_KEY_PREFIX
 from gateway.model.tenant import OPERATORS, SCOPES, ApiKey, Tenant
 from gateway.store import tenants

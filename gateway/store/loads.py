@@ -15,7 +15,7 @@ import orjson
 
 from gateway import steps
 from gateway.clock import new_id, now_ms
-from gateway.errors import StoreUnavailable
+from gateway.errors.store import StoreUnavailable
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Things
 

@@ -14,7 +14,7 @@ import asyncpg
 import structlog
 
 from gateway.clock import monotonic
-from gateway.errors import StoreNotMigrated, StoreUnavailable
+from gateway.errors.store import StoreNotMigrated, StoreUnavailable
 from gateway.store.bus import Bus
 from gateway.store.postgres_sql import Statement, schema, statements
 from gateway.store.queries import migrations

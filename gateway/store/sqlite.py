@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
-from gateway.errors import StoreNotMigrated, StoreUnavailable
+from gateway.errors.store import StoreNotMigrated, StoreUnavailable
 from gateway.store.queries import load, migrations
 from gateway.store.tx import Pending, Row, Tx, Work, finished
 

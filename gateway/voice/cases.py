@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from gateway.errors import BadDialplan
+from gateway.errors.voice import BadDialplan
 from gateway.voice.dialplan import SCOPES, Plan
 from gateway.voice.transcript import Transcript, is_entry, simulate
 from gateway.voice.yaml_source import Block, Fields, Items, Problems, Scalar, Value, read

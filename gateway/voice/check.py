@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from typing import Literal
 
-from gateway.errors import BadDialplan, PlanProblem
+from gateway.errors.voice import BadDialplan, PlanProblem
 from gateway.voice.dialplan import (
     HANGUP,
     INBOUND_VARIABLES,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from gateway.errors import BadVariables
+from gateway.errors.voice import BadVariables
 from gateway.voice import digits, template
 from gateway.voice.dialplan import (
     HANGUP,

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, cast
 
-from gateway.errors import BadDialplan
+from gateway.errors.voice import BadDialplan
 from gateway.voice import template
 from gateway.voice.dialplan import (
     HANGUP,

@@ -21,7 +21,7 @@ from ruamel.yaml.events import (
     StreamEndEvent,
 )
 
-from gateway.errors import PlanProblem
+from gateway.errors.voice import PlanProblem
 
 MAX_BYTES: Final = 128 * 1024
 MAX_DEPTH: Final = 20

@@ -17,7 +17,10 @@ from gateway.carriers.base import Ready
 from gateway.carriers.twilio_voice import Between
 from gateway.carriers.voice_base import Road, TrunkRoad, Unanswered, WebhookRoad
 from gateway.clock import monotonic, now_ms
-from gateway.errors import GatewayError, RedisAway, SpeechUnavailable, StoreUnavailable
+from gateway.errors import GatewayError
+from gateway.errors.limits import RedisAway
+from gateway.errors.speech import SpeechUnavailable
+from gateway.errors.store import StoreUnavailable
 from gateway.limits.pacer import WriteClock
 from gateway.limits.profiles import kind_of
 from gateway.model.call import Call

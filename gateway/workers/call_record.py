@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 from gateway.clock import now_ms
-from gateway.errors import StoreUnavailable
+from gateway.errors.store import StoreUnavailable
 from gateway.model.call import Call
 from gateway.store import calls, lives, opt_outs
 from gateway.store.calls import Prompt

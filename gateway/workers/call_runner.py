@@ -11,7 +11,7 @@ from gateway.carriers.sip_trunk import OnCall
 from gateway.carriers.voice_base import Road, TrunkRoad
 from gateway.carriers.voice_turns import VoiceTurns
 from gateway.clock import now_ms
-from gateway.errors import StoreUnavailable
+from gateway.errors.store import StoreUnavailable
 from gateway.speech.prompts import Prompts
 from gateway.store import lives
 from gateway.store.calls import Plans

@@ -9,7 +9,8 @@ import structlog
 
 from gateway.carriers.voice_base import Digit, Ended, Leg, LegEvent, PickedUp, Played, Ringing, Unanswered
 from gateway.clock import monotonic, now_ms
-from gateway.errors import GatewayError, MediaLimit
+from gateway.errors import GatewayError
+from gateway.errors.media import MediaLimit
 from gateway.store import calls
 from gateway.voice import engine
 from gateway.voice.dialplan import Pause, Play, Say

@@ -9,7 +9,7 @@ import structlog
 from gateway.carriers.voice_base import WebhookRoad
 from gateway.carriers.voice_turns import VoiceTurns
 from gateway.clock import now_ms
-from gateway.errors import StoreUnavailable
+from gateway.errors.store import StoreUnavailable
 from gateway.model.call import Call
 from gateway.store import calls
 from gateway.store.database import Tx

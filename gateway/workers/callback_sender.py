@@ -15,7 +15,7 @@ import structlog
 
 from gateway import steps
 from gateway.clock import now_ms
-from gateway.errors import StoreUnavailable
+from gateway.errors.store import StoreUnavailable
 from gateway.metrics import Metrics
 from gateway.net.http_client import Attempt, HttpClient, PrivateAddressError
 from gateway.settings import Callbacks

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from gateway.errors import RedisAway
+from gateway.errors.limits import RedisAway
 from gateway.model.limit import Concurrency, Limit
 from gateway.workers.counters import Counters
 

@@ -12,7 +12,7 @@ import structlog
 
 from gateway import steps
 from gateway.clock import monotonic, now_ms, rfc3339
-from gateway.errors import RedisAway
+from gateway.errors.limits import RedisAway
 from gateway.limits.asking import Own
 from gateway.limits.binding import Binding
 from gateway.limits.gate import Gate, Late

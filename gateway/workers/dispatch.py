@@ -10,7 +10,7 @@ import structlog
 from gateway import steps
 from gateway.carriers.base import SmsCarrier
 from gateway.clock import monotonic, now_ms
-from gateway.errors import StoreUnavailable
+from gateway.errors.store import StoreUnavailable
 from gateway.limits.gate import Late
 from gateway.model.limit import Granted, Slot, Throughput
 from gateway.model.message import Message

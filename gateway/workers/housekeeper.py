@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import structlog
 
 from gateway.clock import now_ms
-from gateway.errors import StoreUnavailable
+from gateway.errors.store import StoreUnavailable
 from gateway.metrics import Metrics
 from gateway.settings import Settings
 from gateway.store import jobs, lives, loads, retention, usage

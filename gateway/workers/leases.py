@@ -16,7 +16,7 @@ import structlog
 
 from gateway import steps
 from gateway.clock import monotonic, now_ms
-from gateway.errors import StoreUnavailable
+from gateway.errors.store import StoreUnavailable
 from gateway.store import leases
 from gateway.store.database import Database, Tx
 from gateway.store.leases import LEASE_S, Stillness

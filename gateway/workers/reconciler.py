@@ -17,7 +17,8 @@ from gateway import steps
 from gateway.carriers import reports
 from gateway.carriers.base import Listed, ListingCarrier, SmsCarrier
 from gateway.clock import now_ms
-from gateway.errors import CarrierListUnread, StoreUnavailable
+from gateway.errors.carriers import CarrierListUnread
+from gateway.errors.store import StoreUnavailable
 from gateway.metrics import Metrics
 from gateway.settings import Sms
 from gateway.store import lives, settling

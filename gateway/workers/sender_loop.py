@@ -16,7 +16,7 @@ import structlog
 
 from gateway.carriers.base import SmsCarrier
 from gateway.clock import monotonic, now_ms
-from gateway.errors import RedisAway
+from gateway.errors.limits import RedisAway
 from gateway.limits.gate import Late
 from gateway.limits.profiles import kind_of
 from gateway.model.limit import Granted, Refused, Throughput

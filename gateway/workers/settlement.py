@@ -12,7 +12,8 @@ import structlog
 from gateway import steps
 from gateway.carriers import reports
 from gateway.clock import now_ms
-from gateway.errors import RedisAway, StoreUnavailable
+from gateway.errors.limits import RedisAway
+from gateway.errors.store import StoreUnavailable
 from gateway.limits.gate import Gate
 from gateway.metrics import Metrics
 from gateway.model.limit import Debit

@@ -8,7 +8,8 @@ from typing import Final
 import structlog
 
 from gateway.carriers.base import SmsCarrier
-from gateway.errors import RedisAway, StoreUnavailable
+from gateway.errors.limits import RedisAway
+from gateway.errors.store import StoreUnavailable
 from gateway.limits.gate import Gate
 from gateway.metrics import Metrics
 from gateway.settings import Sms

@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 from gateway.api import auth
 from gateway.api.server import Doors, build
 from gateway.clock import now_ms
-from gateway.errors import Unauthorized
+from gateway.errors.api import Unauthorized
 from gateway.model.tenant import SCOPES
 from gateway.settings import Practice
 from gateway.store import tenants

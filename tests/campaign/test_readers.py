@@ -14,7 +14,7 @@ from gateway.campaign import readers
 from gateway.campaign import workbook as workbook_room
 from gateway.campaign.readers import BLOCK, CsvReader, JsonReader, NdjsonReader, Reader, XlsxReader, read, reader_for
 from gateway.campaign.recipients import Intake, Invalid, Recipient, Row
-from gateway.errors import BadRecipients
+from gateway.errors.campaign import BadRecipients
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.campaign.recipients import CHUNK, Intake, Invalid, Recipient, Row, as_text, variables_of
-from gateway.errors import BadVariable
+from gateway.errors.sms import BadVariable
 
 MARIA = {"to": "(212) 555-1234", "variables": {"name": "Maria", "amount": 12.5, "unit": 7.0}, "reference": "inv-1"}
 

@@ -10,7 +10,7 @@ import pytest
 from gateway.carriers.base import Report
 from gateway.carriers.report_desk import ReportDesk
 from gateway.clock import new_id, now_ms
-from gateway.errors import StoreUnavailable
+from gateway.errors.store import StoreUnavailable
 from gateway.model.message import Message
 from gateway.store.database import Database
 from gateway.store.records import to_row

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from gateway.carriers.twilio import TwilioAccount, TwilioSms
 from gateway.carriers.twilio_codes import REFUSALS
-from gateway.errors import BadReport, CarrierListUnread
+from gateway.errors.carriers import BadReport, CarrierListUnread
 from gateway.model.message import Message
 from gateway.model.outcome import Accepted, NotSent, Refused, Throttled, Unknown
 from gateway.net.http_client import HttpClient

@@ -18,7 +18,7 @@ import orjson
 from twilio.request_validator import RequestValidator
 
 from gateway.audit_read import read_arrivals
-from gateway.errors import StoreUnavailable
+from gateway.errors.store import StoreUnavailable
 from gateway.model.tenant import OPERATORS, SCOPES
 from gateway.store import keys
 from gateway.store.database import Database

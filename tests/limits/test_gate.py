@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from gateway.errors import BadLimits, RedisAway
+from gateway.errors.limits import BadLimits, RedisAway
 from gateway.limits.asking import MARKER
 from gateway.limits.gate import Gate, Late, connect, guarded_us
 from gateway.limits.windows import Bounds

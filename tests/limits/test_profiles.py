@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import BadLimits, BadRate, UnknownProfile
+from gateway.errors.limits import BadLimits, BadRate, UnknownProfile
 from gateway.limits.profiles import Profiles
 from gateway.model.limit import Blocked, Cap, Concurrency, Throughput, parse_rate
 

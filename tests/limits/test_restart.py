@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import RedisAway
+from gateway.errors.limits import RedisAway
 from gateway.limits.gate import Gate
 from gateway.limits.valkey import EmbeddedValkey
 from gateway.model.limit import Cap, Granted, Refused, UsageRow

@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from gateway.errors import ValkeyDown, ValkeyInUse
+from gateway.errors.limits import ValkeyDown, ValkeyInUse
 from gateway.limits.gate import connect
 from gateway.limits.valkey import SOCKET_PATH_MAX, EmbeddedValkey
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import BadRtp
+from gateway.errors.media import BadRtp
 from gateway.media import rtp
 
 # Hand-assembled from RFC 3550, section 5.1 (the figure) and 5.3.1 (the extension).

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import InvalidDigit, MediaLimit
+from gateway.errors.media import InvalidDigit, MediaLimit
 from gateway.media import g711, rtp, telephone_event, tones
 from gateway.media.events import Digit, FirstPacket, Lost, Played
 from gateway.media.session import Session

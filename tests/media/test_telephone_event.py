@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import InvalidDigit
+from gateway.errors.media import InvalidDigit
 from gateway.media.rtp import Packet
 from gateway.media.telephone_event import DIGITS, DigitReceiver, decode, encode
 

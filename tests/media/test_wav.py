@@ -3,7 +3,7 @@ import wave
 
 import pytest
 
-from gateway.errors import BadWav
+from gateway.errors.media import BadWav
 from gateway.media import tones, wav
 
 

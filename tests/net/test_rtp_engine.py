@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.errors import InvalidDigit, MediaDown, MediaLimit
+from gateway.errors.media import InvalidDigit, MediaDown, MediaLimit
 from gateway.media import g711, rtp, telephone_event, tones
 from gateway.media.events import Digit, FirstPacket, Lost, Played, Stats
 from gateway.net.rtp_engine import RtpEngine

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import NoCommonCodec, SipAddressTaken, SipTrunkUnresolved
+from gateway.errors.sip import NoCommonCodec, SipAddressTaken, SipTrunkUnresolved
 from gateway.net.sip_endpoint import SipCall, SipEndpoint, Trunk
 from gateway.sip.events import Answered, Ended, Event, Failed
 from gateway.sip.sdp import Session

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import InvalidPracticeOption
+from gateway.errors.practice import InvalidPracticeOption
 from gateway.practice.ledger import Ledger, Rate, busiest, judge
 from tests.practice.conftest import SENDER, FarEnd
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.errors import InvalidPracticeOption, PracticePortTaken
+from gateway.errors.practice import InvalidPracticeOption, PracticePortTaken
 from gateway.media import wav
 from gateway.practice.options import Options
 from gateway.practice.scripts import CallScript

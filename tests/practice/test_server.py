@@ -8,7 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.errors import InvalidNumber, InvalidPracticeOption
+from gateway.errors.phone import InvalidNumber
+from gateway.errors.practice import InvalidPracticeOption
 from gateway.practice import scripts
 from gateway.practice.options import Options, help_texts
 from tests.practice.conftest import QUICK, SENDER, FarEnd, Receiver, Start, key

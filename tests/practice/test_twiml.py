@@ -1,7 +1,7 @@
 import pytest
 from twilio.twiml.voice_response import Gather, VoiceResponse
 
-from gateway.errors import BadTwiml
+from gateway.errors.practice import BadTwiml
 from gateway.practice.twiml import parse
 
 

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from gateway.carriers.base import Incoming, Report
 from gateway.clock import new_id, now_ms
-from gateway.errors import RedisAway, StoreUnavailable
+from gateway.errors.limits import RedisAway
+from gateway.errors.store import StoreUnavailable
 from gateway.limits.gate import MARKER
 from gateway.model.job import Job
 from gateway.model.limit import Cap, Limit

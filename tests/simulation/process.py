@@ -16,7 +16,9 @@ from gateway.carriers import reports
 from gateway.carriers.base import Incoming, Report
 from gateway.carriers.inbound import InboundTexts
 from gateway.clock import now_ms
-from gateway.errors import GatewayError, RedisAway, StoreUnavailable
+from gateway.errors import GatewayError
+from gateway.errors.limits import RedisAway
+from gateway.errors.store import StoreUnavailable
 from gateway.limits.gate import Gate
 from gateway.limits.profiles import Profiles
 from gateway.metrics import Metrics

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from gateway.carriers.base import Incoming, Listed, Ready, Report, Written
-from gateway.errors import CarrierListUnread
+from gateway.errors.carriers import CarrierListUnread
 from gateway.model.message import Message
 from gateway.model.outcome import Accepted, NotSent, Outcome, Refused, Throttled, Unknown
 

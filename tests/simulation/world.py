@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from gateway.errors import StoreUnavailable
+from gateway.errors.store import StoreUnavailable
 from gateway.store.sqlite import InlineSqlite
 from gateway.store.tx import Pending, Work, finished
 from tests.simulation.redis_model import Server

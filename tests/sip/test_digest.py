@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.errors import BadSipMessage, UnsafeSipValue
+from gateway.errors.sip import BadSipMessage, UnsafeSipValue
 from gateway.sip.digest import Challenge, Credentials, authorize, choose, parse_challenge, verify
 from gateway.sip.message import Request, Response
 

@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from gateway.errors import TooManyCalls
+from gateway.errors.sip import TooManyCalls
 from gateway.sip.context import Options
 from gateway.sip.events import Incoming
 from gateway.sip.message import Request, Response, parse

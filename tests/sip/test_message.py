@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import BadSipMessage, UnsafeSipValue
+from gateway.errors.sip import BadSipMessage, UnsafeSipValue
 from gateway.sip.headers import NameAddr, Via, parse_cseq, split_list
 from gateway.sip.message import MAX_BYTES, Request, Response, check, parse
 from gateway.sip.uri import SipUri, parse_uri

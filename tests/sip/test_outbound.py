@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from gateway.errors import BadSipMessage, UnsafeSipValue
+from gateway.errors.sip import BadSipMessage, UnsafeSipValue
 from gateway.sip.context import Options
 from gateway.sip.digest import Credentials
 from gateway.sip.events import Answered, Changed, Ended, Event, Failed, Info

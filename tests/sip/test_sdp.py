@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import BadSdp, NoCommonCodec
+from gateway.errors.sip import BadSdp, NoCommonCodec
 from gateway.sip.sdp import PCMA, PCMU, Codec, Direction, Session, agree, answer, parse
 
 OURS = Session("192.0.2.1", 4000)

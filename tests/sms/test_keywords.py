@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import BadKeywords
+from gateway.errors.sms import BadKeywords
 from gateway.sms.keywords import Keyword, Keywords, load
 from gateway.sms.segments import segment
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import BadText
+from gateway.errors.sms import BadText
 from gateway.sms.encoding import BASIC, EXTENSION
 from gateway.sms.segments import GSM_PART, LONGEST, UCS2_PART, Segmented, segment, split
 

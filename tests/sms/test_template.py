@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import BadTemplate, MissingVariable
+from gateway.errors.sms import BadTemplate, MissingVariable
 from gateway.sms.template import parse
 
 

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import BadPrompt, SpeechUnavailable, UnknownAudio, UnknownPrompt, UnknownVoice, UnspeakableText
+from gateway.errors.speech import (
+    BadPrompt,
+    SpeechUnavailable,
+    UnknownAudio,
+    UnknownPrompt,
+    UnknownVoice,
+    UnspeakableText,
+)
 from gateway.media.level import active_level
 from gateway.speech.prompts import LONGEST_TEXT, Prompts
 from gateway.speech.tts import WorkerEngine, espeak

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import BadPrompt, UnknownPrompt
+from gateway.errors.speech import BadPrompt, UnknownPrompt
 from gateway.media.level import active_level
 from gateway.speech.recordings import PromptLimits, Recordings
 from tests.speech.conftest import Record

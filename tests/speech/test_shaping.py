@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from gateway.errors import BadPrompt
+from gateway.errors.speech import BadPrompt
 from gateway.media.level import active_level
 from gateway.speech.shaping import decoded, pcm16, resampled, trimmed
 from tests.speech.conftest import Record

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from gateway.errors import SpeechUnavailable, UnknownVoice
+from gateway.errors.speech import SpeechUnavailable, UnknownVoice
 from gateway.media.level import active_level
 from gateway.speech.tts import Timeouts, WorkerEngine, espeak, hibari
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import StoreNotMigrated, StoreUnavailable
+from gateway.errors.store import StoreNotMigrated, StoreUnavailable
 from gateway.model.tenant import Tenant
 from gateway.store import tenants
 from gateway.store.database import Database, Tx, migrations

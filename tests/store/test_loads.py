@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from gateway.clock import now_ms
-from gateway.errors import StoreUnavailable
+from gateway.errors.store import StoreUnavailable
 from gateway.metrics import Metrics
 from gateway.model.job import Job
 from gateway.model.message import Message

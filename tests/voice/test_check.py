@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.errors import BadDialplan
+from gateway.errors.voice import BadDialplan
 from gateway.voice.check import check, load_checked
 from gateway.voice.loader import load
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.errors import BadVariables
+from gateway.errors.voice import BadVariables
 from gateway.voice import engine
 from gateway.voice.dialplan import Pause, Plan, Play, Say
 from gateway.voice.loader import load

@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.errors import BadDialplan
+from gateway.errors.voice import BadDialplan
 from gateway.voice.dialplan import MenuNode, Pause, Play, Say, SpeakNode
 from gateway.voice.loader import load
 

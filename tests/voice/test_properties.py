@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.errors import BadDialplan
+from gateway.errors.voice import BadDialplan
 from gateway.voice import engine
 from gateway.voice.dialplan import Plan
 from gateway.voice.loader import load

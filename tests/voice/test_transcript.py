@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from gateway.errors import BadDialplan, BadVariables
+from gateway.errors.voice import BadDialplan, BadVariables
 from gateway.voice.cases import load_tests, run_tests
 from gateway.voice.loader import load
 from gateway.voice.transcript import Line, simulate
