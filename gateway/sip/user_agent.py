@@ -178,6 +178,10 @@ class UserAgent:
         """How many calls are not over."""
         return len(self._context.calls)
 
+    def handles(self) -> tuple[str, ...]:
+        """The handles of the calls that are not over."""
+        return tuple(self._context.calls)
+
     @property
     def transactions(self) -> int:
         """How many transactions are alive; back to 0 a while after the last call."""
