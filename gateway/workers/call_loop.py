@@ -13,20 +13,14 @@ from typing import Final
 
 import structlog
 
-from gateway.carriers.base import Ready
 from gateway.carriers.twilio_voice import Between
-from gateway.carriers.voice_base import Road, TrunkRoad, Unanswered, WebhookRoad
+from gateway.carriers.voice_base import Road, WebhookRoad
 from gateway.clock import monotonic, now_ms
-from gateway.errors import GatewayError
 from gateway.errors.limits import RedisAway
-from gateway.errors.speech import SpeechUnavailable
 from gateway.errors.store import StoreUnavailable
-from gateway.limits.pacer import WriteClock
 from gateway.limits.profiles import kind_of
 from gateway.model.call import Call
 from gateway.model.limit import Granted, Limit, Refused, Slot
-from gateway.model.outcome import Accepted, NotSent, Throttled, Unknown
-from gateway.model.outcome import Refused as RefusedByCarrier
 from gateway.model.sender import Sender
 from gateway.sms.pipeline import Hold, Reject, Send
 from gateway.store import calls, lives, opt_outs, tenants
@@ -34,11 +28,10 @@ from gateway.store.database import Tx
 from gateway.store.records import to_record
 from gateway.voice.twiml import TwilioCall
 from gateway.workers.call_desk import Backoff, Desk, Prepared, decide
-from gateway.workers.call_record import CallRecord
-from gateway.workers.call_session import CallSession
+from gateway.workers.call_dial import Dialling, Offer, now_us, sleep_until
+from gateway.workers.call_rendering import Rendering
 from gateway.workers.counters import Stands
 from gateway.workers.leases import Lease
-from gateway.workers.offer import LATE_US
 from gateway.workers.plan import Planned
 
 _AHEAD_US: Final = 200_000  # how long before its slot a call may be committed as `dialing`
@@ -52,25 +45,6 @@ _CAPS: Final = {"cap_day", "cap_week", "cap_month", "cap_rolling"}
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Offer:
-    """One call that is committed as `dialing`."""
-
-    planned: Planned[Call]
-    prepared: Prepared
-    ready: Ready
-    limits: Sequence[Limit]
-    backoff: Backoff
-
-    @property
-    def call(self) -> Call:
-        return self.planned.thing
-
-
-def _now_us() -> int:
-    return int(monotonic() * 1_000_000)
-
-
 @dataclass(slots=True)
 class CallLoop:
     """Runs while its sender has calls queued, then ends; the next look starts another."""
@@ -80,7 +54,12 @@ class CallLoop:
     desk: Desk
     lease: Lease
     reach: int = field(default=_FEWEST_ROWS, init=False)  # rows read at a time: twice what the limits let through
-    preparing: dict[str, asyncio.Task[Prepared]] = field(default_factory=dict, init=False)
+    rendering: Rendering = field(init=False)
+    dialling: Dialling = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rendering = Rendering(self.desk.prepare)
+        self.dialling = Dialling(self.number, self.mode, self.desk, self.lease)
 
     async def run(self) -> None:
         """Dial until nothing is queued."""
@@ -98,7 +77,7 @@ class CallLoop:
                     self.desk.plan.drop_uncommitted(readings)
             self._note("")
         finally:
-            self._forget_prepared(())
+            self.rendering.forget_others(())
 
     # --- one step
 
@@ -115,7 +94,10 @@ class CallLoop:
         if (wait_s := backoff.not_before - monotonic()) > 0:
             await asyncio.sleep(min(wait_s, _LOOK_AGAIN_S))
             return
-        ready = await self._prepared(sends)
+        if not self.rendering.begin(sends):
+            self._note("rendering")
+        ready, others = await self.rendering.done(sends)
+        await self._act(others)
         if ready:
             await self._take(sender, ready, road, backoff)
 
@@ -136,7 +118,7 @@ class CallLoop:
             await self._refused(sender, answer)
             return
         await self._hold_passed_over(sender, asked, answer)
-        self.desk.plan.redis_clock.observe(answer.now_us, _now_us())
+        self.desk.plan.redis_clock.observe(answer.now_us, now_us())
         self.reach = min(max(_FEWEST_ROWS, 2 * len(answer.slots)), _MOST_ROWS)
         committing = asyncio.create_task(self._commit_and_dial(sender, ready, answer, limits, road, backoff))
         try:
@@ -145,7 +127,7 @@ class CallLoop:
             await committing  # what is on its way to the disk gets there: the stop takes it back from the plan
             raise
         self._note("rate" if answer.then is not None and answer.then.reason == "rate" else "")
-        await _sleep_until(self.desk.plan.redis_clock.local(answer.again_us) - _AHEAD_US // 2)
+        await sleep_until(self.desk.plan.redis_clock.local(answer.again_us) - _AHEAD_US // 2)
 
     async def _read(self) -> list[Planned[Call]]:
         rows = await self.desk.database.read(lambda tx: lives.queued(tx, "calls", self.number, self.mode, self.reach))
@@ -186,31 +168,6 @@ class CallLoop:
         if others:
             await self.desk.database.write(act)
             self.desk.signals.wake("events")
-
-    # --- rendering
-
-    async def _prepared(self, sends: Sequence[Planned[Call]]) -> list[tuple[Planned[Call], Prepared]]:
-        """Have all of these rendered; returns those that are, at least one unless none can be."""
-        self._forget_prepared([planned.thing.id for planned in sends])
-        for planned in sends:
-            if planned.thing.id not in self.preparing:
-                self.preparing[planned.thing.id] = asyncio.create_task(self.desk.prepare(planned.thing))
-        tasks = [self.preparing[planned.thing.id] for planned in sends]
-        self._note("" if any(task.done() for task in tasks) else "rendering")
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        done = [(planned, task) for planned, task in zip(sends, tasks, strict=True) if task.done()]
-        others: defaultdict[Hold | Reject, list[str]] = defaultdict(list)
-        for planned, task in done:
-            error = task.exception()
-            if error is not None:
-                others[_unready(error)].append(planned.thing.id)
-                del self.preparing[planned.thing.id]
-        await self._act(others)
-        return [(planned, task.result()) for planned, task in done if task.exception() is None]
-
-    def _forget_prepared(self, keep: Sequence[str]) -> None:
-        for call_id in self.preparing.keys() - set(keep):
-            self.preparing.pop(call_id).cancel()
 
     # --- limits
 
@@ -285,12 +242,8 @@ class CallLoop:
         for (planned, prepared), slot in pairs:
             if planned.thing.id in dialing and self.desk.plan.holds(planned):
                 planned.committed = True
-                self.preparing.pop(planned.thing.id, None)
-                clocks = [self.desk.plan.clock(limit) for limit in slot.rates]
-                offer = _Offer(planned, prepared, self._ready(planned, slot, clocks), limits, backoff)
-                task = asyncio.create_task(self._dial(offer, road))
-                self.desk.tasks.add(task)
-                task.add_done_callback(self.desk.tasks.discard)
+                self.rendering.forget(planned.thing.id)
+                self.dialling.begin(Offer(planned, prepared, slot, limits, backoff), road)
             else:
                 await self.desk.channels.release(planned.thing.id)
 
@@ -302,116 +255,12 @@ class CallLoop:
             if waiting or call.engine_state:  # of an earlier try, over another road
                 await calls.progress(tx, call.id, prepared.state, (), now_ms(), engine_state=waiting)
 
-    # --- one call
-
-    def _ready(self, planned: Planned[Call], slot: Slot, clocks: Sequence[WriteClock]) -> Ready:
-        async def ready() -> bool:
-            slot_us = self.desk.plan.redis_clock.local(slot.at_us)
-            while (due_us := max([slot_us, *(clock.due(slot_us) for clock in clocks)])) > _now_us():
-                await _sleep_until(due_us)
-            if not self.desk.leases.holds(self.lease) or _now_us() - slot_us > LATE_US:
-                return False  # still in the plan: whoever was to dial it queues it again
-            if not self.desk.plan.take_out(planned):
-                return False
-            for clock in clocks:
-                clock.wrote(_now_us())
-            return True
-
-        return ready
-
-    async def _dial(self, offer: _Offer, road: Road) -> None:
-        try:
-            match road:
-                case TrunkRoad():
-                    await self._over_trunk(offer, road)
-                case WebhookRoad():
-                    await self._by_webhook(offer, road)
-        finally:
-            if offer.call.id not in self.desk.elsewhere:
-                await self.desk.channels.release(offer.call.id)
-
-    async def _over_trunk(self, offer: _Offer, road: TrunkRoad) -> None:
-        call = offer.call
-        leg = await road.carrier.dial(call, offer.ready)
-        if isinstance(leg, NotSent):
-            await self._not_sent(offer, leg)
-            return
-        record = CallRecord(call, self.desk.database, self.desk.signals)
-        session = CallSession(leg, offer.prepared.state, offer.prepared.audio, record, road.ring_timeout_s)
-        self.desk.sessions[call.id] = session
-        self.desk.channels.hold(call.id, offer.limits, lambda: session.end("channel_lost"))
-        try:
-            last = await session.run()
-        finally:
-            del self.desk.sessions[call.id]
-        self._learn(offer.backoff, last.reason if isinstance(last, Unanswered) and last.outcome == "queued" else "")
-
-    async def _by_webhook(self, offer: _Offer, road: WebhookRoad) -> None:
-        """Offer a call to a carrier that asks by webhook what to do. Once it is taken, its reports end it."""
-        call = offer.call
-        outcome = await road.carrier.place(
-            call, offer.ready, timeout_s=road.timeout_s, ring_timeout_s=road.ring_timeout_s
-        )
-        if isinstance(outcome, NotSent):
-            await self._not_sent(offer, outcome)
-            return
-        record = CallRecord(call, self.desk.database, self.desk.signals)
-        match outcome:
-            case Accepted(carrier_id):
-                record.taken(road.carrier.name, carrier_id)
-                self.desk.elsewhere.add(call.id)
-            case Unknown():  # it may ring: its webhooks tell, or their absence does
-                self.desk.elsewhere.add(call.id)
-            case Throttled(code):
-                record.unanswered("queued", "carrier_throttled", code)
-            case RefusedByCarrier(code, reason):
-                record.unanswered("failed", reason, code)
-        await record.finish()
-        self._learn(offer.backoff, "carrier_throttled" if isinstance(outcome, Throttled) else "")
-
-    async def _not_sent(self, offer: _Offer, outcome: NotSent) -> None:
-        """Queue a call again of which no byte left, unless somebody took it back: who did has settled it."""
-        if not self.desk.plan.take_out(offer.planned):
-            return
-        record = CallRecord(offer.call, self.desk.database, self.desk.signals)
-        record.unanswered("queued", f"not_sent_{outcome.reason}", "")
-        await record.finish()
-        self._learn(offer.backoff, "carrier_unreachable")
-
-    # --- small things
-
-    def _learn(self, backoff: Backoff, trouble: str) -> None:
-        """Slow down while the carrier takes no calls; `trouble` is what `why` says meanwhile."""
-        if not trouble:
-            backoff.failures = 0
-            return
-        backoff.failed(monotonic())
-        wait_s = backoff.not_before - monotonic()
-        self._note(trouble, now_ms() + int(wait_s * 1000))
-        self.desk.signals.wake("calls")
-
     def _note(self, reason: str, opens_ms: int | None = None) -> None:
-        self.desk.signals.note_gate("calls", self.number, self.mode, reason, opens_ms)
-
-
-def _unready(error: BaseException) -> Hold | Reject:
-    """What becomes of a call that cannot be rendered: it waits for the speech engines, or can never be made."""
-    if isinstance(error, SpeechUnavailable | StoreUnavailable):
-        return Hold(error.slug, now_ms() + _MINUTE_MS)
-    if isinstance(error, GatewayError):
-        return Reject("failed", error.slug)
-    _log.error("call_cannot_be_prepared", error=repr(error))
-    return Reject("failed", "internal")
+        self.dialling.note(reason, opens_ms)
 
 
 def _ms(at_us: int | None) -> int | None:
     return -(-at_us // 1000) if at_us is not None else None
-
-
-async def _sleep_until(at_us: int) -> None:
-    wait_us = at_us - _now_us()
-    if wait_us > 0:
-        await asyncio.sleep(wait_us / 1_000_000)
 
 
 async def _within(event: asyncio.Event, seconds: float) -> None:

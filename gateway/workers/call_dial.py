@@ -1,0 +1,156 @@
+"""One sender's committed calls on their way out: each waits for its slot, is offered once, and is held to its end."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.carriers.base import Ready
+from gateway.carriers.voice_base import Road, TrunkRoad, Unanswered, WebhookRoad
+from gateway.clock import monotonic, now_ms
+from gateway.limits.pacer import WriteClock
+from gateway.model.call import Call
+from gateway.model.limit import Limit, Slot
+from gateway.model.outcome import Accepted, NotSent, Refused, Throttled, Unknown
+from gateway.workers.call_desk import Backoff, Desk, Prepared
+from gateway.workers.call_record import CallRecord
+from gateway.workers.call_session import CallSession
+from gateway.workers.leases import Lease
+from gateway.workers.offer import LATE_US
+from gateway.workers.plan import Planned
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One call that is committed as `dialing`, the slot it was granted, and the limits whose channels it holds."""
+
+    planned: Planned[Call]
+    prepared: Prepared
+    slot: Slot
+    limits: Sequence[Limit]
+    backoff: Backoff
+
+    @property
+    def call(self) -> Call:
+        """The call itself."""
+        return self.planned.thing
+
+
+def now_us() -> int:
+    """Monotonic time in us, as the clock of Redis is translated to."""
+    return int(monotonic() * 1_000_000)
+
+
+async def sleep_until(at_us: int) -> None:
+    """Return at that time of `now_us`, or at once where it has passed."""
+    wait_us = at_us - now_us()
+    if wait_us > 0:
+        await asyncio.sleep(wait_us / 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialling:
+    """Dials what the loop of one sender has committed; a task of the desk's for each call."""
+
+    number: str
+    mode: str
+    desk: Desk
+    lease: Lease
+
+    def begin(self, offer: Offer, road: Road) -> None:
+        """Dial one call at its slot; its channel is held already."""
+        task = asyncio.create_task(self._dial(offer, road))
+        self.desk.tasks.add(task)
+        task.add_done_callback(self.desk.tasks.discard)
+
+    def note(self, reason: str, opens_ms: int | None = None) -> None:
+        """Say what keeps this sender's queue waiting; empty: nothing."""
+        self.desk.signals.note_gate("calls", self.number, self.mode, reason, opens_ms)
+
+    def _ready(self, offer: Offer) -> Ready:
+        slot, clocks = offer.slot, [self.desk.plan.clock(limit) for limit in offer.slot.rates]
+
+        async def ready() -> bool:
+            slot_us = self.desk.plan.redis_clock.local(slot.at_us)
+            await self._for_slot(slot_us, clocks)
+            if not self.desk.leases.holds(self.lease) or now_us() - slot_us > LATE_US:
+                return False  # still in the plan: whoever was to dial it queues it again
+            if not self.desk.plan.take_out(offer.planned):
+                return False
+            for clock in clocks:
+                clock.wrote(now_us())
+            return True
+
+        return ready
+
+    async def _for_slot(self, slot_us: int, clocks: Sequence[WriteClock]) -> None:
+        while (due_us := max([slot_us, *(clock.due(slot_us) for clock in clocks)])) > now_us():
+            await sleep_until(due_us)
+
+    async def _dial(self, offer: Offer, road: Road) -> None:
+        try:
+            match road:
+                case TrunkRoad():
+                    await self._over_trunk(offer, road)
+                case WebhookRoad():
+                    await self._by_webhook(offer, road)
+        finally:
+            if offer.call.id not in self.desk.elsewhere:
+                await self.desk.channels.release(offer.call.id)
+
+    async def _over_trunk(self, offer: Offer, road: TrunkRoad) -> None:
+        call = offer.call
+        leg = await road.carrier.dial(call, self._ready(offer))
+        if isinstance(leg, NotSent):
+            await self._not_sent(offer, leg)
+            return
+        record = CallRecord(call, self.desk.database, self.desk.signals)
+        session = CallSession(leg, offer.prepared.state, offer.prepared.audio, record, road.ring_timeout_s)
+        self.desk.sessions[call.id] = session
+        self.desk.channels.hold(call.id, offer.limits, lambda: session.end("channel_lost"))
+        try:
+            last = await session.run()
+        finally:
+            del self.desk.sessions[call.id]
+        self._learn(offer.backoff, last.reason if isinstance(last, Unanswered) and last.outcome == "queued" else "")
+
+    async def _by_webhook(self, offer: Offer, road: WebhookRoad) -> None:
+        """Offer a call to a carrier that asks by webhook what to do. Once it is taken, its reports end it."""
+        call = offer.call
+        outcome = await road.carrier.place(
+            call, self._ready(offer), timeout_s=road.timeout_s, ring_timeout_s=road.ring_timeout_s
+        )
+        if isinstance(outcome, NotSent):
+            await self._not_sent(offer, outcome)
+            return
+        record = CallRecord(call, self.desk.database, self.desk.signals)
+        match outcome:
+            case Accepted(carrier_id):
+                record.taken(road.carrier.name, carrier_id)
+                self.desk.elsewhere.add(call.id)
+            case Unknown():  # it may ring: its webhooks tell, or their absence does
+                self.desk.elsewhere.add(call.id)
+            case Throttled(code):
+                record.unanswered("queued", "carrier_throttled", code)
+            case Refused(code, reason):
+                record.unanswered("failed", reason, code)
+        await record.finish()
+        self._learn(offer.backoff, "carrier_throttled" if isinstance(outcome, Throttled) else "")
+
+    async def _not_sent(self, offer: Offer, outcome: NotSent) -> None:
+        """Queue a call again of which no byte left, unless somebody took it back: who did has settled it."""
+        if not self.desk.plan.take_out(offer.planned):
+            return
+        record = CallRecord(offer.call, self.desk.database, self.desk.signals)
+        record.unanswered("queued", f"not_sent_{outcome.reason}", "")
+        await record.finish()
+        self._learn(offer.backoff, "carrier_unreachable")
+
+    def _learn(self, backoff: Backoff, trouble: str) -> None:
+        """Slow down while the carrier takes no calls; `trouble` is what `why` says meanwhile."""
+        if not trouble:
+            backoff.failures = 0
+            return
+        backoff.failed(monotonic())
+        wait_s = backoff.not_before - monotonic()
+        self.note(trouble, now_ms() + int(wait_s * 1000))
+        self.desk.signals.wake("calls")
