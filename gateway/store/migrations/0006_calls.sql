@@ -1,0 +1,30 @@
+-- Calls of a broadcast in full: further attempts, what may follow, and how soon people who answered heard the message.
+
+-- attempt: from 1. first_id: of a later attempt, the call that was the first; so each attempt is made once. NULL: it is
+-- the first. alternatives: the person's other numbers, in order. tried: how many attempts ended in each outcome so far.
+ALTER TABLE calls ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE calls ADD COLUMN first_id TEXT;
+ALTER TABLE calls ADD COLUMN alternatives TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE calls ADD COLUMN tried TEXT NOT NULL DEFAULT '{}';
+CREATE UNIQUE INDEX calls_attempts ON calls (first_id, attempt) WHERE first_id IS NOT NULL;
+
+-- From the end of the person's greeting (of the answer, where nobody listens for one) to the first sound of the
+-- message. NULL: they never heard it.
+ALTER TABLE calls ADD COLUMN message_delay_ms BIGINT;
+
+-- category: what a broadcast is for, by law. retries: what becomes of a call that reached nobody, by outcome. reason:
+-- why it is paused, where nobody paused it.
+ALTER TABLE jobs ADD COLUMN category TEXT NOT NULL DEFAULT 'informational';
+ALTER TABLE jobs ADD COLUMN retries TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE jobs ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+
+-- What people who answered in person heard, by job and day (of epoch, UTC): how many they were, and for how many the
+-- message began too late or never. Counted in the transaction that ends the call.
+CREATE TABLE answered_calls (
+    job_id     TEXT NOT NULL,
+    day        BIGINT NOT NULL,
+    answered   BIGINT NOT NULL,
+    abandoned  BIGINT NOT NULL,
+    PRIMARY KEY (job_id, day)
+);
+CREATE INDEX answered_calls_by_day ON answered_calls (day);
