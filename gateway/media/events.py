@@ -35,7 +35,35 @@ class Lost:
     why: str
 
 
-Event = Digit | Played | FirstPacket | Lost
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """Who answered; see `amd.Detector`. Times are milliseconds from the answer.
+
+    by:      human, machine or unknown.
+    why:     short_greeting, long_greeting, beep, tone, silence, timeout.
+    at_ms:   when it was known.
+    voice_from_ms, voice_to_ms: where the greeting began and how far it had come, None where nobody said a word.
+    words:   bursts of voice with a gap before them.
+    """
+
+    by: str
+    why: str
+    at_ms: int
+    voice_from_ms: int | None
+    voice_to_ms: int | None
+    words: int
+
+
+@dataclass(frozen=True, slots=True)
+class GreetingEnded:
+    """A machine records from now on. `why`: beep (of `hertz`), silence, timeout. `at_ms` from the answer."""
+
+    why: str
+    at_ms: int
+    hertz: float | None
+
+
+Event = Digit | Played | FirstPacket | Lost | Detected | GreetingEnded
 
 
 @dataclass(frozen=True, slots=True)

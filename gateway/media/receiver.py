@@ -3,6 +3,7 @@
 from typing import Final
 
 from gateway.media import g711
+from gateway.media.amd import Detector
 from gateway.media.goertzel import ToneReceiver
 from gateway.media.rtp import Packet, timestamp_distance
 from gateway.media.telephone_event import DigitReceiver
@@ -48,6 +49,7 @@ class Receiver:
         self.heard_at: float | None = None  # when the last packet came
         self.recorder: Recorder | None = None
         self.tones: ToneReceiver | None = None  # set where keys have to be heard in the audio
+        self.detector: Detector | None = None  # set while it is asked who answered
         self._digits = DigitReceiver()
         self._ssrc: int | None = None
         self._highest = 0
@@ -61,7 +63,7 @@ class Receiver:
         self._count_lost(packet)
         if is_event:
             return self._digits.receive(packet)
-        if self.recorder is not None or self.tones is not None:
+        if self.recorder is not None or self.tones is not None or self.detector is not None:
             self._hear(packet)
         return None
 
@@ -71,6 +73,8 @@ class Receiver:
             self.recorder.add(packet, pcm)
         if self.tones is not None:
             self.tones.hear(pcm)
+        if self.detector is not None:
+            self.detector.hear(pcm)
 
     def _count_lost(self, packet: Packet) -> None:
         ahead = (packet.sequence - self._highest) & 0xFFFF

@@ -15,7 +15,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from gateway.errors.media import BadRtp
-from gateway.media import g711, goertzel
+from gateway.media import amd, g711, goertzel
+from gateway.media.amd import Detector, Times
 from gateway.media.events import Digit, Event, FirstPacket, Lost, Played, Stats
 from gateway.media.goertzel import ToneReceiver
 from gateway.media.receiver import Receiver, Recorder
@@ -87,6 +88,10 @@ class Session:
         """Record what is heard from now on, up to so many seconds; 0 forgets the recording."""
         self._receiver.recorder = Recorder(seconds) if seconds > 0 else None
 
+    def detect(self, times: Times, now: float) -> None:
+        """Find out who answered, from now on: a Detected follows, and for a machine a GreetingEnded."""
+        self._receiver.detector = Detector(times, now)
+
     def recording(self) -> bytes:
         """What was recorded so far: 8 kHz PCM16, losses as silence."""
         recorder = self._receiver.recorder
@@ -146,12 +151,24 @@ class Session:
     def tick(self, now: float) -> None:
         """Listen for tones and notice silence. Call it every 20 ms or so."""
         hear_tones((self,), now)
+        detect_all((self,), now)
         self.check_silence(now)
 
     @property
     def tones(self) -> ToneReceiver | None:
         """The ear for in-band keys, where they are listened for."""
         return self._receiver.tones
+
+    @property
+    def detector(self) -> Detector | None:
+        """The ear for who answered, while it is needed."""
+        return self._receiver.detector
+
+    def detected(self, event: amd.Event) -> None:
+        """What was found out about who answered (see `detect_all`)."""
+        self._events.append(event)
+        if self._receiver.detector is not None and self._receiver.detector.over:
+            self._receiver.detector = None
 
     def check_silence(self, now: float) -> None:
         """Report the far end as lost when it has been silent for long; once, until it is heard again."""
@@ -185,3 +202,10 @@ def hear_tones(sessions: Iterable[Session], now: float) -> None:
     listening = [(session, session.tones) for session in sessions if session.tones is not None]
     for index, key in goertzel.hear_all([tones for _, tones in listening]):
         listening[index][0].add_digit(key, now)
+
+
+def detect_all(sessions: Iterable[Session], now: float) -> None:
+    """Find out who answered, in what these sessions have heard, all at once."""
+    listening = [(session, session.detector) for session in sessions if session.detector is not None]
+    for index, event in amd.hear_all([detector for _, detector in listening], now):
+        listening[index][0].detected(event)

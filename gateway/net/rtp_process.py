@@ -25,8 +25,9 @@ import orjson
 
 from gateway.errors.media import MediaLimit
 from gateway.lifeline import end_with_parent
+from gateway.media.amd import Times
 from gateway.media.events import Stats
-from gateway.media.session import Session, hear_tones
+from gateway.media.session import Session, detect_all, hear_tones
 from gateway.net.rtp_wire import Message, Unpacker, pack, pack_events
 
 PHASE_S: Final = 0.005
@@ -193,6 +194,7 @@ class MediaProcess:
     def _report(self, touched: list[Stream]) -> None:
         """Hear keys in the audio of these streams, and pass on what they have to say."""
         hear_tones((stream.session for stream in touched), time.monotonic())
+        detect_all((stream.session for stream in touched), time.monotonic())
         for stream in touched:
             events = stream.session.events()
             if events:
@@ -236,6 +238,8 @@ class MediaProcess:
                     session.send_digits(digits)
             case {"op": "listen", "seconds": seconds}:
                 session.listen(seconds)
+            case {"op": "detect", "times": times}:
+                session.detect(Times(**times), time.monotonic())
             case {"op": "recording"}:
                 self._say({"re": "recording", "stream": stream.number}, session.recording())
             case {"op": "close"}:

@@ -5,10 +5,12 @@ import ipaddress
 import time
 from collections import deque
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import Final, NewType, Protocol
 
 from gateway.errors.media import InvalidDigit, MediaDown, MediaLimit
 from gateway.media import g711
+from gateway.media.amd import Times
 from gateway.media.events import Digit, Event, Played, Stats
 from gateway.media.receiver import MOST_SECONDS
 from gateway.media.sender import KEY_FRAMES, MOST_KEYS, MOST_PLAYS
@@ -117,6 +119,10 @@ class RtpStream:
         """Record what is heard from now on, up to so many seconds (at most 600); 0 forgets the recording."""
         self._tell("listen", seconds=min(seconds, MOST_SECONDS))
 
+    def detect(self, times: Times) -> None:
+        """Find out who answered, from now on: a Detected follows, and for a machine a GreetingEnded."""
+        self._tell("detect", times=asdict(times))
+
     async def recording(self) -> bytes:
         """What was recorded so far, 8 kHz PCM16, losses as silence. Raises: MediaDown."""
         _, pcm = await self._ask("recording")
@@ -187,6 +193,6 @@ class RtpStream:
         except TimeoutError as error:
             raise MediaDown("the media process does not answer") from error
 
-    def _tell(self, op: str, **words: str | float | None) -> bool:
+    def _tell(self, op: str, **words: object) -> bool:
         """Whether the process could be told."""
         return self._home.tell(self.number, {"op": op, "stream": self.number, **words})

@@ -8,6 +8,7 @@ A message is two lengths (4 bytes each, big-endian), a JSON object and a blob (a
     play stream play_id audio silence_s loops | stop stream
     digits stream digits
     listen stream seconds | recording stream              the latter answered by recording + blob
+    detect stream times                                   who answered: Detected, GreetingEnded
 
 From it: ready; the answers; `events` stream and a list of [name, field, ...].
 """
@@ -18,11 +19,12 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.media.events import Digit, Event, FirstPacket, Lost, Played
+from gateway.media.events import Detected, Digit, Event, FirstPacket, GreetingEnded, Lost, Played
 
 Message = dict[str, Any]
 _LENGTHS: Final = struct.Struct("!II")
-_EVENTS: Final[dict[str, type[Event]]] = {kind.__name__: kind for kind in (Digit, Played, FirstPacket, Lost)}
+_KINDS: Final = (Digit, Played, FirstPacket, Lost, Detected, GreetingEnded)
+_EVENTS: Final[dict[str, type[Event]]] = {kind.__name__: kind for kind in _KINDS}
 
 
 def pack(message: Message, blob: bytes = b"") -> bytes:
