@@ -4,9 +4,9 @@
     detector.hear(pcm)                         # whatever came, in order
     for index, event in hear_all([detector], now): ...     # every 20 ms or so: all calls in one go
 
-A `Detected` comes in any case. After a machine, a `GreetingEnded` says when to leave a message: after the beep, or without
-one after a long silence; if the beep comes only then, another says so. A beep may also prove a supposed person to be a
-machine: then a second `Detected` takes the first back.
+A `Detected` comes in any case. After a machine, a `GreetingEnded` says when to leave a message: after the beep, or
+without one after a long silence; if the beep comes only then, another says so. A beep may also prove a supposed person
+to be a machine: then a second `Detected` takes the first back.
 
 The signs are those that Asterisk's and Twilio's own detection go by: how long the first utterance is, and how long the
 silence after it. Voice is what stands out of the call's own noise.

@@ -28,3 +28,9 @@ CREATE TABLE answered_calls (
     PRIMARY KEY (job_id, day)
 );
 CREATE INDEX answered_calls_by_day ON answered_calls (day);
+
+-- detection: how it was found out who answered, and what a machine was left. transfers: to whom the call was handed
+-- on, and how that went. recordings: spoken answers that were kept.
+ALTER TABLE calls ADD COLUMN detection TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE calls ADD COLUMN transfers TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE calls ADD COLUMN recordings TEXT NOT NULL DEFAULT '[]';
