@@ -27,7 +27,7 @@ demo: $(STAMP)
 	.venv/bin/gateway demo $(ARGS)
 
 test: $(STAMP)
-	.venv/bin/pytest $(ARGS)
+	.venv/bin/pytest -n 3 $(ARGS)
 
 lint: $(STAMP)
 	.venv/bin/ruff check .

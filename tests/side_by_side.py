@@ -1,0 +1,125 @@
+"""Who runs which test, and when: most side by side, and those that judge time on the wire afterwards, alone.
+
+`make test` runs pytest with several workers (pytest-xdist). All of them take from one queue until it is empty, what takes longest
+first. Then all but one leave, and the last one runs what has the machine to itself: rooms that measure milliseconds, and
+those that use every core.
+Without workers (plain `pytest`) everything runs one by one, in the order in which it was found.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
+
+ALONE: Final = (
+    "tests/calls/",
+    "tests/chaos/",
+    "tests/demo/",
+    "tests/journeys/",
+    "tests/limits/test_wire.py",
+    "tests/media/",
+    "tests/net/",
+    "tests/peers/",
+    "tests/practice/test_phone.py",
+    "tests/test_benchmarks.py",
+    "tests/workers/test_fairness.py",
+)
+FIRST: Final = ("tests/simulation/",)
+_HANDED_OUT: Final = 4  # tests at once; a worker begins its last one only when it has the next
+
+
+class SideBySideThenAlone:
+    """A scheduler of pytest-xdist: see xdist.scheduler.Scheduling, whose methods these are."""
+
+    def __init__(self, workers: int) -> None:
+        """`workers`: how many are to come before anything begins."""
+        self._workers = workers
+        self._found: dict[WorkerController, Sequence[str]] = {}
+        self._has: dict[WorkerController, list[int]] = {}
+        self._tests: Sequence[str] | None = None
+        self._side_by_side: deque[int] = deque()
+        self._alone: deque[int] = deque()
+
+    @property
+    def nodes(self) -> "list[WorkerController]":
+        return list(self._has)
+
+    @property
+    def collection_is_completed(self) -> bool:
+        return len(self._found) >= self._workers
+
+    @property
+    def tests_finished(self) -> bool:
+        """Nothing is left to be handed out, and no worker waits for more before it begins its last test."""
+        left = self._side_by_side or self._alone
+        return self.collection_is_completed and not left and all(len(has) < 2 for has in self._has.values())
+
+    @property
+    def has_pending(self) -> bool:
+        return bool(self._side_by_side or self._alone or any(self._has.values()))
+
+    def add_node(self, node: "WorkerController") -> None:
+        self._has[node] = []
+
+    def add_node_collection(self, node: "WorkerController", collection: Sequence[str]) -> None:
+        if self._tests is not None and collection != self._tests:
+            raise RuntimeError("a worker that stands in for another found other tests")
+        self._found[node] = collection
+
+    def schedule(self) -> None:
+        if self._tests is None:
+            first, *others = self._found.values()
+            if any(each != first for each in others):
+                raise RuntimeError("the workers found different tests: their ids must not hang on chance")
+            self._tests = first
+            self._put_back(sorted(range(len(first)), key=lambda each: not first[each].startswith(FIRST)))
+        self._hand_out()
+
+    def mark_test_complete(self, node: "WorkerController", item_index: int, duration: float = 0) -> None:
+        self._has[node].remove(item_index)
+        self._hand_out()
+
+    def mark_test_pending(self, item: str) -> None:
+        assert self._tests is not None
+        self._put_back([self._tests.index(item)])
+        self._hand_out()
+
+    def remove_pending_tests_from_node(self, node: "WorkerController", indices: Sequence[int]) -> None:
+        raise NotImplementedError  # nothing is ever taken back from a worker
+
+    def remove_node(self, node: "WorkerController") -> str | None:
+        """One has left, or has died in the test that is given back."""
+        left = self._has.pop(node)
+        if self._tests is None:
+            return None
+        self._put_back(left[1:])
+        self._hand_out()
+        return self._tests[left[0]] if left else None
+
+    def _put_back(self, tests: Sequence[int]) -> None:
+        assert self._tests is not None
+        for each in tests:
+            (self._alone if self._tests[each].startswith(ALONE) else self._side_by_side).append(each)
+
+    def _hand_out(self) -> None:
+        last = next(iter(self._has), None)
+        for node in self._has:
+            if node.shutting_down:
+                continue
+            if self._side_by_side:
+                self._give(node, self._side_by_side)
+            elif node is not last:
+                node.shutdown()  # when it has run what it has
+            elif self._alone and len(self._has) == 1:
+                self._give(node, self._alone)
+            elif not self._alone:
+                node.shutdown()
+
+    def _give(self, node: "WorkerController", queue: deque[int]) -> None:
+        if len(self._has[node]) >= 2:
+            return
+        some = [queue.popleft() for _ in range(min(_HANDED_OUT, len(queue)))]
+        self._has[node] += some
+        node.send_runtest_some(some)
