@@ -71,8 +71,8 @@ class SideBySideThenAlone:
     def schedule(self) -> None:
         if self._tests is None:
             first, *others = self._found.values()
-            if any(each != first for each in others):
-                raise RuntimeError("the workers found different tests: their ids must not hang on chance")
+            if differing := {test for each in others for test in {*each} ^ {*first}}:
+                raise RuntimeError(f"ids of tests must not hang on chance, but the workers found {sorted(differing)[:4]}")
             self._tests = first
             self._put_back(sorted(range(len(first)), key=lambda each: not first[each].startswith(FIRST)))
         self._hand_out()

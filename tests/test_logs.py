@@ -142,7 +142,7 @@ def test_no_telephone_number_however_written_is_left(number: str, between: str, 
 @pytest.mark.parametrize(
     "kept",
     [
-        new_id("msg"),
+        pytest.param(new_id("msg"), id="a new one"),
         "SM0123456789abcdef0123456789abcdef",
         "2026-03-01T10:05:09.250Z",
         "2026-03-01",
