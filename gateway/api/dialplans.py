@@ -70,9 +70,9 @@ class PlanQuery(Query):
 
 
 class Simulation(Input):
-    """What the person does each time the plan waits: keys such as "1" or "1234#", "silence", "hangup".
+    """What the person does each time the plan waits: keys such as "1" or "1234#", "silence", "hangup", "speaks".
 
-    "machine" as the first entry: a machine answers.
+    "no_transfer" where a transfer fails; "machine" as the first entry: a machine answers.
     """
 
     keys: list[str] = Field(default_factory=list, max_length=100, examples=[["silence", "1"]])
@@ -93,6 +93,8 @@ class Transcript(View):
     ended_by: str | None
     seconds: float
     unused: list[str]
+    sms: list[str]
+    exits: list[dict[str, str]]
 
 
 @operation("GET", "/v1/dialplans", "List dialplans.", scope="dialplans:admin", answers={200: PlanNames})

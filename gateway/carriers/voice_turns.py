@@ -1,7 +1,7 @@
 """What the webhooks of a call do: the next turn of its dialplan, and how it ended. One effect each, in any order."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 from weakref import WeakValueDictionary
@@ -18,10 +18,11 @@ from gateway.errors import GatewayError
 from gateway.errors.carriers import BadReport
 from gateway.model.call import Call
 from gateway.model.event import Event
+from gateway.model.message import Message
 from gateway.model.states import CALL_FINALS
 from gateway.speech.audio import Audio
 from gateway.speech.prompts import Prompts
-from gateway.store import calls, events, lives, opt_outs
+from gateway.store import call_texts, calls, events, lives, opt_outs
 from gateway.store.calls import Plans
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals
@@ -114,11 +115,17 @@ class VoiceTurns:
         pieces = tuple(_piece(part, clips) for prompt in turn.prompts for part in prompt.parts)
         prompts = [*call.prompts, *kept.heard(now)]
         following = Between(after, now, pieces)
-        await self.database.write(lambda tx: self._keep(tx, call, following, prompts, form.get("CallSid", "")))
+        texts = _texts(call, turn)
+        await self.database.write(lambda tx: self._keep(tx, call, following, prompts, texts, form.get("CallSid", "")))
         self.signals.wake("events")
+        self.signals.wake("messages")
         return xml
 
-    async def _keep(self, tx: Tx, call: Call, kept: Between, prompts: list[calls.Prompt], sid: str) -> None:
+    async def _keep(
+        self, tx: Tx, call: Call, kept: Between, prompts: list[calls.Prompt], texts: Sequence[Message], sid: str
+    ) -> None:
+        for text in texts:
+            await call_texts.add(tx, text)
         now, state = now_ms(), kept.call.state
         if call.carrier_id is None and sid:
             await tx.run("calls_taken", id=call.id, carrier=self.carrier.name, carrier_id=sid)
@@ -154,8 +161,8 @@ class VoiceTurns:
             if call is None or await self._was_seen(report):
                 return
             await self._apply(call, report)
-        self.signals.wake("events")
-        self.signals.wake("calls")
+        for what in ("events", "calls", "messages"):
+            self.signals.wake(what)
 
     async def _apply(self, call: Call, report: CallReport) -> None:
         if report.status in CALL_FINALS and call.status not in CALL_FINALS and call.engine_state:
@@ -170,9 +177,12 @@ class VoiceTurns:
         turn = twiml.hung_up(kept.call, by="person" if status == "completed" else "carrier", now=at_ms / 1000)
         await self._obey(call, turn)
         prompts = [*call.prompts, *kept.heard(at_ms / 1000)]
+        texts = _texts(call, turn)
 
         async def work(tx: Tx) -> None:
             await self._seen(tx, call, report)
+            for text in texts:
+                await call_texts.add(tx, text)
             await calls.progress(tx, call.id, turn.call.state, prompts, now)
             await calls.ended(tx, call.id, status, now, reason=report.reason, error_code=report.error_code, at_ms=at_ms)
 
@@ -211,6 +221,11 @@ class VoiceTurns:
         if lock is None:
             lock = self._locks[name] = asyncio.Lock()
         return lock
+
+
+def _texts(call: Call, turn: twiml.Turn) -> list[Message]:
+    texts = (call_texts.text_of(call, text.body, now_ms()) for text in turn.texts)
+    return [text for text in texts if text is not None]
 
 
 def _no_clip(_part: Say | Play) -> twiml.Clip:

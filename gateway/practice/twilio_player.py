@@ -1,13 +1,14 @@
 """Runs TwiML as Twilio would: says and plays in real time (or faster), presses the scripted keys, follows actions.
 
 Source: Twilio's TwiML reference: Gather (timeout 5 s, finishOnKey #, action defaults to the current document's URL,
-no input falls through to the next verb unless actionOnEmptyResult), Redirect, Record, Reject.
+no input falls through to the next verb unless actionOnEmptyResult), Redirect, Record, Reject, Dial.
 """
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urljoin
+from uuid import uuid4
 
 from gateway.errors.media import BadWav
 from gateway.errors.practice import BadTwiml
@@ -85,6 +86,8 @@ class Player:
                 return _End()
             case "Record":
                 return await self._record(leg, verb, base)
+            case "Dial":
+                return await self._dial(leg, verb, base)
             case _:
                 await self._speak(leg, verb, base)
                 return None
@@ -141,7 +144,20 @@ class Player:
         """Speak for two seconds and fall silent; the recording's URL leads nowhere, since nothing was recorded."""
         await self._sleep(_SPOKEN_ANSWER_S + verb.number("timeout", 5))
         leg.transcript.append({"recorded": _SPOKEN_ANSWER_S})
-        params = {"RecordingUrl": urljoin(base, "/practice/no-recording"), "RecordingDuration": "2", "Digits": ""}
+        params = {
+            "RecordingUrl": urljoin(base, "/practice/no-recording"),
+            "RecordingSid": f"RE{uuid4().hex}",
+            "RecordingDuration": "2",
+            "Digits": "",
+        }
+        return Goto(urljoin(base, verb.attributes.get("action", "")), verb.attributes.get("method", "POST"), params)
+
+    async def _dial(self, leg: Leg, verb: Verb, base: str) -> Goto:
+        """Ring the number, which always answers, and talk for two seconds."""
+        number = verb.children[0].text if verb.children else verb.text
+        leg.transcript.append({"dialled": number})
+        await self._sleep(_SPOKEN_ANSWER_S)
+        params = {"DialCallStatus": "completed", "DialCallDuration": "2"}
         return Goto(urljoin(base, verb.attributes.get("action", "")), verb.attributes.get("method", "POST"), params)
 
     def _complain(self, leg: Leg, what: str) -> None:

@@ -1,7 +1,7 @@
 """Reading TwiML: an XML document becomes verbs, or an error that says what Twilio would not run.
 
 Source: Twilio's TwiML reference for voice (verbs, attributes, nesting). Only what an announcement call needs is known
-here: Say, Play, Pause, Gather, Redirect, Hangup, Reject and Record.
+here: Say, Play, Pause, Gather, Redirect, Hangup, Reject, Record and Dial (to a number).
 """
 
 from collections.abc import Container, Mapping
@@ -57,15 +57,18 @@ ATTRIBUTES: Mapping[str, frozenset[str]] = {
             "transcribeCallback",
         }
     ),
+    "Dial": frozenset({"action", "method", "timeout", "callerId", "timeLimit", "answerOnBridge", "hangupOnStar"}),
+    "Number": frozenset({"sendDigits"}),
 }
-_INSIDE_GATHER = frozenset({"Say", "Play", "Pause"})
-_NEED_TEXT = frozenset({"Say", "Play", "Redirect"})
+_INSIDE: Mapping[str, Container[str]] = {"Gather": {"Say", "Play", "Pause"}, "Dial": {"Number"}}
+_AT_THE_TOP = ATTRIBUTES.keys() - {"Number"}
+_NEED_TEXT = frozenset({"Say", "Play", "Redirect", "Number"})
 _NUMBERS = frozenset({"timeout", "numDigits", "length", "loop", "maxLength"})
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One element: its name, its attributes, its text, and for a Gather what is said meanwhile."""
+    """One element: its name, its attributes, its text, and what stands in it: what a Gather says, whom a Dial rings."""
 
     name: str
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -89,7 +92,7 @@ def parse(document: bytes) -> tuple[Verb, ...]:
         raise BadTwiml(f"not XML: {error}") from None
     if root.tag != "Response":
         raise BadTwiml(f"the root is {root.tag}, not Response")
-    return tuple(_verb(element, ATTRIBUTES) for element in root)
+    return tuple(_verb(element, _AT_THE_TOP) for element in root)
 
 
 def _verb(element: ET.Element, allowed: Container[str]) -> Verb:
@@ -104,5 +107,5 @@ def _verb(element: ET.Element, allowed: Container[str]) -> Verb:
     plays_keys = element.tag == "Play" and "digits" in element.attrib
     if element.tag in _NEED_TEXT and not text and not plays_keys:
         raise BadTwiml(f"{element.tag} is empty")
-    nested: Container[str] = _INSIDE_GATHER if element.tag == "Gather" else ()
+    nested = _INSIDE.get(element.tag, ())
     return Verb(element.tag, dict(element.attrib), text, tuple(_verb(child, nested) for child in element))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from gateway.errors.voice import BadDialplan
 from gateway.voice.dialplan import SCOPES, Plan
-from gateway.voice.transcript import Transcript, is_entry, simulate
+from gateway.voice.transcript import ENTRIES, Transcript, is_entry, simulate
 from gateway.voice.yaml_source import Block, Fields, Items, Problems, Scalar, Value, read
 
 
@@ -22,6 +22,7 @@ class Case:
     collected: Mapping[str, str] | None = None
     opted_out: str | None = None  # a scope, or "no"
     said: tuple[str, ...] | None = None  # words that must be heard, in this order
+    sms: tuple[str, ...] | None = None  # texts sent, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,14 @@ def _faults(case: Case, transcript: Transcript) -> Iterable[str]:
         "outcome": transcript.outcome or "none",
         "collected": dict(transcript.collected),
         "opted_out": transcript.opted_out or "no",
+        "sms": list(transcript.sms),
     }
     wanted: Mapping[str, object] = {
         "path": None if case.path is None else list(case.path),
         "outcome": case.outcome,
         "collected": None if case.collected is None else dict(case.collected),
         "opted_out": case.opted_out,
+        "sms": None if case.sms is None else list(case.sms),
     }
     for name, want in wanted.items():
         if want is not None and want != seen[name]:
@@ -104,7 +107,7 @@ def _case(fields: Fields) -> Case:
     keys = _texts(fields, "keys") or ()
     for at, entry in enumerate(keys):
         if not is_entry(entry, first=at == 0):
-            fields.wrong("keys", f"{entry!r} is not digits, silence, hangup or (first) machine")
+            fields.wrong("keys", f"{entry!r} is not {ENTRIES}")
     case = Case(
         name=fields.text("name"), line=fields.block.line, keys=keys, variables=_mapping(fields, "variables") or {}
     )
@@ -119,6 +122,7 @@ def _case(fields: Fields) -> Case:
         collected=_mapping(expect, "collected"),
         opted_out=expect.choice("opted_out", (*SCOPES, "no"), default="no") if expect.value("opted_out") else None,
         said=_texts(expect, "said"),
+        sms=_texts(expect, "sms"),
     )
     expect.done()
     return case

@@ -16,11 +16,13 @@ from gateway.voice.dialplan import (
     Plan,
     Play,
     SetNode,
+    SmsNode,
     parts_of,
     quiet_targets,
     targets,
 )
-from gateway.voice.loader import parse, used_variables
+from gateway.voice.loader import parse
+from gateway.voice.resolve import used_variables
 from gateway.voice.yaml_source import Problems
 
 
@@ -152,7 +154,7 @@ def _opts_out(plan: Plan, name: str) -> bool:
     while name != HANGUP and name not in seen:
         seen.add(name)
         node = plan.nodes[name]
-        if not isinstance(node, OutcomeNode | SetNode):
+        if not isinstance(node, OutcomeNode | SetNode | SmsNode):
             return isinstance(node, OptOutNode)
         name = node.next
     return False

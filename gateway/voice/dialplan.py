@@ -123,6 +123,40 @@ class OutcomeNode:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferNode:
+    """`transfer`: hands the person over to another number, after which the plan is over. A failure goes on."""
+
+    to: str  # E.164, written in the plan: never what somebody pressed
+    headers: Mapping[str, str]  # X-... -> template; contact data for who takes the call
+    ring: float  # seconds until it has failed
+    on_failure: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordNode:
+    """`record`: what the person says after a tone, kept as audio; its id goes into a variable."""
+
+    prompt: tuple[Part, ...]  # may be empty
+    into: str
+    max_seconds: float
+    silence: float  # seconds of silence that end it
+    finish_key: str | None
+    otherwise: str  # when nothing was said
+    next: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class SmsNode:
+    """`send_sms`: a text to the person, through the ordinary path of messages. Takes no time of the call."""
+
+    body: str  # a template
+    next: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class OptOutNode:
     """`opt_out`: the person is never called or texted again from that scope, and the call ends at once."""
 
@@ -138,7 +172,9 @@ class HangupNode:
 
 
 AskNode = MenuNode | CollectNode
-Node = SpeakNode | AskNode | BranchNode | SetNode | OutcomeNode | OptOutNode | HangupNode
+WaitNode = TransferNode | RecordNode
+"""What takes as long as the far end needs; keys mean nothing meanwhile, but for a recording's finish key."""
+Node = SpeakNode | AskNode | WaitNode | BranchNode | SetNode | OutcomeNode | SmsNode | OptOutNode | HangupNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +205,10 @@ class Plan:
         return frozenset(node.into for node in self.nodes.values() if isinstance(node, CollectNode))
 
     def late_variables(self) -> frozenset[str]:
-        """Names that `collect` and `set` nodes fill during the call."""
+        """Names that `collect`, `record` and `set` nodes fill during the call."""
         by_set = {name for node in self.nodes.values() if isinstance(node, SetNode) for name in node.values}
-        return self.collected_variables() | by_set
+        by_record = {node.into for node in self.nodes.values() if isinstance(node, RecordNode)}
+        return self.collected_variables() | by_set | by_record
 
     def digit_variables(self) -> frozenset[str]:
         """Names whose values are spoken digit by digit: declared so, or collected from keys."""
@@ -197,6 +234,10 @@ def quiet_targets(node: Node) -> tuple[str, ...]:
             return (otherwise or HANGUP,)
         case BranchNode(cases=cases, otherwise=otherwise):
             return (*cases.values(), otherwise)
+        case TransferNode(on_failure=on_failure):
+            return (on_failure,)
+        case RecordNode(next=following, otherwise=otherwise):
+            return (following, otherwise)
         case OptOutNode() | HangupNode():
             return (HANGUP,)
         case _:
@@ -208,7 +249,7 @@ def parts_of(node: Node) -> tuple[Part, ...]:
     match node:
         case SpeakNode(parts=parts):
             return parts
-        case MenuNode(prompt=prompt) | CollectNode(prompt=prompt):
+        case MenuNode(prompt=prompt) | CollectNode(prompt=prompt) | RecordNode(prompt=prompt):
             return prompt
         case _:
             return ()

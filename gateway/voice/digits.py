@@ -1,6 +1,6 @@
 """What a key means to a menu and to a collect, and when a question has its answer."""
 
-from gateway.voice.dialplan import AskNode, MenuNode
+from gateway.voice.dialplan import AskNode, MenuNode, RecordNode, WaitNode
 
 
 def press(node: AskNode, digits: str, key: str) -> tuple[str, bool]:
@@ -23,9 +23,19 @@ def answer(node: AskNode, digits: str) -> str | None:
     return node.next if is_whole else None
 
 
+def way_out(node: AskNode, digits: str) -> str:
+    """What an answered question is said to have been left by: a menu by the key, a collect by its digits."""
+    return digits if isinstance(node, MenuNode) else "digits"
+
+
 def late_key(node: AskNode, last: str) -> str | None:
     """The key that may still follow when `last` has filled a collect, and then means nothing."""
     return None if isinstance(node, MenuNode) or last == node.finish_key else node.finish_key
+
+
+def ends(node: WaitNode, key: str) -> bool:
+    """Whether a key ends what is under way: a recording, by its finish key."""
+    return isinstance(node, RecordNode) and key == node.finish_key
 
 
 def patience(node: AskNode, digits: str) -> float:

@@ -25,34 +25,44 @@ from gateway.voice.dialplan import (
     OutcomeNode,
     Part,
     Plan,
-    Play,
-    Say,
+    RecordNode,
     SetNode,
+    SmsNode,
     SpeakNode,
+    TransferNode,
+    WaitNode,
     listening,
-    parts_of,
 )
+from gateway.voice.filling import filled, values
 from gateway.voice.state import (
     Answered,
     Command,
     Elapsed,
     EndedBy,
     Event,
+    Exit,
     Hangup,
     HungUp,
     KeyPress,
     OptOut,
     Pressed,
     PromptEnded,
+    Record,
+    Recorded,
+    SendSms,
     Speak,
     State,
     StopSpeaking,
+    Transfer,
+    TransferFailed,
+    Transferred,
     Visit,
     WaitUntil,
 )
 
 MAX_VISITS: Final = 300  # nodes entered in one call; a plan that passes this goes in circles, and the call ends
 LATE_KEY: Final = 2.0  # seconds; many press "#" after the last digit, whether or not it is asked for
+MAX_HEADER: Final = 200  # characters of one header of a transfer
 MAX_VALUE: Final = 1000  # characters of one variable: over a minute of speech
 
 Moved = tuple[State, tuple[Command, ...]]
@@ -80,18 +90,6 @@ def start(plan: Plan, variables: Mapping[str, str]) -> State:
     return State(plan, values)
 
 
-def foreseen(state: State) -> tuple[Say | Play, ...]:
-    """Everything that a call may have to play, as far as it is known before the call: what to render ahead of it.
-
-    Texts with a variable that is only set or collected during the call are not among them.
-    """
-    late = state.plan.late_variables()
-    parts = (part for node in state.plan.nodes.values() for part in parts_of(node))
-    known = (part for part in parts if not (isinstance(part, Say) and late.intersection(template.names(part.text))))
-    filled = (_filled(state, part) for part in known)
-    return tuple(dict.fromkeys(part for part in filled if isinstance(part, Say | Play)))
-
-
 def step(state: State, event: Event, now: float) -> Moved:
     """Advance a call by one event.
 
@@ -113,31 +111,36 @@ def step(state: State, event: Event, now: float) -> Moved:
             return state, (WaitUntil(state.deadline),)  # a timer may fire a little early
         case Elapsed() if state.deadline is not None and state.node and state.asking:
             return _answer(state, state.node, state.asking, now)
+        case Transferred() | TransferFailed() | Recorded() if state.waiting:
+            return _waited(state, state.waiting, event, now)
     return state, ()
 
 
 def _answered(state: State, event: Answered, now: float) -> Moved:
-    if state.answered_by and (state.keys or state.is_leaving):
-        return state, ()  # who pressed a key is no machine
+    if state.answered_by and (state.keys or state.is_leaving or state.waiting or state.is_transferred):
+        return state, ()  # who pressed a key is no machine; and a transfer is not taken back
     is_first = state.answered_by is None
     state = replace(state, answered_by=event.by, answered_at=now if is_first else state.answered_at)
     machine = state.plan.machine
     if event.by == "machine" and machine.action != "human":
         state, stopped = _silence(state)
         target = machine.node if machine.action == "leave" and machine.node else HANGUP
-        return _after(stopped, _go(replace(state, is_leaving=True), target, now))
+        state = replace(_leave(state, "machine", machine.action), is_leaving=True)
+        return _after(stopped, _go(state, target, now))
     return _go(state, state.plan.start, now) if is_first else (state, ())
 
 
 def _pressed(state: State, here: str, digit: str, now: float) -> Moved:
+    if state.is_transferred or (state.waiting and not digits.ends(state.waiting, digit)):
+        return state, ()  # meant for somebody else, or noise on a recording; not every carrier tells of it
     is_late = digit == state.late_key and state.is_speaking and now - state.keys[-1].at <= LATE_KEY
     state = replace(state, keys=(*state.keys, KeyPress(digit, now, here)), late_key=None)
     meant = None if state.is_leaving else listening(state.plan, here)
     if meant is None or is_late:
         return state, ()
     state, stopped = _silence(state)
-    for name in meant.way:  # entered, but no longer heard
-        state = replace(_visit(state, name, now), attempt=1, digits="")
+    for left, name in zip((here, *meant.way), meant.way, strict=False):  # entered, but no longer heard
+        state = replace(_visit(_leave(state, left, "next"), name, now), attempt=1, digits="")
     typed, is_full = digits.press(meant.question, state.digits, digit)
     state = replace(state, digits=typed)
     if is_full:
@@ -150,9 +153,11 @@ def _pressed(state: State, here: str, digit: str, now: float) -> Moved:
 def _prompt_ended(state: State, node: Node, now: float) -> Moved:
     match node:
         case SpeakNode(next=following):
-            return _go(state, HANGUP if state.is_leaving else following, now)
+            return _go(_leave(state, state.node, "next"), HANGUP if state.is_leaving else following, now)
         case MenuNode() | CollectNode():
             return _wait(state, node, now)
+        case RecordNode():
+            return _record(state, node)
     return state, ()
 
 
@@ -166,35 +171,92 @@ def _answer(state: State, asked: str, question: AskNode, now: float) -> Moved:
     typed = state.digits
     target = digits.answer(question, typed)
     if target is None and state.attempt < question.attempts and len(state.path) < MAX_VISITS:
-        return _ask(replace(_visit(state, asked, now), attempt=state.attempt + 1), question)
+        again = _visit(_leave(state, asked, "again"), asked, now)
+        return _ask(replace(again, attempt=state.attempt + 1), question)
     if target is not None and isinstance(question, CollectNode):
         state = replace(state, collected={**state.collected, question.into: typed})
+    state = _leave(state, asked, "otherwise" if target is None else digits.way_out(question, typed))
     return _go(replace(state, digits="", deadline=None), target or question.otherwise or HANGUP, now)
 
 
 def _go(state: State, target: str, now: float) -> Moved:
     """Enter `target` and every node after it that takes no time, up to one that does, or to the end."""
+    done: tuple[Command, ...] = ()
     while target != HANGUP and len(state.path) < MAX_VISITS:
         state = _visit(state, target, now)
-        match state.plan.nodes[target]:
-            case SpeakNode() as node:
-                return _speak(state, node.parts)
-            case MenuNode() | CollectNode() as node:
-                return _ask(replace(state, attempt=1), node)
-            case BranchNode() as node:
-                target = node.cases.get(_values(state).get(node.on, ""), node.otherwise)
-            case SetNode() as node:
-                values = _values(state)
-                given = {name: template.fill(text, values)[:MAX_VALUE] for name, text in node.values.items()}
-                state, target = replace(state, collected={**state.collected, **given}), node.next
-            case OutcomeNode() as node:
-                state, target = replace(state, outcome=node.word), node.next
-            case OptOutNode() as node:
-                state = replace(state, opted_out=node.scope, outcome=state.outcome or "opted_out")
-                return _after((OptOut(node.scope),), _end(state))
-            case HangupNode():
-                target = HANGUP
-    return _end(state)
+        node = state.plan.nodes[target]
+        if isinstance(node, BranchNode | SetNode | OutcomeNode | SmsNode):
+            state, commands, target = _pass(state, node)
+            done = (*done, *commands)
+        elif isinstance(node, HangupNode):
+            target = HANGUP
+        else:
+            return _after(done, _begin(state, node))
+    return _after(done, _end(state))
+
+
+def _pass(state: State, node: BranchNode | SetNode | OutcomeNode | SmsNode) -> tuple[State, tuple[Command, ...], str]:
+    """Do what takes no time; returns also where it leads."""
+    held = values(state)
+    match node:
+        case BranchNode():
+            value = held.get(node.on, "")
+            way = f"case {value}" if value in node.cases else "otherwise"
+            return _leave(state, state.node, way), (), node.cases.get(value, node.otherwise)
+        case SetNode():
+            given = {name: template.fill(text, held)[:MAX_VALUE] for name, text in node.values.items()}
+            return replace(state, collected={**state.collected, **given}), (), node.next
+        case OutcomeNode():
+            return replace(state, outcome=node.word), (), node.next
+        case SmsNode():
+            return state, (SendSms(template.fill(node.body, held)),), node.next
+
+
+def _begin(state: State, node: SpeakNode | AskNode | WaitNode | OptOutNode) -> Moved:
+    """Begin what takes time, or ends the call."""
+    match node:
+        case SpeakNode():
+            return _speak(state, node.parts)
+        case MenuNode() | CollectNode():
+            return _ask(replace(state, attempt=1), node)
+        case TransferNode():
+            held = values(state)
+            headers = {name: _header(template.fill(text, held)) for name, text in node.headers.items()}
+            return state, (Transfer(node.to, headers, node.ring),)
+        case RecordNode():
+            return _speak(state, node.prompt) if node.prompt else _record(state, node)
+        case OptOutNode():
+            state = replace(state, opted_out=node.scope, outcome=state.outcome or "opted_out")
+            return _after((OptOut(node.scope),), _end(state))
+
+
+def _header(text: str) -> str:
+    """One line, bounded: what a variable holds must not become a header of its own."""
+    return "".join(char if char.isprintable() else " " for char in text)[:MAX_HEADER]
+
+
+def _record(state: State, node: RecordNode) -> Moved:
+    return state, (Record(node.max_seconds, node.finish_key, node.silence),)
+
+
+def _waited(state: State, node: WaitNode, event: Transferred | TransferFailed | Recorded, now: float) -> Moved:
+    """Go on after a transfer or a recording."""
+    match node, event:
+        case TransferNode(), Transferred():
+            state = _leave(state, state.node, "transferred")
+            return replace(state, is_transferred=True, outcome=state.outcome or "transferred"), ()
+        case TransferNode(), TransferFailed():
+            return _go(_leave(state, state.node, "on_failure"), node.on_failure, now)
+        case RecordNode(), Recorded(audio_id=audio_id) if audio_id:
+            state = replace(state, collected={**state.collected, node.into: audio_id})
+            return _go(_leave(state, state.node, "recorded"), node.next, now)
+        case RecordNode(), Recorded():
+            return _go(_leave(state, state.node, "otherwise"), node.otherwise, now)
+    return state, ()
+
+
+def _leave(state: State, name: str | None, by: str) -> State:
+    return replace(state, exits=(*state.exits, Exit(name or "", by)))
 
 
 def _visit(state: State, name: str, now: float) -> State:
@@ -215,26 +277,12 @@ def _ask(state: State, question: AskNode) -> Moved:
 
 def _speak(state: State, parts: tuple[Part, ...]) -> Moved:
     token = state.token + 1
-    return replace(state, token=token, is_speaking=True), (Speak(token, tuple(_filled(state, part) for part in parts)),)
+    return replace(state, token=token, is_speaking=True), (Speak(token, tuple(filled(state, part) for part in parts)),)
 
 
 def _silence(state: State) -> Moved:
     stopped = (StopSpeaking(),) if state.is_speaking else ()
     return replace(state, is_speaking=False, deadline=None), stopped
-
-
-def _filled(state: State, part: Part) -> Part:
-    if not isinstance(part, Say):
-        return part
-    values, spelled = _values(state), state.plan.digit_variables()
-    spoken = {name: " ".join(value) if name in spelled and value.isdigit() else value for name, value in values.items()}
-    return replace(part, text=template.fill(part.text, spoken))
-
-
-def _values(state: State) -> dict[str, str]:
-    """What each variable holds now; one that is only set or collected later on is empty."""
-    empty = dict.fromkeys(state.plan.late_variables(), "")
-    return {**empty, **state.variables, **state.collected}
 
 
 def _after(commands: tuple[Command, ...], moved: Moved) -> Moved:

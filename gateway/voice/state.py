@@ -7,9 +7,9 @@ seconds for one that lives between webhooks.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from gateway.voice.dialplan import AskNode, Part, Plan, Scope
+from gateway.voice.dialplan import AskNode, Part, Plan, Scope, WaitNode
 
 AnsweredBy = Literal["human", "machine", "unknown"]
 EndedBy = Literal["dialplan", "person", "carrier", "gateway"]
@@ -48,13 +48,36 @@ class Elapsed:
 
 
 @dataclass(frozen=True, slots=True)
+class Transferred:
+    """The number of a Transfer took the call. The plan is over; only HungUp is due, when the conversation ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFailed:
+    """The number of a Transfer did not take the call, and the person is still there."""
+
+    reason: str  # "busy", "no_answer", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A Record is over: the id of the audio and its length in seconds; "" and 0 when nothing was said.
+
+    Where the person hung up meanwhile it is told before HungUp, so that what was said counts.
+    """
+
+    audio_id: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class HungUp:
     """The call is over, whoever ended it: the person, the carrier, or the gateway (a limit, a clean stop)."""
 
     by: Literal["person", "carrier", "gateway"]
 
 
-Event = Answered | Pressed | PromptEnded | Elapsed | HungUp
+Event = Answered | Pressed | PromptEnded | Elapsed | Transferred | TransferFailed | Recorded | HungUp
 
 
 # Commands: what the carrier's side is to do, in this order.
@@ -88,11 +111,45 @@ class OptOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Transfer:
+    """Hand the person over to another number, then tell Transferred or TransferFailed.
+
+    to:      E.164.
+    headers: X-... header -> value, filled in; for who takes the call, where the carrier can carry them.
+    ring_s:  how long the number may ring before the transfer has failed.
+    """
+
+    to: str
+    headers: Mapping[str, str]
+    ring_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Sound a short tone and keep what the person says, then tell Recorded.
+
+    It is over after `max_s` seconds, after `silence_s` seconds without speech, or at the key `finish_on`, which is
+    told as Pressed first (None: no key ends it).
+    """
+
+    max_s: float
+    finish_on: str | None
+    silence_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SendSms:
+    """Hand a text for this person to the ordinary path of messages, once; opt-outs and limits hold there."""
+
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hangup:
     """End the call. Nothing follows."""
 
 
-Command = Speak | StopSpeaking | WaitUntil | OptOut | Hangup
+Command = Speak | StopSpeaking | WaitUntil | OptOut | Transfer | Record | SendSms | Hangup
 
 
 # The call so far.
@@ -113,6 +170,14 @@ class KeyPress:
     digit: str
     at: float
     node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a node was left, for coverage: a key, "otherwise", "again" (asked once more), "case gold" or "next"."""
+
+    node: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +202,8 @@ class State:
     digits: str = ""  # of the collect under way
     deadline: float | None = None
     late_key: str | None = None  # the finish key of a collect that was full before it came
+    is_transferred: bool = False  # the person speaks with somebody else now
+    exits: tuple[Exit, ...] = ()
 
     @property
     def asking(self) -> AskNode | None:
@@ -145,9 +212,18 @@ class State:
         return node if isinstance(node, AskNode) else None
 
     @property
+    def waiting(self) -> WaitNode | None:
+        """The transfer or recording that is under way, if one is."""
+        node = self.plan.nodes.get(self.node or "")
+        return node if isinstance(node, WaitNode) and not self.is_speaking and not self.is_transferred else None
+
+    @property
     def pressed(self) -> str:
         """Every key of the call, in order."""
         return "".join(key.digit for key in self.keys)
+
+
+_RECORDS: Final[Mapping[str, type[Visit | KeyPress | Exit]]] = {"path": Visit, "keys": KeyPress, "exits": Exit}
 
 
 def to_json(state: State) -> str:
@@ -157,10 +233,8 @@ def to_json(state: State) -> str:
 
 def to_dict(state: State) -> dict[str, Any]:
     """`state` without its plan, as what JSON can hold."""
-    plain = {name: getattr(state, name) for name in State.__dataclass_fields__ if name not in {"plan", "path", "keys"}}
-    plain["path"] = [asdict(visit) for visit in state.path]
-    plain["keys"] = [asdict(key) for key in state.keys]
-    return plain
+    plain = {name: getattr(state, name) for name in State.__dataclass_fields__ if name not in {"plan", *_RECORDS}}
+    return plain | {name: [asdict(one) for one in getattr(state, name)] for name in _RECORDS}
 
 
 def from_json(plan: Plan, text: str) -> State:
@@ -173,9 +247,5 @@ def from_json(plan: Plan, text: str) -> State:
 
 def from_dict(plan: Plan, plain: Mapping[str, Any]) -> State:
     """What `to_dict` gave, as a State."""
-    return State(
-        plan,
-        path=tuple(Visit(**visit) for visit in plain["path"]),
-        keys=tuple(KeyPress(**key) for key in plain["keys"]),
-        **{name: value for name, value in plain.items() if name not in {"path", "keys"}},
-    )
+    records = {name: tuple(kind(**one) for one in plain.get(name, ())) for name, kind in _RECORDS.items()}
+    return State(plan, **{**plain, **records})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from gateway.voice import engine
-from gateway.voice.dialplan import Part, Pause, Plan, Play, Say, Scope
+from gateway.voice.dialplan import Part, Pause, Plan, Play, RecordNode, Say, Scope, TransferNode
 from gateway.voice.state import (
     Answered,
     AnsweredBy,
@@ -17,27 +17,39 @@ from gateway.voice.state import (
     Elapsed,
     EndedBy,
     Event,
+    Exit,
     HungUp,
     Pressed,
     PromptEnded,
+    Record,
+    Recorded,
+    SendSms,
     Speak,
     State,
+    Transfer,
+    TransferFailed,
+    Transferred,
 )
 
 SILENCE: Final = "silence"
 HANGS_UP: Final = "hangup"
 MACHINE: Final = "machine"
-KEYS: Final = re.compile(r"silence|hangup|machine|[0-9*#]{1,40}")
+SPEAKS: Final = "speaks"
+NO_TRANSFER: Final = "no_transfer"
+ENTRIES: Final = "digits, silence, hangup, speaks, no_transfer or (first) machine"
+KEYS: Final = re.compile(r"silence|hangup|machine|speaks|no_transfer|[0-9*#]{1,40}")
 
 _WORDS_PER_SECOND: Final = 2.5  # ordinary speech, for the times in a transcript
 _PLAY_SECONDS: Final = 3.0  # a recording's real length is not known here
+_ANSWER_SECONDS: Final = 5.0  # what a person who speaks says into a recording
+_RING_SECONDS: Final = 10.0  # until a transfer is taken, or has failed
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a transcript: what the plan said or what the person did, in which node, when (seconds)."""
+    """One line of a transcript: what the plan said, or the person or the gateway did, in which node, when (seconds)."""
 
-    who: Literal["plan", "person"]
+    who: Literal["plan", "person", "gateway"]
     node: str
     text: str
     at: float
@@ -57,6 +69,8 @@ class Transcript:
     ended_by: EndedBy | None
     seconds: float
     unused: tuple[str, ...]  # entries the call ended before
+    sms: tuple[str, ...]  # texts sent to the person
+    exits: tuple[Exit, ...]  # how each node was left
 
     @property
     def said(self) -> tuple[str, ...]:
@@ -67,20 +81,23 @@ class Transcript:
         """As JSON can hold it."""
         plain: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain["lines"] = [{name: getattr(line, name) for name in Line.__dataclass_fields__} for line in self.lines]
-        return {**plain, "path": list(self.path), "unused": list(self.unused), "collected": dict(self.collected)}
+        plain["exits"] = [{"node": each.node, "by": each.by} for each in self.exits]
+        lists = {name: list(plain[name]) for name in ("path", "unused", "sms")}
+        return {**plain, **lists, "collected": dict(self.collected)}
 
 
 def simulate(plan: Plan, variables: Mapping[str, str], keys: Sequence[str]) -> Transcript:
     """Make one call in thought.
 
     variables: values by name.
-    keys:      what the person does each time the plan waits for a key: digits such as "1" or "1234#", "silence" or
-               "hangup". "machine" as the first entry: a machine answers. When the list is used up, silence. Digits
-               beyond what a question takes are lost, as they are while a carrier fetches what comes next.
+    keys:      what the person does each time the plan waits for them: digits such as "1" or "1234#", "silence" or
+               "hangup"; where it records, "speaks" too. A transfer goes well unless "no_transfer" (or "hangup") comes
+               next in the list. "machine" as the first entry: a machine answers. When the list is used up, silence.
+               Digits beyond what a question takes are lost, as they are while a carrier fetches what comes next.
     Raises:    BadVariables; ValueError for an entry that is none of these.
     """
     if wrong := [entry for at, entry in enumerate(keys) if not is_entry(entry, first=at == 0)]:
-        raise ValueError(f"not keys, silence, hangup or (first) machine: {wrong[0]!r}")
+        raise ValueError(f"not {ENTRIES}: {wrong[0]!r}")
     call = _Call(engine.start(plan, variables))
     rest = list(keys)
     by: AnsweredBy = "machine" if rest[:1] == [MACHINE] else "human"
@@ -97,21 +114,14 @@ def is_entry(entry: str, *, first: bool) -> bool:
 
 
 def _continue(call: "_Call", rest: list[str]) -> None:
-    """Hear what is being spoken to its end; then, if a question waits, do the next entry."""
+    """Hear what is being spoken to its end; then, if the plan waits for the person, do the next entry."""
     if call.state.is_speaking:
         call.now += call.speaking_seconds
         call.tell(PromptEnded(call.state.token))
-    if call.state.deadline is None:
-        return
-    entry = rest.pop(0) if rest else SILENCE
-    if entry == HANGS_UP:
-        call.person("hangs up")
-        call.tell(HungUp("person"))
-    elif entry == SILENCE:
-        call.person("says nothing")
-        call.wait()
-    else:
-        call.press(entry)
+    if isinstance(call.state.waiting, TransferNode):
+        call.transfer(rest.pop(0) if rest and rest[0] in {NO_TRANSFER, HANGS_UP} else "")
+    elif call.state.deadline is not None or call.state.waiting:
+        call.do(rest.pop(0) if rest else SILENCE)
 
 
 class _Call:
@@ -122,6 +132,8 @@ class _Call:
         self.now = 0.0
         self.lines: list[Line] = []
         self.speaking_seconds = 0.0
+        self.recordings = 0
+        self.sms: list[str] = []
 
     def tell(self, event: Event) -> None:
         self.state, commands = engine.step(self.state, event, self.now)
@@ -129,12 +141,64 @@ class _Call:
 
     def _write_down(self, commands: Iterable[Command]) -> None:
         for command in commands:
-            if isinstance(command, Speak):
-                self.speaking_seconds = sum(map(_seconds, command.parts))
-                self.lines += [Line("plan", self.state.node or "", words(part), self.now) for part in command.parts]
+            match command:
+                case Speak(parts=parts):
+                    self.speaking_seconds = sum(map(_seconds, parts))
+                    self.lines += [Line("plan", self.state.node or "", words(part), self.now) for part in parts]
+                case SendSms(body=body):
+                    self.sms.append(body)
+                    self.gateway(f"sends a text: {body}")
+                case Transfer(to=to):
+                    self.gateway(f"rings {to}")
+                case Record(max_s=max_s):
+                    self.gateway(f"records up to {max_s:g} s")
+
+    def do(self, entry: str) -> None:
+        """Answer a question, or speak into a recording, as `entry` says."""
+        if entry == HANGS_UP:
+            self.hang_up()
+        elif isinstance(self.state.waiting, RecordNode):
+            self.record(self.state.waiting, entry)
+        elif entry in {SILENCE, SPEAKS, NO_TRANSFER}:
+            self.person("says nothing" if entry == SILENCE else "speaks" if entry == SPEAKS else "waits")
+            self.wait()
+        else:
+            self.press(entry)
+
+    def hang_up(self) -> None:
+        self.person("hangs up")
+        self.tell(HungUp("person"))
+
+    def transfer(self, entry: str) -> None:
+        """Ring the other number; who is put through stays there."""
+        if entry == HANGS_UP:
+            self.hang_up()
+            return
+        self.now += _RING_SECONDS
+        if entry == NO_TRANSFER:
+            self.tell(TransferFailed("no_answer"))
+        else:
+            self.person("is put through")
+            self.tell(Transferred())
+            self.tell(HungUp("person"))
+
+    def record(self, node: RecordNode, entry: str) -> None:
+        """Say something or nothing into a recording; a key that ends it was pressed after a word."""
+        ends = node.finish_key is not None and node.finish_key in entry
+        is_heard = ends or entry == SPEAKS
+        self.person("says nothing" if not is_heard else f"speaks, presses {node.finish_key}" if ends else "speaks")
+        seconds = min(_ANSWER_SECONDS, node.max_seconds) if is_heard else 0.0
+        self.now += seconds if ends else min(seconds + node.silence, node.max_seconds)
+        if ends and node.finish_key:
+            self.tell(Pressed(node.finish_key))
+        self.recordings += is_heard
+        self.tell(Recorded(f"recording-{self.recordings}" if is_heard else "", seconds))
 
     def person(self, did: str) -> None:
         self.lines.append(Line("person", self.state.node or "", did, self.now))
+
+    def gateway(self, did: str) -> None:
+        self.lines.append(Line("gateway", self.state.node or "", did, self.now))
 
     def wait(self) -> None:
         self.now = max(self.now, self.state.deadline or 0.0)
@@ -164,6 +228,8 @@ class _Call:
             ended_by=state.ended_by,
             seconds=self.now,
             unused=tuple(unused),
+            sms=tuple(self.sms),
+            exits=state.exits,
         )
 
 

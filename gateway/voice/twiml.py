@@ -33,8 +33,11 @@ from gateway.voice.dialplan import (
     Pause,
     Plan,
     Play,
+    RecordNode,
     Say,
     SpeakNode,
+    TransferNode,
+    WaitNode,
     listening,
 )
 from gateway.voice.state import (
@@ -47,14 +50,19 @@ from gateway.voice.state import (
     OptOut,
     Pressed,
     PromptEnded,
+    Recorded,
+    SendSms,
     Speak,
     State,
+    TransferFailed,
+    Transferred,
     from_dict,
     to_dict,
 )
 
-Closing = Literal["gather", "redirect", "hangup"]
+Closing = Literal["gather", "redirect", "transfer", "record", "hangup"]
 
+_DIAL_FAILED: Final = {"busy": "busy", "no-answer": "no_answer"}
 _ANSWERED_BY: Final[Mapping[str, AnsweredBy]] = {
     "human": "human",
     "machine_start": "machine",
@@ -108,6 +116,7 @@ class Turn:
     prompts: tuple[Speak, ...] = ()  # to be handed over, in order
     closing: Closing = "hangup"
     question: AskNode | None = None  # the one a gather is for
+    wait: WaitNode | None = None  # the transfer or recording that follows the prompts
     is_repeat: bool = False
 
     @property
@@ -115,6 +124,11 @@ class Turn:
         """Everything that must be rendered before `reply`."""
         every = (part for prompt in self.prompts for part in prompt.parts)
         return tuple(dict.fromkeys(part for part in every if not isinstance(part, Pause)))
+
+    @property
+    def texts(self) -> tuple[SendSms, ...]:
+        """Texts to hand over before the answer is given."""
+        return tuple(command for command in self.commands if isinstance(command, SendSms))
 
     @property
     def opt_outs(self) -> tuple[OptOut, ...]:
@@ -140,13 +154,14 @@ def receive(call: TwilioCall, step: int, form: Mapping[str, str], *, now: float)
         by = _ANSWERED_BY.get(form.get("AnsweredBy", ""), "unknown")
         state, commands = engine.step(call.state, Answered(by), now)
     else:
-        state, commands = _catch_up(call, _keys(form), now)
+        state, commands = _catch_up(call, form, now)
     return _look_ahead(replace(call, state=state), commands, now)
 
 
 def _keys(form: Mapping[str, str]) -> str:
-    finished_on = form.get("FinishedOnKey", "")
-    return form.get("Digits", "") + (finished_on if finished_on in KEYS else "")
+    """What was pressed. `Digits` is "hangup" where somebody hung up on a recording."""
+    digits, finished_on = form.get("Digits", ""), form.get("FinishedOnKey", "")
+    return "".join(key for key in digits if key in KEYS) + (finished_on if finished_on in KEYS else "")
 
 
 def hung_up(call: TwilioCall, *, by: Literal["person", "carrier", "gateway"], now: float) -> Turn:
@@ -173,12 +188,15 @@ def _and_then(state: State, before: tuple[Command, ...], event: Event, now: floa
     return state, (*before, *commands)
 
 
-def _catch_up(call: TwilioCall, keys: str, now: float) -> engine.Moved:
+def _catch_up(call: TwilioCall, form: Mapping[str, str], now: float) -> engine.Moved:
     """Tell the engine what happened since the last answer: what was heard, then keys or their absence."""
-    if not keys:  # Twilio came back by itself, so everything was heard
+    keys = _keys(form)
+    if not keys or call.closing == "record":  # Twilio came back by itself, so everything was heard
         heard = tuple(replace(handed, ends_at=min(handed.ends_at, now)) for handed in call.handed)
         state, commands = _hear(replace(call, handed=heard), now)
-        return _time_out(state, commands, now) if call.closing == "gather" else (state, commands)
+        if call.closing == "gather":
+            return _time_out(state, commands, now)
+        return _waited(call.closing, state, commands, form, now)
     state, commands = _hear(call, now)
     meant = listening(state.plan, state.node) if state.node else None
     visits = len(state.path) + (len(meant.way) if meant else 0)  # when the question is reached, not yet left
@@ -187,6 +205,24 @@ def _catch_up(call: TwilioCall, keys: str, now: float) -> engine.Moved:
         if len(state.path) > visits or state.ended_by:
             return state, commands  # what was pressed beyond an answer is lost
     return _time_out(state, commands, now)
+
+
+def _waited(
+    closing: Closing, state: State, commands: tuple[Command, ...], form: Mapping[str, str], now: float
+) -> engine.Moved:
+    """Tell how a transfer or a recording went, as the fields of <Dial>'s and <Record>'s `action` say."""
+    if closing == "transfer":
+        status = form.get("DialCallStatus", "")
+        is_taken = status in {"completed", "answered"}
+        event = Transferred() if is_taken else TransferFailed(_DIAL_FAILED.get(status, "failed"))
+        return _and_then(state, commands, event, now)
+    if closing == "record":
+        seconds = form.get("RecordingDuration", "")
+        length = float(seconds) if seconds.isascii() and seconds.isdigit() else 0.0
+        for key in _keys(form):
+            state, commands = _and_then(state, commands, Pressed(key), now)
+        return _and_then(state, commands, Recorded(form.get("RecordingSid", ""), length), now)
+    return state, commands
 
 
 def _time_out(state: State, commands: tuple[Command, ...], now: float) -> engine.Moved:
@@ -200,12 +236,17 @@ def _look_ahead(call: TwilioCall, commands: tuple[Command, ...], now: float) -> 
     while state.node and state.node not in seen:
         seen.add(state.node)
         node = state.plan.nodes[state.node]
-        if isinstance(node, MenuNode | CollectNode):
-            return Turn(call, commands, prompts, "gather", node)
+        match node:
+            case MenuNode() | CollectNode():
+                return Turn(call, commands, prompts, "gather", node)
+            case TransferNode() if not state.is_transferred:
+                return Turn(call, commands, prompts, "transfer", wait=node)
+            case RecordNode():
+                return Turn(call, commands, prompts, "record", wait=node)
         following = HANGUP if state.is_leaving or not isinstance(node, SpeakNode) else node.next
         if following == HANGUP:
             return Turn(call, commands, prompts, "hangup")
-        if not isinstance(state.plan.nodes[following], SpeakNode | AskNode) or following in seen:
+        if not isinstance(state.plan.nodes[following], SpeakNode | AskNode | RecordNode) or following in seen:
             return Turn(call, commands, prompts, "redirect")  # it has an effect, due only once this was heard
         state, ahead = engine.step(state, PromptEnded(state.token), now)
         prompts = (*prompts, *_spoken(state, ahead))
@@ -238,8 +279,12 @@ def reply(
         handed.append(Handed(prompt.token, heard_at))
     if turn.question:
         response.append(inside)
-    elif turn.closing == "redirect":
-        response.redirect(following, method="POST")
+    elif isinstance(turn.wait, TransferNode):
+        _dial(response, turn.wait, following)
+    elif turn.closing != "hangup":
+        if isinstance(turn.wait, RecordNode):
+            _record(response, turn.wait, following)
+        response.redirect(following, method="POST")  # <Record> goes on to here when nobody said anything
     else:
         response.hangup()
     xml = str(response)
@@ -259,6 +304,25 @@ def _gather(question: AskNode, action: str) -> Gather:
     patience = math.ceil(max(question.timeout, question.gap))
     finish_key = question.finish_key or ""
     return Gather(num_digits=question.max_digits, timeout=patience, finish_on_key=finish_key, **fixed)
+
+
+def _dial(response: VoiceResponse, node: TransferNode, action: str) -> None:
+    """A <Dial> whose result comes to `action`. A plain number takes no headers with it."""
+    dial = response.dial(action=action, method="POST", timeout=math.ceil(node.ring))
+    dial.number(node.to)
+
+
+def _record(response: VoiceResponse, node: RecordNode, action: str) -> None:
+    """A <Record> that ends as the node does, after a tone. Without `finishOnKey` any key would end it."""
+    response.record(
+        action=action,
+        method="POST",
+        max_length=math.ceil(node.max_seconds),
+        timeout=math.ceil(node.silence),
+        finish_on_key=node.finish_key or "",
+        play_beep=True,
+        trim="do-not-trim",
+    )
 
 
 def _append(verb: VoiceResponse | Gather, part: Say | Play | Pause, clip: Callable[[Say | Play], Clip]) -> float:

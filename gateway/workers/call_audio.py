@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from gateway.carriers.voice_base import rendered
 from gateway.speech.audio import Audio
 from gateway.speech.prompts import Prompts
-from gateway.voice import engine
+from gateway.voice import filling
 from gateway.voice.dialplan import Part, Pause, Play, Say
 from gateway.voice.state import State
 
@@ -24,7 +24,7 @@ class CallAudio:
 
         Raises: UnspeakableText, UnknownVoice, SpeechUnavailable, UnknownPrompt, BadPrompt.
         """
-        parts = engine.foreseen(state)
+        parts = filling.foreseen(state)
         self.made |= zip(parts, await asyncio.gather(*(rendered(self.prompts, part) for part in parts)), strict=True)
 
     def ready(self, parts: tuple[Part, ...]) -> bool:

@@ -9,7 +9,7 @@ import structlog
 from gateway.clock import now_ms
 from gateway.errors.store import StoreUnavailable
 from gateway.model.call import Call
-from gateway.store import calls, lives, opt_outs
+from gateway.store import call_texts, calls, lives, opt_outs
 from gateway.store.calls import Prompt
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals
@@ -53,6 +53,12 @@ class CallRecord:
                 lambda: opt_outs.stop_with_recall(self._database, self._signals, said, callback_url=call.callback_url)
             )
 
+    def texted(self, body: str) -> None:
+        """The plan sends the person a text."""
+        message = call_texts.text_of(self._call, body, now_ms())
+        if message is not None:
+            self._note(lambda tx: call_texts.add(tx, message))
+
     def unanswered(self, status: str, reason: str, code: str) -> None:
         """The call never came up."""
         at = now_ms()
@@ -90,4 +96,5 @@ class CallRecord:
                     _log.error("cannot_write_call", error=str(error))
                     await asyncio.sleep(_AGAIN_S)
             self._signals.wake("events")
+            self._signals.wake("messages")
             self._works.task_done()

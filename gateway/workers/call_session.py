@@ -24,9 +24,14 @@ from gateway.voice.state import (
     OptOut,
     Pressed,
     PromptEnded,
+    Record,
+    Recorded,
+    SendSms,
     Speak,
     State,
     StopSpeaking,
+    Transfer,
+    TransferFailed,
 )
 from gateway.workers.call_audio import CallAudio
 from gateway.workers.call_record import CallRecord
@@ -160,6 +165,12 @@ class CallSession:
                     self.leg.stop()
                 case OptOut(scope):
                     self.record.opted_out(scope, self.state.pressed[-1:])
+                case SendSms(body):
+                    self.record.texted(body)
+                case Transfer():
+                    self._tell(TransferFailed("failed"))  # no leg can yet
+                case Record():
+                    self._tell(Recorded("", 0.0))  # nor this
                 case Hangup():
                     self.leg.hangup()
 

@@ -9,7 +9,7 @@ from gateway.model.call import Call
 from gateway.model.sender import Sender
 from gateway.sip.events import Failed
 from gateway.sms.pipeline import Hold, Reject, Send
-from gateway.voice import engine
+from gateway.voice import engine, filling
 from gateway.voice.dialplan import Say
 from gateway.voice.loader import load
 from gateway.voice.twiml import TwilioCall
@@ -97,7 +97,7 @@ nodes:
 
 
 def test_all_that_is_known_before_a_call_is_foreseen_and_what_people_type_is_not() -> None:
-    foreseen = engine.foreseen(engine.start(PLAN, {"name": "Ana"}))
+    foreseen = filling.foreseen(engine.start(PLAN, {"name": "Ana"}))
 
     assert [part.text for part in foreseen if isinstance(part, Say)] == [
         "Hello Ana.",

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.practice.twiml import parse
 from gateway.voice import twiml
-from gateway.voice.dialplan import Pause, Plan, Play, Say
+from gateway.voice.dialplan import KEYS, Pause, Plan, Play, Say
 from gateway.voice.state import State
 from gateway.voice.transcript import words
 
@@ -24,6 +24,8 @@ class TwilioPhone:
     now: float = 1000.0
     said: list[str] = field(default_factory=list)
     opt_outs: int = 0
+    sms: list[str] = field(default_factory=list)
+    recordings: int = 0
     clips: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -35,6 +37,7 @@ class TwilioPhone:
         self.call = twiml.from_json(self.state.plan, twiml.to_json(self.call))
         turn = twiml.receive(self.call, step, form, now=self.now)
         self.opt_outs += len(turn.opt_outs)
+        self.sms += [text.body for text in turn.texts]
         rendered = {part: self._clip(part) for part in turn.parts}
         self.call, xml = twiml.reply(
             turn, clip=rendered.__getitem__, action="/voice?call=1&step={}".format, now=self.now
@@ -74,7 +77,16 @@ class TwilioPhone:
             answer = self.post(step, form)
             self.hear(list(answer))
             gather, redirect = answer.find("Gather"), answer.find("Redirect")
-            if gather is not None:
+            dial, record = answer.find("Dial"), answer.find("Record")
+            if dial is not None or record is not None:
+                if rest[:1] == ["hangup"]:
+                    del rest[0]
+                    break
+                if dial is not None:
+                    form, url = self._dial(rest), dial.attrib["action"]
+                elif record is not None:
+                    form, url = self._record(record, rest.pop(0) if rest else "silence"), record.attrib["action"]
+            elif gather is not None:
                 self.hear(list(gather))
                 entry = rest.pop(0) if rest else "silence"
                 if entry == "hangup":
@@ -89,11 +101,30 @@ class TwilioPhone:
         turn = twiml.hung_up(self.call, by="person", now=self.now)
         self.call, self.opt_outs = turn.call, self.opt_outs + len(turn.opt_outs)
 
+    def _dial(self, rest: list[str]) -> dict[str, str]:
+        """Ring the other number; who is put through talks until both are done."""
+        self.now += 10.0
+        if rest[:1] == ["no_transfer"]:
+            del rest[0]
+            return {"DialCallStatus": "no-answer"}
+        return {"DialCallStatus": "completed"}
+
+    def _record(self, record: ET.Element, entry: str) -> dict[str, str]:
+        """What <Record> makes of an entry: a recording, or the verb after it when nothing was said."""
+        finish = record.attrib["finishOnKey"]
+        ends = bool(finish) and finish in entry
+        if not ends and entry != "speaks":
+            return {}  # on to the <Redirect>, which leads to the same step
+        self.recordings += 1
+        self.now += 5.0
+        digits = {"Digits": finish} if ends else {}
+        return {"RecordingSid": f"recording-{self.recordings}", "RecordingDuration": "5", **digits}
+
     def _gather(self, gather: ET.Element, entry: str) -> dict[str, str]:
         """What <Gather> makes of an entry: digits up to numDigits or finishOnKey, or the wait for them."""
         assert gather.attrib["actionOnEmptyResult"] == "true"
         digits, finish = "", gather.attrib["finishOnKey"]
-        for key in "" if entry == "silence" else entry:
+        for key in entry if entry[0] in KEYS else "":
             if key == finish:
                 return {"Digits": digits, "FinishedOnKey": key}
             digits += key

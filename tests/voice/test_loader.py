@@ -75,9 +75,18 @@ def test_nodes_keep_their_lines() -> None:
         ("a: {play: Chime!, then: hangup}", "'play' cannot be 'Chime!'"),
         ("a: {pause: 5, then: hangup}", "'pause' must be a time from 0.1s to 60s such as 5s or 500ms, not '5'"),
         ("a: {pause: 2m, then: hangup}", "'pause' must be a time from 0.1s to 60s"),
-        ("a: {transfer: b, then: hangup}", "the verb 'transfer' is not supported yet"),
-        ("a: {record: b, then: hangup}", "the verb 'record' is not supported yet"),
-        ("a: {send_sms: b, then: hangup}", "the verb 'send_sms' is not supported yet"),
+        ("a: {transfer: b, on_failure: a}", "'transfer' cannot be 'b': it must match"),
+        ("a: {transfer: '+18005550199'}", "'on_failure' is missing"),
+        ("a: {transfer: '{{ pin }}', on_failure: a}", "'transfer' cannot be '{{ pin }}'"),
+        ("a: {transfer: {to: '+18005550199', headers: {Via: b}}, on_failure: a}", "a header is named X-... with"),
+        ("a: {transfer: {to: '+18005550199', headers: {X-A: '{{ b }}'}}, on_failure: a}", "uses the variable 'b'"),
+        ("a: {transfer: '+18005550199', on_failure: b}", "leads to 'b', which does not exist"),
+        ("a: {record: b, then: hangup}", "'record' must be a block of keys"),
+        ("a: {record: {into: b, max: 1h}, then: hangup}", "'max' must be a time from 1s to 600s"),
+        ("a: {record: {into: b, otherwise: c}, then: hangup}", "leads to 'c', which does not exist"),
+        ("a: {send_sms: 'Hi {{ who }}', then: hangup}", "uses the variable 'who', which is not declared"),
+        ("a: {send_sms: 'Hi {{', then: hangup}", "'{{' and '}}' stand only around the name of a variable"),
+        (f"a: {{send_sms: {'x' * 1601}, then: hangup}}", "longer than 1600 characters"),
         ("a: {outcome: 'Two Words', then: hangup}", "'outcome' cannot be 'Two Words'"),
         ("a: {opt_out: planet}", "'opt_out' must be tenant or sender, not 'planet'"),
         ("a: {opt_out: tenant, next: a}", "an opt-out ends the call at once"),
@@ -149,15 +158,17 @@ def test_a_fault_in_the_file_is_told_with_its_line(source: str, line: int, told:
 
 
 def test_everything_wrong_is_told_at_once() -> None:
-    found = problems(nodes("a: {say: Hi, next: b}\n  c: {transfer: d}\n  e: {pause: soon, then: hangup}\nextra: 1"))
+    found = problems(
+        nodes("a: {say: Hi, next: b}\n  c: {outcome: A B, then: hangup}\n  e: {pause: soon, then: hangup}\nextra: 1")
+    )
 
     assert [line for line, _, _ in sorted(found)] == [5, 6, 7, 8]
 
 
 def test_a_node_that_could_not_be_read_is_not_also_called_missing() -> None:
-    assert len(problems(nodes("a: {say: Hi, next: b}\n  b: {transfer: c}"))) == 1
+    assert len(problems(nodes("a: {say: Hi, next: b}\n  b: {pause: 5, then: hangup}"))) == 1
 
 
 def test_a_problem_reads_like_a_compilers() -> None:
-    with pytest.raises(BadDialplan, match=r"^x\.yaml:5: error: node a: the verb 'record' is not supported yet$"):
-        load(nodes("a: {record: {}}"), file="x.yaml")
+    with pytest.raises(BadDialplan, match=r"^x\.yaml:5: error: node a: 'record' must be a block of keys$"):
+        load(nodes("a: {record: b}"), file="x.yaml")

@@ -20,8 +20,11 @@ from gateway.voice.state import (
     OptOut,
     Pressed,
     PromptEnded,
+    Recorded,
     Speak,
     State,
+    TransferFailed,
+    Transferred,
     from_json,
     to_json,
 )
@@ -79,10 +82,24 @@ nodes = st.one_of(
     ),
     st.fixed_dictionaries({"set": st.just({"mood": "good"}), "next": targets}),
     st.fixed_dictionaries({"outcome": st.sampled_from(["yes", "no"]), "next": targets}),
+    st.builds(lambda to: {"transfer": "+18005550199", "on_failure": to}, targets),
+    st.builds(
+        lambda prompt, finish, to, otherwise: {
+            "record": {**prompt, "into": "answer", "max": "30s", "finish_key": finish, "otherwise": otherwise},
+            "next": to,
+        },
+        st.fixed_dictionaries({}, optional={"prompt": prompts}),
+        st.sampled_from(["#", "none"]),
+        targets,
+        targets,
+    ),
+    st.builds(lambda to: {"send_sms": "Dear {{ who }}: {{ typed }}", "next": to}, targets),
     st.just({"opt_out": "sender", "then": "hangup"}),
     st.just({"hangup": None}),
 )
-entries = st.lists(st.sampled_from(["silence", "1", "2", "9", "12#", "1234*", "12345678"]), max_size=8)
+entries = st.lists(
+    st.sampled_from(["silence", "speaks", "no_transfer", "1", "2", "9", "12#", "1234*", "12345678"]), max_size=8
+)
 key_lists = st.builds(
     lambda first, between, last: [*first, *between, *last],
     st.sampled_from([[], ["machine"]]),
@@ -118,6 +135,7 @@ events = st.one_of(
     st.builds(PromptEnded, st.integers(0, 5)),
     st.just(Elapsed()),
     st.builds(Answered, st.sampled_from(["human", "machine", "unknown"])),
+    st.sampled_from([Transferred(), TransferFailed("busy"), Recorded("recording-1", 2.0), Recorded("", 0.0)]),
     st.just("prompt ends"),
 )
 
@@ -160,7 +178,7 @@ def _assert_sound(before: State, state: State) -> None:
     if before.ended_by:
         assert state == before
     elif not state.ended_by:  # somebody is always due to tell the engine something
-        assert state.is_speaking or state.deadline is not None
+        assert state.is_speaking or state.deadline is not None or state.waiting or state.is_transferred
 
 
 @settings(max_examples=60, deadline=None)
@@ -176,6 +194,7 @@ def test_twilio_and_the_engine_alone_agree_on_path_words_keys_and_outcome(
     assert tuple(phone.said) == alone.said
     assert (phone.state.outcome, phone.state.collected) == (alone.outcome, alone.collected)
     assert (phone.state.pressed, phone.state.opted_out) == (alone.keys, alone.opted_out)
+    assert (tuple(phone.sms), phone.state.exits) == (alone.sms, alone.exits)
     assert phone.state.ended_by == alone.ended_by
 
 

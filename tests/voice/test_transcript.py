@@ -64,7 +64,7 @@ def test_hanging_up_is_the_persons_doing() -> None:
 
 @pytest.mark.parametrize("keys", [["1", "machine"], ["A"], [""], ["one"]])
 def test_an_entry_that_is_no_key_is_refused(keys: list[str]) -> None:
-    with pytest.raises(ValueError, match="not keys, silence, hangup"):
+    with pytest.raises(ValueError, match="not digits, silence, hangup"):
         simulate(PLAN, WHO, keys)
 
 
@@ -112,7 +112,11 @@ def test_keys_the_call_never_came_to_fail_a_test() -> None:
         ("- n", 1, "a test is a block"),
         ("- keys: []\n  expect: {}", 1, "'name' is missing"),
         ("- name: n\n  keys: []", 1, "'expect' is missing"),
-        ("- name: n\n  keys: [loudly]\n  expect: {}", 2, "'loudly' is not digits, silence, hangup or (first) machine"),
+        (
+            "- name: n\n  keys: [loudly]\n  expect: {}",
+            2,
+            "'loudly' is not digits, silence, hangup, speaks, no_transfer or (first) machine",
+        ),
         ("- name: n\n  keys: 1\n  expect: {}", 2, "'keys' must be a list of texts"),
         ("- name: n\n  expect: {paths: []}", 2, "unknown key 'paths'"),
         ("- name: n\n  expect: {opted_out: maybe}", 2, "'opted_out' must be tenant or sender or no, not 'maybe'"),

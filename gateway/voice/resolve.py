@@ -1,0 +1,65 @@
+"""Whether the nodes of a plan fit together: targets that exist, variables that somebody gives."""
+
+from collections.abc import Iterator
+
+from gateway.voice import template
+from gateway.voice.dialplan import (
+    HANGUP,
+    INBOUND_VARIABLES,
+    BranchNode,
+    Node,
+    Plan,
+    Say,
+    SetNode,
+    SmsNode,
+    SpeakNode,
+    TransferNode,
+    parts_of,
+    targets,
+)
+from gateway.voice.yaml_source import Problems
+
+
+def check_targets(plan: Plan, problems: Problems) -> None:
+    """Note targets that do not exist. A node that could not be read is named in its own problem, not here."""
+    broken = {problem.node for problem in problems.found if problem.node}
+    known = plan.nodes.keys() | broken | {HANGUP}
+    if plan.start and (plan.start not in known or plan.start == HANGUP):
+        problems.add(plan.line, f"'start' names the node {plan.start!r}, which does not exist")
+    for name, node in plan.nodes.items():
+        for target in dict.fromkeys(targets(node)):
+            if target and target not in known:
+                problems.add(node.line, f"leads to {target!r}, which does not exist", node=name)
+    leave = plan.machine.node
+    if leave and leave not in known:
+        problems.add(plan.machine.line, f"'machine' leaves the node {leave!r}, which does not exist")
+    elif leave and leave not in broken and not isinstance(plan.nodes.get(leave), SpeakNode):
+        problems.add(plan.machine.line, f"a machine can only be left a say or a play, which {leave!r} is not")
+
+
+def check_variables(plan: Plan, problems: Problems) -> None:
+    """Note variables that nothing declares, sets or collects; and what nobody could give to an inbound call."""
+    known = plan.variables.keys() | plan.late_variables()
+    for name, node in plan.nodes.items():
+        for used in dict.fromkeys(used_variables(node)):
+            if used and used not in known:
+                problems.add(node.line, f"uses the variable {used!r}, which is not declared", node=name)
+    for variable in plan.variables.values():
+        if plan.inbound and variable.default is None and variable.name not in INBOUND_VARIABLES:
+            told = ", ".join(sorted(INBOUND_VARIABLES))
+            problems.add(variable.line, f"nobody gives {variable.name!r} to an inbound call, which knows only: {told}")
+
+
+def used_variables(node: Node) -> Iterator[str]:
+    """Names of the variables whose values the node needs."""
+    for part in parts_of(node):
+        if isinstance(part, Say):
+            yield from template.names(part.text)
+    match node:
+        case SetNode(values=texts) | TransferNode(headers=texts):
+            for text in texts.values():
+                yield from template.names(text)
+        case SmsNode(body=body):
+            yield from template.names(body)
+        case BranchNode(on=name):
+            yield name
