@@ -72,7 +72,9 @@ class SideBySideThenAlone:
         if self._tests is None:
             first, *others = self._found.values()
             if differing := {test for each in others for test in {*each} ^ {*first}}:
-                raise RuntimeError(f"ids of tests must not hang on chance, but the workers found {sorted(differing)[:4]}")
+                raise RuntimeError(
+                    f"ids of tests must not hang on chance, but the workers found {sorted(differing)[:4]}"
+                )
             self._tests = first
             self._put_back(sorted(range(len(first)), key=lambda each: not first[each].startswith(FIRST)))
         self._hand_out()
