@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import asyncpg
 import structlog
 
+from gateway import steps
 from gateway.clock import monotonic
 from gateway.errors.store import StoreNotMigrated, StoreUnavailable
 from gateway.store.bus import Bus
@@ -148,6 +149,7 @@ class Postgres:
             raise StoreUnavailable(_why(error)) from error
         if not kept:
             return
+        steps.reached("commit:before")
         try:
             ended = await connection.execute("COMMIT")
         except _AWAY as error:
@@ -155,6 +157,7 @@ class Postgres:
             raise CommitUnknown(lambda: self._was_kept(xid)) from error
         if ended != "COMMIT":
             raise StoreUnavailable("the transaction was rolled back")
+        steps.reached("commit:after")
 
     async def _writing(self) -> Any:
         if self._writer is not None and not self._writer.is_closed():

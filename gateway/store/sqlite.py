@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
+from gateway import steps
 from gateway.errors.store import StoreNotMigrated, StoreUnavailable
 from gateway.store.queries import load, migrations
 from gateway.store.tx import Pending, Row, Tx, Work, finished
@@ -71,7 +72,9 @@ def commit_group(tx: SqliteTx, group: Iterable[Pending]) -> None:
         execute("BEGIN IMMEDIATE")
         for pending in group:
             _in_savepoint(tx, pending)
+        steps.reached("commit:before")
         execute("COMMIT")
+        steps.reached("commit:after")
     except sqlite3.Error as error:
         with contextlib.suppress(sqlite3.Error):
             execute("ROLLBACK")

@@ -35,7 +35,9 @@ class KillAtStep(Fault):
         super().__init__(dice, full=full)
         self.where = self.step or dice.choice(all_steps())
         is_rare = self.where.startswith(("load", "rebuild"))
-        self.kill = f"{self.where}@{dice.choice((1, 2, 2 if is_rare else dice.randint(3, 30)))}"
+        is_often = self.where.startswith("commit")  # every group of works comes by
+        later = 2 if is_rare else dice.randint(3, 150 if is_often else 30)
+        self.kill = f"{self.where}@{dice.choice((1, 2, later))}"
         if self.where.startswith("stop"):
             self.stops = 0.3
         if self.where.startswith("load"):  # only large jobs come in by blocks

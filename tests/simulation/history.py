@@ -33,7 +33,7 @@ from tests.simulation.world import Clocks, Disk, Line, Outside, Redis, Store
 STEPS: Final = (
     *("accept:before", "accept:after", "take:before", "take:after", "sending:before", "sending:after", "wire:before"),
     *("wire:after", "settle:before", "settle:after", "stop:before", "stop:after", "report:before", "report:after"),
-    *("rebuild:before", "rebuild:after"),
+    *("rebuild:before", "rebuild:after", "commit:before", "commit:after"),
 )
 # Instants at which windows end: days of all kinds, the clocks' changes, a week, a month; and one at which none does.
 EDGES: Final = tuple(

@@ -39,6 +39,7 @@ class Server:
         self.scripts: set[str] = set()
         self.starts = 0
         self.masters = 0
+        self._commands: dict[str, Callable[..., Any]] = {}
         self._redis = _call(self._from_lua)
 
     # --- what befalls it
@@ -89,8 +90,13 @@ class Server:
         return _to_reply(_compiled[sha](keys, args, self._redis))
 
     def _from_lua(self, name: str, *words: Any) -> Any:
-        answer = getattr(self, f"do_{name.lower()}")(*(_to_text(word) for word in words))
-        return _lua.table_from([_to_lua(each) for each in answer]) if isinstance(answer, list) else _to_lua(answer)
+        command = self._commands.get(name)
+        if command is None:
+            command = self._commands[name] = getattr(self, f"do_{name.lower()}")
+        answer = command(*[word if word.__class__ is str else _to_text(word) for word in words])
+        if answer.__class__ is list:
+            return _lua.table_from([False if each is None else each for each in answer])
+        return False if answer is None else answer  # a missing value is false in a script
 
     # --- commands: text in; text, an integer, None or a list of these out
 
@@ -102,7 +108,8 @@ class Server:
         return self.keys.get(key, {})
 
     def _to(self, key: str) -> dict[str, Any]:
-        self._at(key)
+        if key in self.expiry_us:
+            self._at(key)
         return self.keys.setdefault(key, {})
 
     def _trim(self, key: str) -> None:
@@ -227,20 +234,15 @@ def _to_word(word: Any) -> str:
 
 def _to_text(word: Any) -> str:
     """What Redis makes of a number that a script passes to a command: fourteen digits and no more."""
-    return word if isinstance(word, str) else f"{word:.14g}" if isinstance(word, float) else str(word)
-
-
-def _to_lua(word: Any) -> Any:
-    """A missing value is false in a script."""
-    return False if word is None else word
+    return f"{word:.14g}" if isinstance(word, float) else str(word)
 
 
 def _to_reply(value: Any) -> Any:
     """What a client gets: bytes, integers cut off, lists up to the first nil."""
-    if lua_type(value) == "table":
-        return [_to_reply(value[index]) for index in range(1, len(value) + 1)]
     if isinstance(value, str):
         return value.encode()
+    if lua_type(value) == "table":
+        return [_to_reply(value[index]) for index in range(1, len(value) + 1)]
     if isinstance(value, bool):
         return 1 if value else None
     return int(value) if isinstance(value, float) else value

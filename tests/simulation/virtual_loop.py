@@ -64,6 +64,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         super().__init__()
         self.now_s = begins_s
         self.steps = 0
+        self._timers = 0
         self._dice = dice
         self._ready: Any
         self._scheduled: Any
@@ -93,8 +94,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
         """The same."""
         timer = asyncio.TimerHandle(when, callback, args, self, context)
-        heapq.heappush(self._scheduled, timer)
-        timer._scheduled = True  # type: ignore[attr-defined]
+        self._timers += 1
+        heapq.heappush(self._scheduled, (when, self._timers, timer))  # no two are alike, so no timer is compared
         return timer
 
     def _timer_handle_cancelled(self, handle: Any) -> None:
@@ -126,17 +127,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _pass_time(self) -> None:
         scheduled = self._scheduled
-        while scheduled and self._is_void(scheduled[0]):
-            heapq.heappop(scheduled)._scheduled = False
+        while scheduled and self._is_void(scheduled[0][2]):
+            heapq.heappop(scheduled)
         if not scheduled:
             raise Hang("nothing is ready and no timer is set")
-        self.now_s = max(self.now_s, scheduled[0]._when)
+        self.now_s = max(self.now_s, scheduled[0][0])
         if self._dice.random() < _LATE_SHARE:
             self.now_s += self._dice.random() * _LATE_S
-        while scheduled and scheduled[0]._when <= self.now_s:
-            handle = heapq.heappop(scheduled)
-            handle._scheduled = False
-            self._ready.append(handle)
+        while scheduled and scheduled[0][0] <= self.now_s:
+            self._ready.append(heapq.heappop(scheduled)[2])
 
     @staticmethod
     def _is_void(handle: Any) -> bool:
