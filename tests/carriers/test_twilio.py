@@ -1,14 +1,19 @@
 """What the Twilio carrier writes to the wire, held against Twilio's own description, and how it reads what comes back."""
 
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from aiohttp import web
+from aiohttp import encode_basic_auth, web
+from twilio.http import AsyncHttpClient
+from twilio.http.response import Response
+from twilio.rest import Client
 
 from gateway.carriers.twilio import TwilioAccount, TwilioSms
 from gateway.carriers.twilio_codes import REFUSALS
@@ -83,6 +88,34 @@ async def test_a_text_is_posted_with_our_id_in_its_status_url() -> None:
     assert headers["Authorization"].startswith("Basic ")
 
 
+class Package(AsyncHttpClient):
+    """Keeps what the `twilio` package would post."""
+
+    async def request(self, method: str, url: str, **rest: Any) -> Response:
+        self.asked = (method, url, rest["data"], rest["headers"], rest["auth"])
+        return Response(201, orjson.dumps({"sid": "SM" + "2" * 32}).decode())
+
+
+@pytest.mark.parametrize("body", ["Hé ✓", "a+b & c=d%20\r\n#?", "~-._* 'quoted' \u20ac"])
+async def test_what_is_posted_is_what_the_twilio_package_would_post(body: str) -> None:
+    twilio, package = Twilio(), Package(logging.getLogger("twilio"), True, None)
+    text = replace(TEXT, body=body, recipient="+12125551234")
+    async with carrier(twilio) as road:
+        await road.send(text, ready, lambda: None, timeout_s=1.0, validity_s=90_000)
+    callback = "https://gw.example/carriers/twilio/status?id=msg_1"
+    await Client(SID, "token", http_client=package).messages.create_async(
+        to=text.recipient, from_=text.sender, body=body, status_callback=callback, validity_period=36_000,
+        smart_encoded=False,
+    )  # fmt: skip
+
+    ((path, form, headers),) = twilio.requests
+    method, url, fields, named, auth = package.asked
+    assert (method, url) == ("POST", f"https://api.twilio.com{path}")
+    assert form == {name: str(value) for name, value in fields.items()}
+    assert headers["Authorization"] == encode_basic_auth(*auth)
+    assert all(headers[name] == named[name] for name in ("Accept", "Content-Type"))
+
+
 @pytest.mark.skipif(not DESCRIPTION.is_file(), reason="GATEWAY_VECTORS names no folder with twilio_api_v2010.json")
 async def test_every_parameter_stands_in_twilios_own_description() -> None:
     twilio = Twilio()
@@ -114,6 +147,10 @@ async def test_every_parameter_stands_in_twilios_own_description() -> None:
         (503, {}, Unknown("http_503")),
         (0, None, Unknown("connection_broken")),
         (201, ["not", "a", "message"], Unknown("unreadable")),
+        (201, {"status": "queued"}, Unknown("unreadable")),
+        (400, ["not", "an", "error"], Refused("400", "carrier_refused")),
+        (429, {}, Throttled("429")),
+        (403, {"code": 20003, "type": "t", "title": "who", "status": 403}, NotSent("carrier_account")),
     ],
 )
 async def test_what_twilio_answers_becomes_one_of_five_outcomes(status: int, answer: Any, outcome: Any) -> None:
