@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import gc
 import hmac
 import os
 import resource
@@ -45,6 +46,7 @@ from gateway.workers.reconciler import Reconciler
 from gateway.workers.sms_sender import SmsSender
 
 _OPEN_FILES: Final = 65_536
+_GARBAGE_AFTER: Final = 10_000  # objects; Python's 700 come together in a millisecond of sending
 _log = structlog.get_logger(__name__)
 
 
@@ -105,6 +107,7 @@ async def serve(settings: Settings, *, ready: Callable[[Running], None]) -> None
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     async with running(settings) as gateway:
+        _leave_loaded_alone()
         ready(gateway)
         await stop.wait()
 
@@ -115,6 +118,15 @@ def _raise_file_limit() -> None:
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _leave_loaded_alone() -> None:
+    """Look for garbage less often, and never again among the modules and what else was made until now.
+
+    A fifth of a sending process's time went into looking: nearly all it makes is freed without that.
+    """
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_AFTER, 10, 10)
 
 
 def _listen(host: str, port: int) -> socket.socket:

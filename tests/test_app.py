@@ -1,6 +1,11 @@
 """The wiring's own manners."""
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 from gateway.app import _ended, _kept_alive
 from gateway.errors.store import StoreUnavailable
@@ -23,3 +28,26 @@ async def test_a_loop_that_fails_while_it_is_stopped_is_not_begun_again() -> Non
         await _ended(task)
 
     assert begun == [True]
+
+
+SERVES = """
+import asyncio, gc, json, os, signal
+from gateway.app import serve
+from gateway.settings import load
+
+def ready(_gateway):
+    print(json.dumps([gc.isenabled(), gc.get_freeze_count(), gc.get_threshold()[0]]), flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+asyncio.run(serve(load(None, dict(os.environ), {"http.port": 0}), ready=ready))
+"""
+
+
+def test_a_process_that_serves_looks_for_garbage_rarely_and_not_among_what_it_began_with(tmp_path: Path) -> None:
+    environ = os.environ | {"GATEWAY_DATA_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", SERVES], env=environ, capture_output=True, check=True, timeout=20)
+
+    is_on, left_alone, after = json.loads(done.stdout)
+    assert is_on
+    assert left_alone > 50_000
+    assert after >= 10_000
