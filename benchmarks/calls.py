@@ -167,8 +167,8 @@ class FarEnd:
                     self.answer(handle, offer, now)
                 case events.Ended(handle, _, _):
                     self.over(self.calls[handle])
-        for data, address in self.agent.to_send(now):
-            self.sip.sendto(data, address)
+        for data, hop in self.agent.to_send(now):
+            self.sip.sendto(data, hop.address)
 
     def answer(self, handle: str, offer: sdp.Session, now: float) -> None:
         """Take a call, with a socket of its own."""

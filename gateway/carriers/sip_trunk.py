@@ -23,7 +23,7 @@ from gateway.settings import Trunk
 from gateway.sip import events as sip
 from gateway.sip import sdp
 from gateway.sip.digest import Credentials
-from gateway.sip.transaction import Timers
+from gateway.sip.transaction_table import Timers
 from gateway.speech.audio import Audio
 
 _BYTES_A_SECOND: Final = 16_000  # 8 kHz PCM16

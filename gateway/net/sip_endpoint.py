@@ -14,9 +14,11 @@ from gateway.sip import sdp
 from gateway.sip.context import Counters, Options, bracket
 from gateway.sip.digest import Credentials
 from gateway.sip.events import LAST, Ended, Event, Incoming
+from gateway.sip.hop import Address
 from gateway.sip.message import Headers
 from gateway.sip.sdp import Session
-from gateway.sip.transaction import Address, Timers, Traffic
+from gateway.sip.transaction import Traffic
+from gateway.sip.transaction_table import Timers
 from gateway.sip.uri import SipUri
 from gateway.sip.user_agent import UserAgent
 
@@ -251,8 +253,8 @@ class SipEndpoint(asyncio.DatagramProtocol):
     def _flush(self, now: float) -> None:
         if self._transport is None:
             return
-        for data, address in self.agent.to_send(now):
-            self._transport.sendto(data, address)
+        for data, hop in self.agent.to_send(now):
+            self._transport.sendto(data, hop.address)
         for event in self.agent.events():
             self._tell(event)
         self._arm()
@@ -332,7 +334,7 @@ class SipEndpoint(asyncio.DatagramProtocol):
             advertised,
             (*addresses, *self._trunk.networks),
             self._trunk.credentials,
-            self._timers,
+            timers=self._timers,
             max_calls=self._max_calls,
         )
 

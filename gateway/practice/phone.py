@@ -120,9 +120,9 @@ class Phone(asyncio.DatagramProtocol):
             return
         for event in self._agent.events():
             self._act(event, stamp or (time.monotonic(), time.time_ns() // 1_000_000))
-        for data, address in self._agent.to_send(self._loop.time()):
+        for data, hop in self._agent.to_send(self._loop.time()):
             if self._transport:
-                self._transport.sendto(data, address)
+                self._transport.sendto(data, hop.address)
         if self._timer:
             self._timer.cancel()
         due = self._agent.next_deadline()

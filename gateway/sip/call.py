@@ -7,8 +7,10 @@ from gateway.sip import sdp
 from gateway.sip.context import Context
 from gateway.sip.dialog import Dialog
 from gateway.sip.events import Changed, Ended, Failed, Info, Side
-from gateway.sip.message import Headers, Request, Response, readable
+from gateway.sip.message import Headers, Message, Request, Response, readable
+from gateway.sip.refresh import Refresher
 from gateway.sip.sdp import Media, Session
+from gateway.sip.session_timer import SessionTooShort
 from gateway.sip.transaction import Transaction
 
 SDP = "application/sdp"
@@ -27,6 +29,7 @@ class Call:
         self.ours = Session("", 0)  # what we can do: the base of each further description
         self._context = context
         self._user = user  # the user part of our Contact
+        self.refresher = Refresher(self, context)
         self._bye: Transaction | None = None
         self._unacked: dict[int, Transaction] = {}  # INVITEs that we answered 2xx, by CSeq number
         self._offered: set[int] = set()  # those whose 2xx made the offer: the answer comes in the ACK
@@ -54,8 +57,14 @@ class Call:
             self.on_bye(transaction, now)
         elif request.method in {"INVITE", "UPDATE"}:
             self._on_offer(transaction, dialog, now)
+        elif request.method == "PRACK":
+            self._on_prack(transaction, now)
         else:
             self._on_other(transaction, now)
+
+    def _on_prack(self, transaction: Transaction, now: float) -> None:
+        """Only a call that comes in has provisional responses to acknowledge."""
+        self._respond(transaction, 481, now)
 
     def on_bye(self, transaction: Transaction, now: float) -> None:
         """Take the far end's BYE."""
@@ -96,19 +105,44 @@ class Call:
     def _on_offer(self, transaction: Transaction, dialog: Dialog, now: float) -> None:
         """Answer a re-INVITE or an UPDATE: refresh the target, and the session where it brings an offer."""
         request = transaction.request
-        if self.local is None or self.over or self._bye is not None:
-            self._respond(transaction, 500 if self.local is None else 481, now)
+        if self.over or self._bye is not None:
+            self._respond(transaction, 481, now)
+            return
+        if refusal := self._crossed(request, dialog):
+            self._respond(transaction, refusal, now, (("Retry-After", str(int(10 * self._context.dice()))),))
             return
         try:
             media = self._renew(request) if request.body else None
+            timer = self.refresher.timer.answer(request, now) if self.answered else ()
         except (BadSdp, NoCommonCodec):
             self._respond(transaction, 488, now)
             return
+        except SessionTooShort as short:
+            self._respond(transaction, 422, now, short.headers)
+            return
         if request.contact:
             dialog.target, dialog.peer = request.contact, transaction.destination
-        self._accept(transaction, now, describe=bool(request.body) or request.method == "INVITE")
+        describe = bool(request.body) or request.method == "INVITE"
+        self._accept(transaction, now, describe=describe, headers=timer)
         if media is not None:
             self._context.events.append(Changed(self.tag, media))
+
+    def _crossed(self, request: Request, dialog: Dialog) -> int:
+        """Return what to refuse an offer with that crosses another one, 0 for none (RFC 3261, 14.2; RFC 3311, 5.2)."""
+        if request.method == "UPDATE" and not request.body:
+            return 0
+        if self._is_offering(dialog):
+            return 491
+        return 500 if self.local is None or self._is_deciding() else 0
+
+    def _is_offering(self, dialog: Dialog) -> bool:
+        """Return whether an offer of ours waits for its answer."""
+        del dialog
+        return bool(self._offered) or self.refresher.is_offering
+
+    def _is_deciding(self) -> bool:
+        """Return whether an offer of the far end's waits for our answer."""
+        return False
 
     def _renew(self, request: Request) -> Media:
         """Answer a new offer with what we have: `local` becomes that answer. Raises BadSdp, NoCommonCodec."""
@@ -132,7 +166,7 @@ class Call:
             version=self.local.version + 1,
         )
 
-    def _accept(self, transaction: Transaction, now: float, *, describe: bool) -> None:
+    def _accept(self, transaction: Transaction, now: float, *, describe: bool, headers: Headers = ()) -> None:
         """Send 200, with our description if wanted. For an INVITE it is sent again until the ACK comes."""
         request = transaction.request
         body = b""
@@ -140,18 +174,67 @@ class Call:
             if not request.body:
                 self.local = self.own_offer() if self.answered else self.local
             body = self.local.encode()
-        headers: Headers = (self._context.contact(self._user), *self._context.capabilities())
+        headers = (*self.contact_headers(), *headers)
         if body:
             headers = (*headers, SDP_TYPE)
         if request.method == "INVITE":
             number, _ = request.cseq
             self._unacked[number] = transaction
-            self._offered |= set() if request.body else {number}
+            self._offered |= {number} if body and not request.body else set()
             transaction.user = self
             headers = (*(("Record-Route", value) for value in request.values("Record-Route")), *headers)
         self._respond(transaction, 200, now, headers, body)
 
+    # --- the session timer
+
+    def contact_headers(self) -> Headers:
+        """Return our Contact, and what we can do."""
+        return self._context.contact(self._user), *self._context.capabilities()
+
+    def description(self) -> bytes:
+        """Return the running session as we last described it: offered again, it changes nothing."""
+        return self.local.encode() if self.local is not None else b""
+
+    def after_glare(self) -> float:
+        """Return the seconds to wait where a request of ours crossed one of theirs: longer for who made the Call-ID."""
+        ours = self.dialog is not None and self.dialog.is_ours
+        return (2.1 if ours else 0.0) + 1.9 * self._context.dice()  # section 14.1
+
+    def _begin(self, answer: Message, now: float) -> None:
+        """Start the session timer of a call that we placed, as its 2xx says."""
+        allowed = answer.values("Allow")
+        self.refresher.knows_update = not allowed or "UPDATE" in allowed
+        self.refresher.timer.agreed(answer, now)
+
+    def renewed(self, response: Response, now: float) -> None:
+        """Take the 2xx of a refresh of ours: the target, and the media where it describes some."""
+        if self.dialog is not None and response.contact:
+            self.dialog.target = response.contact
+        if not response.body or self.local is None:
+            return
+        try:
+            remote = sdp.parse(response.body)
+            media = sdp.agree(remote, self.local, remote)
+        except (BadSdp, NoCommonCodec):
+            self._send_bye(now)
+            return
+        self._context.events.append(Changed(self.tag, media))
+
+    def lost(self, status: int, now: float) -> None:
+        """End a call that the far end knows nothing of any more."""
+        self._send_bye(now)
+        self._end("timeout", status, now)
+
+    def expire(self, now: float) -> None:
+        """End a call that nobody refreshed in time (RFC 4028, section 10)."""
+        self.lost(408, now)
+
     # --- what goes out inside the dialog
+
+    @property
+    def is_leaving(self) -> bool:
+        """True once we end the call: nothing new is asked in it."""
+        return self.over or self._bye is not None
 
     def _respond(
         self, transaction: Transaction, status: int, now: float, headers: Headers = (), body: bytes = b""
@@ -174,8 +257,11 @@ class Call:
         if transaction is self._bye:
             self._end("us", 408, now)
         elif transaction in self._unacked.values():
-            self._send_bye(now)
-            self._end("timeout", 408, now)
+            self.lost(408, now)
+
+    def on_unreachable(self, transaction: Transaction, now: float) -> None:
+        """A request that could not leave is one that nobody answers."""
+        self.on_timeout(transaction, now)
 
     # --- the end
 
@@ -187,6 +273,7 @@ class Call:
         if self.over:
             return
         self.over = True
+        self.refresher.timer.stop()
         for transaction in self._unacked.values():
             self._context.transactions.acknowledge(transaction, now)
         self._unacked.clear()
@@ -196,5 +283,5 @@ class Call:
 
 def bye(context: Context, dialog: Dialog, now: float, user: Call | None) -> Transaction:
     """Send a BYE in a dialog; `user`, if any, is told how it ends."""
-    request = dialog.request("BYE", dialog.next_cseq(), context.via(), (("User-Agent", context.options.product),))
-    return context.transactions.request(request, context.hop(dialog.next_hop(), dialog.peer), now, user)
+    request = dialog.request("BYE", dialog.next_cseq(), (("User-Agent", context.options.product),))
+    return context.send_request(request, context.hop(dialog.next_hop(), dialog.peer), now, user)

@@ -1,22 +1,30 @@
 """What all calls of one user agent share: who we are, whom we trust, the dice, and the way out."""
 
+import hashlib
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
+from gateway.errors.sip import BadSipMessage
+from gateway.sip.alarms import Alarms
 from gateway.sip.digest import Credentials
 from gateway.sip.events import Event
 from gateway.sip.headers import BRANCH_COOKIE
-from gateway.sip.message import Headers
-from gateway.sip.transaction import Address, Timers, Transactions
-from gateway.sip.uri import SipUri
+from gateway.sip.hop import LARGEST_DATAGRAM, PORTS, TRANSPORTS, Address, Hop, Transport
+from gateway.sip.message import Headers, Request
+from gateway.sip.session_timer import SessionLimits
+from gateway.sip.transaction import Transaction, Transactions, TransactionUser
+from gateway.sip.transaction_table import Timers
+from gateway.sip.uri import SipUri, parse_uri
 
 if TYPE_CHECKING:
     from gateway.sip.call import Call
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK"
+SUPPORTED = "100rel, timer"
+EXTENSIONS = frozenset(SUPPORTED.split(", "))
 METHODS = frozenset(ALLOW.split(", "))
 
 
@@ -25,6 +33,8 @@ class Options:
     """How a user agent is set up.
 
     advertised:  address and port that far ends reach us at; it stands in Via and Contact.
+    transport:   what our Contact asks for; requests outside calls say themselves where they go, and how.
+    large_over_tcp: send requests above 1300 bytes over TCP where they would go over UDP.
     peers:       networks (or single addresses) that may talk to us; empty means nobody, None means anybody
                  (a practice phone on loopback; never a gateway).
     credentials: for challenges to our INVITEs; None answers none.
@@ -35,7 +45,10 @@ class Options:
     advertised: Address
     peers: tuple[str, ...] | None
     credentials: Credentials | None = None
+    transport: Transport = "UDP"
+    large_over_tcp: bool = False
     timers: Timers = field(default_factory=Timers)
+    session: SessionLimits = field(default_factory=SessionLimits)
     product: str = "campaign-gateway"
     max_calls: int = 5_000
     max_transactions: int = 50_000
@@ -61,14 +74,32 @@ class Context:
         self.counters = Counters()
         self.calls: dict[str, Call] = {}  # by our tag
         self.ringing: set[tuple[str, str, int]] = set()  # inbound calls' INVITEs, as `incoming.identity`
-        self.outbox: deque[tuple[bytes, Address]] = deque()
+        self.outbox: deque[tuple[bytes, Hop]] = deque()
         self.events: deque[Event] = deque()
+        self.alarms = Alarms()
         self.transactions = Transactions(options.timers, self.send)
-        self._networks = None if options.peers is None else tuple(_network(peer) for peer in options.peers)
+        self._networks: tuple[IPv4Network | IPv6Network, ...] | None = None
+        self.trust(options.peers)
 
-    def send(self, data: bytes, destination: Address) -> None:
-        """Put a datagram in the outbox."""
+    def send(self, data: bytes, destination: Hop) -> None:
+        """Put a message in the outbox."""
         self.outbox.append((data, destination))
+
+    def send_request(self, request: Request, hop: Hop, now: float, user: TransactionUser | None) -> Transaction:
+        """Send a request that has no Via yet, and start its transaction."""
+        return self.transactions.request(*self.stamped(request, hop), now, user)
+
+    def stamped(self, request: Request, hop: Hop) -> tuple[Request, Hop]:
+        """Give a request its Via; one too large for a datagram goes over TCP where that is allowed (18.1.1)."""
+        if hop.transport == "UDP" and self.options.large_over_tcp:
+            size = len(request.encode()) + len(self._via(hop))
+            if size > LARGEST_DATAGRAM:
+                hop = hop._replace(transport="TCP")
+        return replace(request, headers=(("Via", self._via(hop)), *request.headers)), hop
+
+    def trust(self, peers: tuple[str, ...] | None) -> None:
+        """Set who may talk to us from now on, as `Options.peers`."""
+        self._networks = None if peers is None else tuple(ip_network(peer, strict=False) for peer in peers)
 
     def trusts(self, host: str) -> bool:
         """True where `host` is an IP address among the peers. Never raises."""
@@ -78,32 +109,40 @@ class Context:
             return False
         return self._networks is None or any(address in network for network in self._networks)
 
-    def via(self) -> str:
-        """Return a fresh Via of ours."""
+    def _via(self, hop: Hop) -> str:
         host, port = self.options.advertised
-        return f"SIP/2.0/UDP {bracket(host)}:{port};branch={BRANCH_COOKIE}{self.token()};rport"
+        return f"SIP/2.0/{hop.transport} {bracket(host)}:{port};branch={BRANCH_COOKIE}{self.token()};rport"
 
     def contact(self, user: str) -> tuple[str, str]:
         """Return our Contact header."""
         host, port = self.options.advertised
-        return "Contact", f"<{SipUri(user, bracket(host), port)}>"
+        transport = self.options.transport.lower()
+        params = () if transport == "udp" else (f"transport={transport}",)
+        return "Contact", f"<{SipUri(user, bracket(host), port, params)}>"
 
     def capabilities(self) -> Headers:
         """Return the headers that say what we can do."""
-        return ("Allow", ALLOW), ("User-Agent", self.options.product)
+        return ("Allow", ALLOW), ("Supported", SUPPORTED), ("User-Agent", self.options.product)
 
-    def hop(self, wanted: Address | None, peer: Address) -> Address:
+    def dice(self) -> float:
+        """Return a number from 0 up to 1."""
+        return int.from_bytes(hashlib.sha256(self.token().encode()).digest()[:6]) / (1 << 48)
+
+    def hop(self, uri: str, peer: Hop) -> Hop:
         """Choose where a request inside a dialog goes: the address its route names if that is a peer's, else `peer`.
 
-        A core resolves no names, and no far end may point us at a stranger.
+        A core resolves no names, and no far end may point us at a stranger, or off TLS.
         """
-        return wanted if wanted is not None and self.trusts(wanted[0]) else peer
+        try:
+            wanted = parse_uri(uri)
+        except BadSipMessage:
+            return peer
+        transport = TRANSPORTS.get(wanted.param("transport").lower(), peer.transport)
+        if not self.trusts(wanted.address[0]) or (peer.transport == "TLS" and transport != "TLS"):
+            return peer
+        return Hop(wanted.address[0], wanted.port or PORTS[transport], transport)
 
 
 def bracket(host: str) -> str:
     """Write an address for a URI or a Via: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
-
-
-def _network(peer: str) -> IPv4Network | IPv6Network:
-    return ip_network(peer, strict=False)

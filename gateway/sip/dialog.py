@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from gateway.errors.sip import BadSipMessage
 from gateway.sip.headers import NameAddr
+from gateway.sip.hop import Hop
 from gateway.sip.message import Headers, Request, Response
-from gateway.sip.transaction import Address
 from gateway.sip.uri import parse_uri
 
 
@@ -16,6 +16,7 @@ class Dialog:
     local, remote: From and To of the requests we send, tags and all.
     target:        the far end's Contact: the Request-URI of what we send.
     routes:        the route set, nearest hop first.
+    is_ours:       we placed the call, and so made the Call-ID.
     peer:          where the far end's message that made the dialog came from.
     """
 
@@ -24,12 +25,13 @@ class Dialog:
     remote: str
     target: str
     routes: tuple[str, ...]
-    peer: Address
+    peer: Hop
     local_cseq: int
     remote_cseq: int = -1
+    is_ours: bool = False
 
     @classmethod
-    def of_response(cls, request: Request, response: Response, source: Address) -> "Dialog":
+    def of_response(cls, request: Request, response: Response, source: Hop) -> "Dialog":
         """Make the caller's dialog from a response to its INVITE (section 12.1.2).
 
         A provisional response may lack a Contact; then the Request-URI stands in until one comes.
@@ -37,10 +39,12 @@ class Dialog:
         number, _ = request.cseq
         routes = tuple(reversed(response.values("Record-Route")))
         target = response.contact or request.uri
-        return cls(request.call_id, request.get("From"), response.get("To"), target, routes, source, number)
+        return cls(
+            request.call_id, request.get("From"), response.get("To"), target, routes, source, number, is_ours=True
+        )
 
     @classmethod
-    def of_request(cls, request: Request, local_tag: str, source: Address) -> "Dialog":
+    def of_request(cls, request: Request, local_tag: str, source: Hop) -> "Dialog":
         """Make the callee's dialog from an INVITE (section 12.1.1). Raises BadSipMessage where it has no Contact."""
         if not request.contact:
             raise BadSipMessage("an INVITE without a Contact")
@@ -71,11 +75,13 @@ class Dialog:
         self.local_cseq += 1
         return self.local_cseq
 
-    def request(self, method: str, number: int, via: str, headers: Headers = (), body: bytes = b"") -> Request:
-        """Build a request inside the dialog (section 12.2.1.1), with strict routing where the first hop wants it."""
+    def request(self, method: str, number: int, headers: Headers = (), body: bytes = b"") -> Request:
+        """Build a request inside the dialog (section 12.2.1.1), with strict routing where the first hop wants it.
+
+        Its Via is still missing: see `Context.send_request`.
+        """
         uri, routes = self._way()
         same = (
-            ("Via", via),
             ("Max-Forwards", "70"),
             *(("Route", route) for route in routes),
             ("From", self.local),
@@ -95,13 +101,9 @@ class Dialog:
             return target, self.routes
         return first.partition("?")[0], (*self.routes[1:], f"<{target}>")
 
-    def next_hop(self) -> Address | None:
-        """Return host and port that the next request should go to, None where the URI names none."""
-        uri = NameAddr.parse(self.routes[0]).uri if self.routes else self.target
-        try:
-            return parse_uri(uri).address
-        except BadSipMessage:
-            return None
+    def next_hop(self) -> str:
+        """Return the URI of what the next request should go to."""
+        return NameAddr.parse(self.routes[0]).uri if self.routes else self.target
 
 
 def _loose(uri: str) -> bool:

@@ -7,7 +7,9 @@ from gateway.sip.context import Context
 from gateway.sip.dialog import Dialog
 from gateway.sip.events import Answered, Ended, Failed, Incoming
 from gateway.sip.message import Headers, Request
+from gateway.sip.reliable import Provisionals
 from gateway.sip.sdp import Session
+from gateway.sip.session_timer import SessionTooShort
 from gateway.sip.transaction import Transaction
 
 
@@ -24,6 +26,9 @@ class IncomingCall(Call):
         self._offer = offer
         self._accepted = False
         self._leaving = False
+        self._provisionals = Provisionals(context, invite, self._unacknowledged)
+        self._early_answer: Session | None = None  # the caller's, in a PRACK
+        self._held: Session | None = None  # the answer that waits for a PRACK
         invite.user = self
         context.ringing.add(identity(invite.request))
         context.transactions.limit(invite, now + context.options.unanswered)
@@ -31,24 +36,64 @@ class IncomingCall(Call):
 
     def ring(self, now: float, early: Session | None) -> None:
         """Send 180, or 183 with early media."""
-        if self._accepted or self.over:
+        if self._accepted or self._held or self.over:
             return
-        headers: Headers = (self._context.contact(self._user), *self._context.capabilities())
-        headers = (*self._recorded(), *headers)
-        if early is None:
-            self._respond(self._invite, 180, now, headers)
-        else:
+        headers: Headers = (*self._recorded(), *self.contact_headers())
+        status, body = 180, b""
+        if early is not None:
             self.local = early
-            self._respond(self._invite, 183, now, (*headers, SDP_TYPE), early.encode())
+            status, headers, body = 183, (*headers, SDP_TYPE), early.encode()
+        response = self._invite.request.respond(status, self.tag, headers, body)
+        if "100rel" in self._invite.request.values("Require"):
+            self._provisionals.send(response, now)
+        else:
+            self._context.transactions.respond(self._invite, response, now)
 
     def accept(self, session: Session, now: float) -> None:
-        """Send 200 with our description; `Answered` follows with the ACK."""
+        """Send 200 with our description; `Answered` follows with the ACK.
+
+        It waits for the PRACK of what was described before; a session timer that is too short is refused instead.
+        """
         if self._accepted or self.over:
             return
+        if self._provisionals.is_describing:
+            self._held = session
+            return
+        try:
+            timer = self.refresher.timer.answer(self._invite.request, now)
+        except SessionTooShort as short:
+            self.reject(422, now, short.headers)
+            return
+        self._provisionals.stop()
         self._accepted = True
         self.local = session
         self.ours = Session(session.address, session.port)
-        self._accept(self._invite, now, describe=True)
+        self._accept(self._invite, now, describe=self._early_answer is None, headers=timer)
+
+    def _on_prack(self, transaction: Transaction, now: float) -> None:
+        """Take the PRACK of a provisional response; what waited for it goes out."""
+        request = transaction.request
+        if not self._provisionals.acknowledge(request, now):
+            self._respond(transaction, 481, now)
+            return
+        if request.body and self._offer is None:
+            try:
+                self._early_answer = sdp.parse(request.body)
+            except BadSdp:
+                self._respond(transaction, 488, now)
+                return
+        self._respond(transaction, 200, now)
+        if self._held is not None and not self._provisionals.is_describing:
+            session, self._held = self._held, None
+            self.accept(session, now)
+
+    def _unacknowledged(self, now: float) -> None:
+        """Refuse a caller that never acknowledges a response it wanted to acknowledge (RFC 3262, section 3)."""
+        self.reject(504, now)
+
+    def _is_deciding(self) -> bool:
+        """The caller's offer waits for our answer until we accept."""
+        return not self._accepted
 
     def reject(self, status: int, now: float, headers: Headers = ()) -> None:
         """Refuse the call; its `Failed` follows."""
@@ -95,7 +140,7 @@ class IncomingCall(Call):
             return
         self.answered = True
         try:
-            remote = sdp.parse(request.body) if self._offer is None else self._offer
+            remote = self._offer or self._early_answer or sdp.parse(request.body)
             media = sdp.agree(remote if self._offer is None else self.local, self.local, remote)
         except (BadSdp, NoCommonCodec):
             self._send_bye(now)
@@ -105,6 +150,7 @@ class IncomingCall(Call):
         self._context.events.append(Answered(self.tag, media))
 
     def _finish(self, event: Ended | Failed, now: float) -> None:
+        self._provisionals.stop()
         self._context.ringing.discard(identity(self._invite.request))
         super()._finish(event, now)
 

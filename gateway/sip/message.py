@@ -19,17 +19,23 @@ LISTS = frozenset({"Via", "Route", "Record-Route", "Contact", "Require", "Suppor
 ONCE = ("From", "To", "Call-ID", "CSeq")
 COMPACT = {
     "i": "Call-ID", "m": "Contact", "e": "Content-Encoding", "l": "Content-Length", "c": "Content-Type",
-    "f": "From", "s": "Subject", "k": "Supported", "t": "To", "v": "Via",
+    "f": "From", "s": "Subject", "k": "Supported", "t": "To", "v": "Via", "x": "Session-Expires", "r": "Refer-To",
+    "b": "Referred-By", "o": "Event", "u": "Allow-Events",
 }  # fmt: skip
-IRREGULAR = {"call-id": "Call-ID", "cseq": "CSeq", "www-authenticate": "WWW-Authenticate"}
+IRREGULAR = {
+    "call-id": "Call-ID", "cseq": "CSeq", "www-authenticate": "WWW-Authenticate", "rseq": "RSeq", "rack": "RAck",
+    "min-se": "Min-SE",
+}  # fmt: skip
 OURS = frozenset({
     "Via", "From", "To", "Call-ID", "CSeq", "Contact", "Route", "Record-Route", "Max-Forwards", "Content-Length",
-    "Content-Type", "Authorization", "Proxy-Authorization", "Allow", "Supported", "Require", "User-Agent",
+    "Content-Type", "Authorization", "Proxy-Authorization", "Allow", "Supported", "Require", "User-Agent", "RSeq",
+    "RAck", "Session-Expires", "Min-SE",
 })  # fmt: skip
 REASONS = {
     100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 400: "Bad Request", 401: "Unauthorized",
     403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 407: "Proxy Authentication Required",
     408: "Request Timeout", 415: "Unsupported Media Type", 416: "Unsupported URI Scheme", 420: "Bad Extension",
+    422: "Session Interval Too Small",
     480: "Temporarily Unavailable", 481: "Call/Transaction Does Not Exist", 482: "Loop Detected", 486: "Busy Here",
     487: "Request Terminated", 488: "Not Acceptable Here", 491: "Request Pending", 500: "Server Internal Error",
     501: "Not Implemented", 503: "Service Unavailable", 505: "Version Not Supported", 600: "Busy Everywhere",

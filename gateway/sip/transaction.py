@@ -1,7 +1,7 @@
-"""SIP transactions over UDP (RFC 3261 section 17, as corrected by RFC 6026): matching, retransmission, time-outs.
+"""SIP transactions (RFC 3261 section 17, as corrected by RFC 6026): matching, retransmission, time-outs.
 
-Four kinds, one machine. `MOVES` says where a message takes a transaction; `SPANS` says what time does to it there:
-how soon the last message is sent again, up to which interval, and how long it may stay. T1 is the round-trip
+Four kinds, one machine. `transaction_table.MOVES` says where a message takes a transaction; `spans` what time does to
+it there: how soon the last message is sent again, up to which interval, and how long it may stay. T1 is the round-trip
 estimate (0.5 s), T2 the longest interval (4 s), T4 the longest life of a message in the network (5 s).
 The 2xx of an INVITE is sent again by the transaction too (state ACCEPTED), until `acknowledge` is called.
 """
@@ -9,113 +9,15 @@ The 2xx of an INVITE is sent again by the transaction too (state ACCEPTED), unti
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from itertools import count
 from typing import Protocol
 
 from gateway.sip.headers import BRANCH_COOKIE, Via
+from gateway.sip.hop import Hop
 from gateway.sip.message import Request, Response
+from gateway.sip.transaction_table import MOVES, TOLD, Kind, Span, State, Timers, spans
 
-Address = tuple[str, int]
 Key = tuple[str, ...]
-
-
-class Kind(Enum):
-    """Whose transaction it is, and whether it is an INVITE."""
-
-    CLIENT_INVITE = "client INVITE"
-    CLIENT = "client"
-    SERVER_INVITE = "server INVITE"
-    SERVER = "server"
-
-
-class State(Enum):
-    """The states of figures 5 to 8 of RFC 3261, with ACCEPTED from RFC 6026."""
-
-    CALLING = "calling"
-    TRYING = "trying"
-    PROCEEDING = "proceeding"
-    ACCEPTED = "accepted"
-    COMPLETED = "completed"
-    CONFIRMED = "confirmed"
-    TERMINATED = "terminated"
-
-
-MOVES: dict[tuple[Kind, State, str], State] = {
-    (Kind.CLIENT_INVITE, State.CALLING, "1xx"): State.PROCEEDING,
-    (Kind.CLIENT_INVITE, State.CALLING, "2xx"): State.ACCEPTED,
-    (Kind.CLIENT_INVITE, State.CALLING, "failure"): State.COMPLETED,
-    (Kind.CLIENT_INVITE, State.PROCEEDING, "1xx"): State.PROCEEDING,
-    (Kind.CLIENT_INVITE, State.PROCEEDING, "2xx"): State.ACCEPTED,
-    (Kind.CLIENT_INVITE, State.PROCEEDING, "failure"): State.COMPLETED,
-    (Kind.CLIENT_INVITE, State.ACCEPTED, "2xx"): State.ACCEPTED,  # again, or from another branch of a fork
-    (Kind.CLIENT, State.TRYING, "1xx"): State.PROCEEDING,
-    (Kind.CLIENT, State.TRYING, "2xx"): State.COMPLETED,
-    (Kind.CLIENT, State.TRYING, "failure"): State.COMPLETED,
-    (Kind.CLIENT, State.PROCEEDING, "1xx"): State.PROCEEDING,
-    (Kind.CLIENT, State.PROCEEDING, "2xx"): State.COMPLETED,
-    (Kind.CLIENT, State.PROCEEDING, "failure"): State.COMPLETED,
-    (Kind.SERVER_INVITE, State.PROCEEDING, "1xx"): State.PROCEEDING,
-    (Kind.SERVER_INVITE, State.PROCEEDING, "2xx"): State.ACCEPTED,
-    (Kind.SERVER_INVITE, State.PROCEEDING, "failure"): State.COMPLETED,
-    (Kind.SERVER_INVITE, State.COMPLETED, "ack"): State.CONFIRMED,
-    (Kind.SERVER_INVITE, State.ACCEPTED, "ack"): State.CONFIRMED,
-    (Kind.SERVER, State.TRYING, "1xx"): State.PROCEEDING,
-    (Kind.SERVER, State.TRYING, "2xx"): State.COMPLETED,
-    (Kind.SERVER, State.TRYING, "failure"): State.COMPLETED,
-    (Kind.SERVER, State.PROCEEDING, "2xx"): State.COMPLETED,
-    (Kind.SERVER, State.PROCEEDING, "failure"): State.COMPLETED,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Timers:
-    """Seconds. The defaults are RFC 3261's (table 4)."""
-
-    t1: float = 0.5
-    t2: float = 4.0
-    t4: float = 5.0
-
-    @property
-    def limit(self) -> float:
-        """How long to go on without an answer: timers B, D, F, H, J, L and M."""
-        return 64 * self.t1
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """What time does in a state: intervals in seconds, None for "never"."""
-
-    first: float | None = None  # until the last message is sent again
-    longest: float = float("inf")  # the interval doubles up to this
-    stay: float | None = None
-
-
-def spans(timers: Timers) -> dict[tuple[Kind, State], Span]:
-    """Return the timers A to M of RFC 3261, table 4, as one span for each state that has any."""
-    t1, t2, t4, limit = timers.t1, timers.t2, timers.t4, timers.limit
-    return {
-        (Kind.CLIENT_INVITE, State.CALLING): Span(t1, stay=limit),  # A, B
-        (Kind.CLIENT_INVITE, State.COMPLETED): Span(stay=limit),  # D
-        (Kind.CLIENT_INVITE, State.ACCEPTED): Span(stay=limit),  # M
-        (Kind.CLIENT, State.TRYING): Span(t1, t2, limit),  # E, F
-        (Kind.CLIENT, State.PROCEEDING): Span(t2, t2),  # E; F runs on from TRYING
-        (Kind.CLIENT, State.COMPLETED): Span(stay=t4),  # K
-        (Kind.SERVER_INVITE, State.COMPLETED): Span(t1, t2, limit),  # G, H
-        (Kind.SERVER_INVITE, State.ACCEPTED): Span(t1, t2, limit),  # 13.3.1.4, L
-        (Kind.SERVER_INVITE, State.CONFIRMED): Span(stay=t4),  # I
-        (Kind.SERVER, State.COMPLETED): Span(stay=limit),  # J
-    }
-
-
-TOLD = {  # where running out of time is news to the transaction's user
-    (Kind.CLIENT_INVITE, State.CALLING),
-    (Kind.CLIENT_INVITE, State.PROCEEDING),
-    (Kind.CLIENT, State.TRYING),
-    (Kind.CLIENT, State.PROCEEDING),
-    (Kind.SERVER_INVITE, State.PROCEEDING),
-    (Kind.SERVER_INVITE, State.ACCEPTED),
-}
 
 
 class TransactionUser(Protocol):
@@ -127,6 +29,9 @@ class TransactionUser(Protocol):
     def on_timeout(self, transaction: "Transaction", now: float) -> None:
         """Take note that no answer came (client), no ACK came (server, ACCEPTED), or a limit ran out."""
 
+    def on_unreachable(self, transaction: "Transaction", now: float) -> None:
+        """Take note that the request never left: there is no connection to its destination."""
+
 
 class Transaction:
     """One request and its responses. Made by `Transactions`; callers read `request`, `state` and `destination`."""
@@ -136,7 +41,7 @@ class Transaction:
         "state", "user",
     )  # fmt: skip
 
-    def __init__(self, kind: Kind, key: Key, request: Request, destination: Address) -> None:
+    def __init__(self, kind: Kind, key: Key, request: Request, destination: Hop) -> None:
         self.kind = kind
         self.key = key
         self.request = request
@@ -150,9 +55,8 @@ class Transaction:
         self.ends_at: float | None = None
         self.deadline: float | None = None
 
-    def enter(self, state: State, span: Span, now: float) -> None:
-        """Go to a state and start its timers; a state without a `stay` keeps the end it came with (timer F)."""
-        self.state = state
+    def enter(self, span: Span, now: float) -> None:
+        """Start the timers of a new state; one without a `stay` keeps the end it came with (timer F)."""
         self.interval = span.first or 0.0
         self.resend_at = now + span.first if span.first is not None else None
         if span.stay is not None:
@@ -181,11 +85,11 @@ class Transactions:
     send:   takes the bytes and where they go; called at once, from any method.
     """
 
-    def __init__(self, timers: Timers, send: Callable[[bytes, Address], None]) -> None:
+    def __init__(self, timers: Timers, send: Callable[[bytes, Hop], None]) -> None:
         self.timers = timers
         self.traffic = Traffic()
         self._send = send
-        self._spans = spans(timers)
+        self._spans = {reliable: spans(timers, reliable=reliable) for reliable in (False, True)}
         self._live: dict[Key, Transaction] = {}
         self._heap: list[tuple[float, int, Transaction]] = []
         self._order = count()
@@ -196,7 +100,7 @@ class Transactions:
 
     # --- the client's side
 
-    def request(self, request: Request, destination: Address, now: float, user: TransactionUser | None) -> Transaction:
+    def request(self, request: Request, destination: Hop, now: float, user: TransactionUser | None) -> Transaction:
         """Send a request and start its transaction. The topmost Via must carry a branch of our own."""
         invite = request.method == "INVITE"
         kind = Kind.CLIENT_INVITE if invite else Kind.CLIENT
@@ -208,7 +112,7 @@ class Transactions:
         self._send(transaction.last, destination)
         return transaction
 
-    def receive_response(self, response: Response, source: Address, now: float) -> None:
+    def receive_response(self, response: Response, source: Hop, now: float) -> None:
         """Match a response to its request and tell that one's user. Strays are counted."""
         _, method = response.cseq
         transaction = self._live.get(("client", response.via.branch, method))
@@ -222,6 +126,22 @@ class Transactions:
             transaction.source = source
             transaction.user.on_response(transaction, response, now)
 
+    def unreachable(self, hop: Hop, now: float) -> None:
+        """Fail every request to `hop` that nothing was heard of: no connection came about (18.4)."""
+        waiting = {State.CALLING, State.TRYING}
+        failed = [each for each in self._live.values() if each.destination == hop and each.state in waiting]
+        for transaction in failed:
+            if transaction.key[0] != "client":
+                continue
+            self._drop(transaction)
+            if transaction.user is not None:
+                transaction.user.on_unreachable(transaction, now)
+
+    def quiet(self, transaction: Transaction) -> None:
+        """Send a request no more, but go on listening for its responses."""
+        transaction.resend_at = None
+        self._arm(transaction)
+
     def limit(self, transaction: Transaction, ends_at: float) -> None:
         """End a transaction at that time, with `on_timeout`, unless it moves on before."""
         transaction.ends_at = ends_at
@@ -229,7 +149,7 @@ class Transactions:
 
     # --- the server's side
 
-    def receive_request(self, request: Request, source: Address, now: float) -> Transaction | None:
+    def receive_request(self, request: Request, source: Hop, now: float) -> Transaction | None:
         """Start a transaction for a request; None where it only belonged to one that runs (a repeat, or its ACK)."""
         key = server_key(request)
         known = self._live.get(key)
@@ -249,6 +169,12 @@ class Transactions:
         """Send a response; without effect once a final one was sent."""
         if self._move(transaction, _class_of(response.status), now):
             transaction.last = response.encode()
+            self._send(transaction.last, transaction.destination)
+
+    def repeat(self, transaction: Transaction) -> None:
+        """Send the last provisional response again; without effect once a final one was sent."""
+        if transaction.state is State.PROCEEDING and transaction.last:
+            self.traffic.resent += 1
             self._send(transaction.last, transaction.destination)
 
     def acknowledge(self, transaction: Transaction, now: float) -> None:
@@ -293,8 +219,7 @@ class Transactions:
         if transaction.resend_at is not None and transaction.resend_at <= now:
             self.traffic.resent += 1
             self._send(transaction.last, transaction.destination)
-            longest = self._spans[transaction.kind, transaction.state].longest
-            transaction.interval = min(2 * transaction.interval, longest)
+            transaction.interval = min(2 * transaction.interval, self._span(transaction).longest)
             transaction.resend_at = now + transaction.interval
         self._arm(transaction)
 
@@ -308,10 +233,14 @@ class Transactions:
         return True
 
     def _enter(self, transaction: Transaction, state: State, now: float) -> None:
-        transaction.enter(state, self._spans.get((transaction.kind, state), Span()), now)
+        transaction.state = state
+        transaction.enter(self._span(transaction), now)
         if (transaction.kind, state) == (Kind.CLIENT_INVITE, State.PROCEEDING):
             transaction.ends_at = None  # timer B ends here: how long to let it ring is the caller's to say
         self._arm(transaction)
+
+    def _span(self, transaction: Transaction) -> Span:
+        return self._spans[transaction.destination.is_reliable].get((transaction.kind, transaction.state), Span())
 
     def _arm(self, transaction: Transaction) -> None:
         deadline = transaction.next_deadline
@@ -339,10 +268,10 @@ def server_key(request: Request, method: str = "") -> Key:
     return ("server", request.call_id, request.from_.tag, str(number), request.uri, str(via), method)
 
 
-def _way_back(via: Via, source: Address) -> Address:
-    """Return where responses go: the source's address, and its port where rport asks for it (18.2.2, RFC 3581)."""
+def _way_back(via: Via, source: Hop) -> Hop:
+    """Return where responses go: the connection, or the source's address, and its port where rport asks (18.2.2)."""
     asked = any(name == "rport" for name, _ in via.params)
-    return source if asked else (source[0], via.port or 5060)
+    return source if asked or source.is_reliable else Hop(source.host, via.port or 5060)
 
 
 def acknowledgement(invite: Request, response: Response) -> Request:
@@ -358,3 +287,11 @@ def acknowledgement(invite: Request, response: Response) -> Request:
         ("CSeq", f"{number} ACK"),
     )
     return Request(headers, b"", "ACK", invite.uri)
+
+
+def cancellation(invite: Request) -> Request:
+    """Build the CANCEL of an INVITE: same branch, same Request-URI, same routes (section 9.1)."""
+    number, _ = invite.cseq
+    kept = ("Max-Forwards", "Route", "From", "To", "Call-ID")
+    same = tuple(header for header in invite.headers if header[0] in kept)
+    return Request((("Via", str(invite.via)), *same, ("CSeq", f"{number} CANCEL")), b"", "CANCEL", invite.uri)

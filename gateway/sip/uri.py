@@ -33,6 +33,11 @@ class SipUri:
         """True where a Route entry asks for loose routing (``;lr``)."""
         return any(param.partition("=")[0].strip().lower() == "lr" for param in self.params)
 
+    def param(self, name: str) -> str:
+        """Return the value of a parameter, "" where it is missing or has none. `name` is in lower case."""
+        pairs = (param.partition("=") for param in self.params)
+        return next((value.strip() for key, _, value in pairs if key.strip().lower() == name), "")
+
     @property
     def address(self) -> tuple[str, int]:
         """Host without brackets, and the port, 5060 where none is given."""

@@ -1,18 +1,19 @@
-"""A SIP user agent over UDP, caller and callee, as bytes in and bytes out. It owns no socket, clock or dice.
+"""A SIP user agent, caller and callee, as bytes in and bytes out. It owns no socket, clock or dice.
 
 How to drive it (a shell does this; `gateway.net.sip_endpoint` is one; `Options` are in `sip.context`)::
 
     agent = UserAgent(Options(advertised=("192.0.2.10", 5060), peers=("198.51.100.7",)), token)
 
-    agent.receive(data, source, now)     # each datagram; never raises
+    agent.receive(data, source, now)     # each datagram, or each message of a stream; never raises
+    agent.unreachable(hop, now)          # where no connection to it came about
     agent.tick(now)                      # when next_deadline() has come
     for event in agent.events(): ...     # after each of these, and after each of the calls below
-    for data, address in agent.to_send(now): ...
+    for data, hop in agent.to_send(now): ...   # (IP, port, transport)
     agent.next_deadline()                # then re-arm the one timer
 
 `now` is monotonic seconds, in every method the same clock. `token` returns a fresh random string of letters and
 digits, at least 16 of them, each time it is called (``secrets.token_hex(12)``): tags, Call-IDs, branches and cnonces
-come from it, so they never repeat over a restart. Addresses are (IP, port).
+come from it, so they never repeat over a restart. Addresses are (IP, port), or hops: (IP, port, transport).
 
 Calling out::
 
@@ -41,31 +42,33 @@ from dataclasses import replace
 from gateway.errors.sip import BadSdp, BadSipMessage, NoCommonCodec, TooManyCalls
 from gateway.sip import sdp
 from gateway.sip.call import SDP
-from gateway.sip.context import ALLOW, METHODS, Context, Counters, Options
+from gateway.sip.context import ALLOW, EXTENSIONS, METHODS, Context, Counters, Options
 from gateway.sip.events import Event, user_of
 from gateway.sip.headers import NameAddr, Via, checked_uri
+from gateway.sip.hop import Address, Hop
 from gateway.sip.incoming import IncomingCall, identity
 from gateway.sip.message import Headers, Request, Response, check, own_headers, parse, refuse_controls
 from gateway.sip.outgoing import Invitation, OutgoingCall
 from gateway.sip.sdp import Session
-from gateway.sip.transaction import Address, Traffic, Transaction
+from gateway.sip.transaction import Traffic, Transaction
 from gateway.sip.uri import parse_uri
 
 ACCEPT = ("Accept", SDP)
 
 
 class UserAgent:
-    """See the module. One user agent serves one UDP address."""
+    """See the module. One user agent serves one address."""
 
     def __init__(self, options: Options, token: Callable[[], str]) -> None:
         self._context = Context(options, token)
 
     # --- the five verbs
 
-    def receive(self, data: bytes, source: Address, now: float) -> None:
-        """Take one datagram. Whatever it holds, nothing is raised: garbage and strangers are counted."""
+    def receive(self, data: bytes, source: Address | Hop, now: float) -> None:
+        """Take one message. Whatever it holds, nothing is raised: garbage and strangers are counted."""
         counters = self._context.counters
-        if not self._context.trusts(source[0]):
+        source = Hop(*source)
+        if not self._context.trusts(source.host):
             counters.foreign += 1
             return
         if not data.strip(b"\r\n\x00"):
@@ -85,19 +88,25 @@ class UserAgent:
         while self._context.events:
             yield self._context.events.popleft()
 
-    def to_send(self, now: float) -> Iterator[tuple[bytes, Address]]:
-        """Hand over the datagrams to send, and where to; retransmissions that are due by `now` are among them."""
+    def to_send(self, now: float) -> Iterator[tuple[bytes, Hop]]:
+        """Hand over the messages to send, and where to; retransmissions that are due by `now` are among them."""
         self.tick(now)
         while self._context.outbox:
             yield self._context.outbox.popleft()
 
     def next_deadline(self) -> float | None:
         """Return when `tick` must be called next, None for never."""
-        return self._context.transactions.next_deadline()
+        found = (self._context.transactions.next_deadline(), self._context.alarms.next_deadline())
+        return min((at for at in found if at is not None), default=None)
 
     def tick(self, now: float) -> None:
         """Let time pass: retransmissions and time-outs."""
+        self._context.alarms.tick(now)
         self._context.transactions.tick(now)
+
+    def unreachable(self, hop: Hop, now: float) -> None:
+        """Take note that no connection to `hop` came about: nothing that was to go there has left."""
+        self._context.transactions.unreachable(hop, now)
 
     # --- calls
 
@@ -106,9 +115,10 @@ class UserAgent:
         to: str,
         from_: str,
         offer: Session,
-        destination: Address,
+        destination: Address | Hop,
         now: float,
         *,
+        others: tuple[Hop, ...] = (),
         display: str = "",
         headers: Headers = (),
     ) -> str:
@@ -117,6 +127,7 @@ class UserAgent:
         to, from_:   SIP URIs as text; `str(SipUri(number, host))` builds one safely.
         offer:       our session: where we hear RTP.
         destination: the next hop (the trunk).
+        others:      further addresses of it, each tried where the one before does not answer or is out of service.
         display:     caller name.
         headers:     further headers, such as ("P-Asserted-Identity", "<sip:...>").
         Returns:     the call's handle.
@@ -128,7 +139,7 @@ class UserAgent:
         parse_uri(checked_uri(to))
         user = parse_uri(checked_uri(from_)).user
         caller = NameAddr(refuse_controls(display), from_)
-        invitation = Invitation(NameAddr("", to), caller, offer, destination, own_headers(headers))
+        invitation = Invitation(NameAddr("", to), caller, offer, (Hop(*destination), *others), own_headers(headers))
         return OutgoingCall(context, context.token(), user, invitation, now).tag
 
     def hangup(self, call: str, now: float) -> None:
@@ -189,7 +200,7 @@ class UserAgent:
 
     # --- what comes in
 
-    def _receive_request(self, request: Request, source: Address, now: float) -> None:
+    def _receive_request(self, request: Request, source: Hop, now: float) -> None:
         context = self._context
         try:
             check(request)
@@ -203,7 +214,7 @@ class UserAgent:
         if transaction is not None:
             self._dispatch(transaction, now)
 
-    def _refuse_unread(self, request: Request, source: Address, status: int) -> None:
+    def _refuse_unread(self, request: Request, source: Hop, status: int) -> None:
         """Refuse a request that cannot be read, without a transaction; an ACK is never answered."""
         self._context.counters.refused += 1
         if request.method != "ACK":
@@ -220,8 +231,8 @@ class UserAgent:
             self._on_cancel(transaction, now)
         elif request.method not in METHODS:
             self._refuse(transaction, 405, now, ("Allow", ALLOW))
-        elif request.values("Require"):
-            self._refuse(transaction, 420, now, ("Unsupported", ", ".join(request.values("Require"))))
+        elif unknown := [option for option in request.values("Require") if option not in EXTENSIONS]:
+            self._refuse(transaction, 420, now, ("Unsupported", ", ".join(unknown)))
         elif call is not None:
             call.on_request(transaction, now)
         elif tag:
@@ -269,10 +280,10 @@ class UserAgent:
         self._context.transactions.respond(transaction, response, now)
 
 
-def _stamp(request: Request, source: Address) -> Request:
+def _stamp(request: Request, source: Hop) -> Request:
     """Note in the topmost Via where a request really came from. Raises BadSipMessage where the Via cannot be read."""
     first, *others = request.values("Via") or [""]
-    vias = [str(Via.parse(first).seen_from(*source)), *others]
+    vias = [str(Via.parse(first).seen_from(*source.address)), *others]
     rest = tuple(header for header in request.headers if header[0] != "Via")
     return replace(request, headers=(*(("Via", via) for via in vias), *rest))
 

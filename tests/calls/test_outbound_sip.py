@@ -16,7 +16,7 @@ from gateway.carriers.voice_base import TrunkRoad
 from gateway.clock import now_ms
 from gateway.media import wav
 from gateway.model.job import Job
-from gateway.sip.transaction import Timers
+from gateway.sip.transaction_table import Timers
 from gateway.store import jobs, opt_outs
 
 SENDER = "+18005550199"

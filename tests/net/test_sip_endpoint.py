@@ -12,7 +12,7 @@ from gateway.errors.sip import NoCommonCodec, SipAddressTaken, SipTrunkUnresolve
 from gateway.net.sip_endpoint import SipCall, SipEndpoint, Trunk
 from gateway.sip.events import Answered, Ended, Event, Failed
 from gateway.sip.sdp import Session
-from gateway.sip.transaction import Timers
+from gateway.sip.transaction_table import Timers
 
 HERE = "127.0.0.1"
 QUICK = Timers(t1=0.02, t2=0.1, t4=0.1)

@@ -14,7 +14,7 @@ from gateway.net.sip_endpoint import SipCall, SipEndpoint, Trunk
 from gateway.sip.digest import Credentials
 from gateway.sip.events import Answered, Changed, Ended, Event, Failed, Info, Progress, Ringing, Trying
 from gateway.sip.sdp import Session
-from gateway.sip.transaction import Timers
+from gateway.sip.transaction_table import Timers
 
 SIPP = shutil.which("sipp")
 SCENARIOS = Path(__file__).parent / "sipp"

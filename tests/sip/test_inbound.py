@@ -87,7 +87,7 @@ def test_options_outside_a_call_are_answered_200_with_what_we_can(agent: UserAge
 @pytest.mark.parametrize(
     ("data", "status"),
     [
-        (invitation(Require="100rel"), 420),
+        (invitation(Require="precondition"), 420),
         (invitation(b"<xml/>", "application/xml"), 415),
         (invitation(b"v=0\r\n"), 488),
         (invitation(Contact=""), 400),
@@ -137,14 +137,14 @@ def test_without_rport_responses_go_to_the_port_that_the_via_names(agent: UserAg
     via = "SIP/2.0/UDP 198.51.100.7:5099;branch=z9hG4bKo"
     agent.receive(invitation(CSeq="7 OPTIONS", Via=via), (THEIRS[0], 40001), 0.0)
 
-    assert [address for _, address in agent.to_send(0.0)] == [(THEIRS[0], 5099)]
+    assert [hop.address for _, hop in agent.to_send(0.0)] == [(THEIRS[0], 5099)]
 
 
 def test_responses_go_back_to_the_port_they_came_from_where_rport_asks_for_it(agent: UserAgent) -> None:
     agent.receive(
         invitation(CSeq="7 OPTIONS", Via="SIP/2.0/UDP nat.example:5099;branch=z9hG4bKo;rport"), (THEIRS[0], 40001), 0.0
     )
-    ((data, address),) = list(agent.to_send(0.0))
+    ((data, hop),) = list(agent.to_send(0.0))
 
-    assert address == (THEIRS[0], 40001)
+    assert hop.address == (THEIRS[0], 40001)
     assert b";received=198.51.100.7;rport=40001" in data

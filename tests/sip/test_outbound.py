@@ -142,8 +142,8 @@ def test_requests_go_to_the_first_route_if_it_is_a_peer_and_else_back_to_where_t
         script.call()
         (invite,) = script.requests()
         script.reply(invite, 200, headers=(("Record-Route", route),), body=ANSWER)
-        ((_, address),) = list(script.us.to_send(script.now))
-        assert address == destination
+        ((_, hop),) = list(script.us.to_send(script.now))
+        assert hop.address == destination
 
 
 def test_a_strict_first_hop_takes_the_request_line_and_the_contact_goes_last(script: Script) -> None:

@@ -2,10 +2,12 @@
 
 import pytest
 
+from gateway.sip.hop import Hop
 from gateway.sip.message import Request, Response
-from gateway.sip.transaction import Address, State, Timers, Transaction, Transactions
+from gateway.sip.transaction import Transaction, Transactions
+from gateway.sip.transaction_table import State, Timers
 
-FAR: Address = ("198.51.100.7", 5060)
+FAR = Hop("198.51.100.7", 5060)
 INTERVALS_TO_T2 = [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
 
 
