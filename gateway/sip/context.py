@@ -13,6 +13,7 @@ from gateway.sip.digest import Credentials
 from gateway.sip.events import Event
 from gateway.sip.headers import BRANCH_COOKIE
 from gateway.sip.hop import LARGEST_DATAGRAM, PORTS, TRANSPORTS, Address, Hop, Transport
+from gateway.sip.keepalive import KeepaliveOptions
 from gateway.sip.message import Headers, Request
 from gateway.sip.session_timer import SessionLimits
 from gateway.sip.transaction import Transaction, Transactions, TransactionUser
@@ -49,6 +50,7 @@ class Options:
     large_over_tcp: bool = False
     timers: Timers = field(default_factory=Timers)
     session: SessionLimits = field(default_factory=SessionLimits)
+    keepalive: KeepaliveOptions = field(default_factory=KeepaliveOptions)
     product: str = "campaign-gateway"
     max_calls: int = 5_000
     max_transactions: int = 50_000

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from gateway.errors.sip import BadSipMessage
 from gateway.sip.alarms import Action, Alarm, Alarms
 from gateway.sip.headers import find_param, parse_params
 from gateway.sip.message import Headers, Message
@@ -106,4 +107,7 @@ def _seconds(value: str) -> int | None:
 
 def _refresher(message: Message) -> str:
     match = SECONDS.match(message.get("Session-Expires"))
-    return (find_param(parse_params(match[2] or ""), "refresher") or "").lower() if match else ""
+    try:
+        return (find_param(parse_params(match[2] or ""), "refresher") or "").lower() if match else ""
+    except BadSipMessage:
+        return ""

@@ -37,23 +37,21 @@ call do nothing once it is over: the far end may always have been quicker.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
-from gateway.errors.sip import BadSdp, BadSipMessage, NoCommonCodec, TooManyCalls
-from gateway.sip import sdp
-from gateway.sip.call import SDP
-from gateway.sip.context import ALLOW, EXTENSIONS, METHODS, Context, Counters, Options
-from gateway.sip.events import Event, user_of
-from gateway.sip.headers import NameAddr, Via, checked_uri
+from gateway.errors.sip import TooManyCalls
+from gateway.sip.context import Context, Counters, Options
+from gateway.sip.events import Event
+from gateway.sip.headers import NameAddr, checked_uri
 from gateway.sip.hop import Address, Hop
-from gateway.sip.incoming import IncomingCall, identity
-from gateway.sip.message import Headers, Request, Response, check, own_headers, parse, refuse_controls
+from gateway.sip.incoming import IncomingCall
+from gateway.sip.keepalive import Keepalive
+from gateway.sip.message import Headers, own_headers, refuse_controls
 from gateway.sip.outgoing import Invitation, OutgoingCall
+from gateway.sip.reception import Reception
+from gateway.sip.registration import Registration, RegistrationOptions
 from gateway.sip.sdp import Session
-from gateway.sip.transaction import Traffic, Transaction
+from gateway.sip.transaction import Traffic
 from gateway.sip.uri import parse_uri
-
-ACCEPT = ("Accept", SDP)
 
 
 class UserAgent:
@@ -61,27 +59,15 @@ class UserAgent:
 
     def __init__(self, options: Options, token: Callable[[], str]) -> None:
         self._context = Context(options, token)
+        self._reception = Reception(self._context)
+        self._watched: dict[Hop, Keepalive] = {}
+        self.registration: Registration | None = None
 
     # --- the five verbs
 
     def receive(self, data: bytes, source: Address | Hop, now: float) -> None:
         """Take one message. Whatever it holds, nothing is raised: garbage and strangers are counted."""
-        counters = self._context.counters
-        source = Hop(*source)
-        if not self._context.trusts(source.host):
-            counters.foreign += 1
-            return
-        if not data.strip(b"\r\n\x00"):
-            return  # keep-alive (RFC 5626, section 3.5.1)
-        try:
-            message = parse(data)
-            if isinstance(message, Response):
-                check(message)
-                self._context.transactions.receive_response(message, source, now)
-            else:
-                self._receive_request(_stamp(message, source), source, now)
-        except BadSipMessage:
-            counters.garbage += 1
+        self._reception.receive(data, Hop(*source), now)
 
     def events(self) -> Iterator[Event]:
         """Hand over what happened since the last call, oldest first."""
@@ -172,6 +158,48 @@ class UserAgent:
         found = self._context.calls.get(call)
         return found if isinstance(found, IncomingCall) else None
 
+    # --- the trunk
+
+    def use(self, peers: tuple[str, ...] | None, hops: tuple[Hop, ...], uri: str, now: float) -> None:
+        """Take note of who the trunk is: at the start, and whenever its name leads elsewhere.
+
+        peers: as `Options.peers`.
+        hops:  its addresses, each asked by OPTIONS for `uri` where `Options.keepalive` says so.
+        """
+        context = self._context
+        context.trust(peers)
+        if self.registration is not None and hops:
+            self.registration.hops = hops
+        if not context.options.keepalive.interval:
+            return
+        for hop in self._watched.keys() - set(hops):
+            self._watched.pop(hop).stop()
+        for hop in hops:
+            if hop not in self._watched:
+                self._watched[hop] = Keepalive(context, hop, uri, context.options.keepalive)
+                self._watched[hop].start(now)
+
+    @property
+    def down(self) -> frozenset[Hop]:
+        """The trunk's addresses that do not answer OPTIONS."""
+        return frozenset(hop for hop, watched in self._watched.items() if not watched.is_up)
+
+    def register(self, hops: tuple[Hop, ...], options: RegistrationOptions, now: float) -> None:
+        """Register with the trunk, and stay registered; `registration.state` says how it stands."""
+        self.registration = Registration(self._context, hops, options)
+        self.registration.start(now)
+
+    def unregister(self, now: float) -> None:
+        """Take the registration back."""
+        if self.registration is not None:
+            self.registration.end(now)
+
+    def rest(self) -> None:
+        """Ask nobody anything any more."""
+        for watched in self._watched.values():
+            watched.stop()
+        self._watched.clear()
+
     # --- figures
 
     @property
@@ -197,104 +225,3 @@ class UserAgent:
     def transactions(self) -> int:
         """How many transactions are alive; back to 0 a while after the last call."""
         return len(self._context.transactions)
-
-    # --- what comes in
-
-    def _receive_request(self, request: Request, source: Hop, now: float) -> None:
-        context = self._context
-        try:
-            check(request)
-        except BadSipMessage as refusal:
-            self._refuse_unread(request, source, refusal.answer)
-            return
-        if len(context.transactions) >= context.options.max_transactions:
-            context.counters.overload += 1
-            return
-        transaction = context.transactions.receive_request(request, source, now)
-        if transaction is not None:
-            self._dispatch(transaction, now)
-
-    def _refuse_unread(self, request: Request, source: Hop, status: int) -> None:
-        """Refuse a request that cannot be read, without a transaction; an ACK is never answered."""
-        self._context.counters.refused += 1
-        if request.method != "ACK":
-            self._context.send(request.respond(status).encode(), source)
-
-    def _dispatch(self, transaction: Transaction, now: float) -> None:
-        request = transaction.request
-        tag = request.to.tag
-        call = self._context.calls.get(tag)
-        if request.method == "ACK":
-            if call is not None and call.find(request) is not None:
-                call.on_ack(request, now)
-        elif request.method == "CANCEL":
-            self._on_cancel(transaction, now)
-        elif request.method not in METHODS:
-            self._refuse(transaction, 405, now, ("Allow", ALLOW))
-        elif unknown := [option for option in request.values("Require") if option not in EXTENSIONS]:
-            self._refuse(transaction, 420, now, ("Unsupported", ", ".join(unknown)))
-        elif call is not None:
-            call.on_request(transaction, now)
-        elif tag:
-            self._refuse(transaction, 481, now)
-        elif request.method == "INVITE":
-            self._on_invite(transaction, now)
-        elif request.method == "OPTIONS":
-            self._respond(transaction, 200, now, (*self._context.capabilities(), ACCEPT))
-        else:
-            self._refuse(transaction, 481, now)
-
-    def _on_cancel(self, transaction: Transaction, now: float) -> None:
-        invite = self._context.transactions.find_invite(transaction.request)
-        if invite is None:
-            self._refuse(transaction, 481, now)
-            return
-        self._respond(transaction, 200, now)
-        if isinstance(invite.user, IncomingCall):
-            invite.user.cancelled(now)
-
-    def _on_invite(self, transaction: Transaction, now: float) -> None:
-        """Begin an inbound call, or refuse what could never become one."""
-        context, request = self._context, transaction.request
-        if len(context.calls) >= context.options.max_calls:
-            self._refuse(transaction, 503, now, ("Retry-After", "10"))
-            return
-        if identity(request) in context.ringing:
-            self._refuse(transaction, 482, now)  # the same INVITE by another way (8.2.2.2)
-            return
-        try:
-            offer = _offer_of(request)
-            context.transactions.respond(transaction, request.respond(100), now)
-            IncomingCall(context, context.token(), user_of(request.uri), transaction, offer, now)
-        except BadSipMessage as refusal:
-            self._refuse(transaction, refusal.answer, now, ACCEPT)
-        except (BadSdp, NoCommonCodec):
-            self._refuse(transaction, 488, now)
-
-    def _refuse(self, transaction: Transaction, status: int, now: float, *headers: tuple[str, str]) -> None:
-        self._context.counters.refused += 1
-        self._respond(transaction, status, now, headers)
-
-    def _respond(self, transaction: Transaction, status: int, now: float, headers: Headers = ()) -> None:
-        response = transaction.request.respond(status, self._context.token(), headers)
-        self._context.transactions.respond(transaction, response, now)
-
-
-def _stamp(request: Request, source: Hop) -> Request:
-    """Note in the topmost Via where a request really came from. Raises BadSipMessage where the Via cannot be read."""
-    first, *others = request.values("Via") or [""]
-    vias = [str(Via.parse(first).seen_from(*source.address)), *others]
-    rest = tuple(header for header in request.headers if header[0] != "Via")
-    return replace(request, headers=(*(("Via", via) for via in vias), *rest))
-
-
-def _offer_of(request: Request) -> Session | None:
-    """Return the offer in an INVITE. Raises BadSipMessage (415) for another kind of body, BadSdp, NoCommonCodec."""
-    if not request.body:
-        return None
-    kind = request.get("Content-Type").partition(";")[0].strip().lower()
-    if kind != SDP:
-        raise BadSipMessage("a body that is no session description", 415)
-    offer = sdp.parse(request.body)
-    sdp.answer(offer, Session("0.0.0.0", 1))  # noqa: S104 -- no address is bound: this only asks for a common codec
-    return offer
