@@ -188,6 +188,12 @@ class Trunk(Section):
     calls_per_second: Annotated[float, Field(gt=0)] = 1
     channels: Annotated[int, Field(ge=1)] = 10
     ring_timeout_s: Annotated[int, Field(ge=1, le=180)] = 30
+    machine_detection: bool = True
+    machine_silence_ms: Annotated[int, Field(ge=1_000, le=10_000)] = 3_000
+    machine_greeting_ms: Annotated[int, Field(ge=1_000, le=6_000)] = 2_400
+    machine_after_greeting_ms: Annotated[int, Field(ge=300, le=5_000)] = 1_200
+    machine_no_beep_ms: Annotated[int, Field(ge=1_000, le=20_000)] = 4_000
+    machine_timeout_ms: Annotated[int, Field(ge=3_000, le=120_000)] = 30_000
     local_host: Address = ""
     local_port: Port = 0
     advertised_ip: Address = ""

@@ -77,6 +77,7 @@ class CallView(View):
     path: list[dict[str, Any]]
     prompts: list[dict[str, Any]]
     collected: dict[str, str]
+    detection: dict[str, Any] = Field(description="How it was found out who answered; see docs/calls.md.")
     reference: str
     metadata: dict[str, Any]
     callback_url: str
@@ -113,7 +114,7 @@ def _fields(call: CallRecord) -> dict[str, Any]:
         **{name: getattr(call, name) for name in _SAME},
         "to": call.recipient,
         "from": call.sender,
-        **{name: dict(getattr(call, name)) for name in ("variables", "collected", "metadata")},
+        **{name: dict(getattr(call, name)) for name in ("variables", "collected", "detection", "metadata")},
         "path": list(call.path),
         "prompts": list(call.prompts),
         "held_until": when(call.hold_until_ms) if call.status == "held" else None,

@@ -13,6 +13,7 @@ from gateway.carriers.voice_base import Digit, Ended, LegEvent, PickedUp, Played
 from gateway.errors.media import MediaDown, MediaLimit
 from gateway.errors.sip import NoCommonCodec, SipTrunkUnresolved, TooManyCalls
 from gateway.media import events as media
+from gateway.media.amd import Times
 from gateway.model.call import Call
 from gateway.model.outcome import NotSent
 from gateway.net.rtp_engine import RtpEngine
@@ -66,12 +67,19 @@ def unanswered(failed: sip.Failed, *, was_heard: bool) -> Unanswered:
 class SipLeg:
     """One call: the SIP call and its audio, told as one row of events."""
 
-    def __init__(self, call: SipCall, stream: RtpStream, rtp: RtpEngine, bad_rtp: dict[str, int]) -> None:
-        """`bad_rtp` is where packets that were thrown away are counted, by reason, at the end."""
+    def __init__(
+        self, call: SipCall, stream: RtpStream, rtp: RtpEngine, bad_rtp: dict[str, int], detection: Times | None = None
+    ) -> None:
+        """Begin to follow both.
+
+        bad_rtp:   where packets that were thrown away are counted, by reason, at the end.
+        detection: the times that `detect` goes by; None: it finds nothing out.
+        """
         self._call = call
         self._stream = stream
         self._rtp = rtp
         self._bad_rtp = bad_rtp
+        self._detection = detection
         self._before: list[LegEvent] = []
         self._hear: Callable[[LegEvent], None] = self._before.append
         self._loaded: dict[str, AudioId] = {}
@@ -99,6 +107,12 @@ class SipLeg:
     def stop(self) -> None:
         """See `Leg.stop`."""
         self._stream.stop_playing()
+
+    def detect(self) -> bool:
+        """See `Leg.detect`."""
+        if self._detection is not None:
+            self._stream.detect(self._detection)
+        return self._detection is not None
 
     def hangup(self) -> None:
         """See `Leg.hangup`."""
@@ -183,6 +197,8 @@ class SipLeg:
                     self._hear(Digit(digit))
                 case media.Played(play_id, seconds, finished):
                     self._hear(Played(play_id, seconds, finished))
+                case media.Detected() | media.GreetingEnded():
+                    self._hear(event)
                 case media.Lost(why="process_died"):
                     self._give_up("media_down")
 
@@ -195,6 +211,19 @@ class SipLeg:
         for audio_id in self._loaded.values():
             self._rtp.release(audio_id)
         self._loaded.clear()
+
+
+def detection_times(trunk: Trunk) -> Times | None:
+    """How a trunk's settings tell who answered; None where they say not to."""
+    if not trunk.machine_detection:
+        return None
+    return Times(
+        trunk.machine_silence_ms,
+        trunk.machine_greeting_ms,
+        trunk.machine_after_greeting_ms,
+        trunk.machine_no_beep_ms,
+        trunk.machine_timeout_ms,
+    )
 
 
 def _silence(seconds: float) -> bytes:
@@ -285,7 +314,7 @@ class SipTrunk:
                 placed = await endpoint.invite(
                     call.recipient, self._settings.caller_id or call.sender, self._offer(stream)
                 )
-                return SipLeg(placed, stream, self._rtp, self.bad_rtp)
+                return SipLeg(placed, stream, self._rtp, self.bad_rtp, detection_times(self._settings))
             reason = "taken_back"
         except TooManyCalls as error:
             reason = error.slug

@@ -19,6 +19,7 @@ from gateway.store.calls import Prompt
 from gateway.voice import twiml
 from gateway.voice.dialplan import Plan
 
+_SPEECH_END_MS: Final = 1200  # MachineDetectionSpeechEndThreshold
 _EVENTS: Final = ("initiated", "ringing", "answered", "completed")
 
 # What Twilio's CallStatus means to us, and why it ended so; what is missing here changes nothing.
@@ -48,6 +49,29 @@ class CallReport:
     error_code: str
     token: str
     at_ms: int | None
+
+
+def detection(form: Mapping[str, str]) -> dict[str, object]:
+    """What a webhook says of who answered, as `Call.detection` keeps it; empty where it was not asked.
+
+    Source: Twilio, "Answering Machine Detection": AnsweredBy, MachineDetectionDuration (ms).
+    """
+    word, took_ms = form.get("AnsweredBy", ""), form.get("MachineDetectionDuration", "")
+    if not word:
+        return {}
+    by = word if word in {"human", "unknown"} else "machine"
+    known = {"known_after_s": int(took_ms) / 1000} if took_ms.isascii() and took_ms.isdigit() else {}
+    left = {"left_after": word.removeprefix("machine_end_")} if word.startswith("machine_end_") else {}
+    return {"by": by, "why": word[:40], **known, **left}
+
+
+def message_delay_ms(form: Mapping[str, str], answered_in_s: float) -> int | None:
+    """How soon after their greeting a person hears what the first webhook was answered with; None for a machine.
+
+    Twilio tells of a person after so much silence, its default; where it does not listen, it counts from the answer.
+    """
+    by = detection(form).get("by")
+    return None if by == "machine" else round(1000 * answered_in_s) + (_SPEECH_END_MS if by == "human" else 0)
 
 
 @dataclass(frozen=True, slots=True)

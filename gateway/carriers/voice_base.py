@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from gateway.carriers.base import Ready
+from gateway.media.events import Detected, GreetingEnded
 from gateway.model.call import Call
 from gateway.model.outcome import NotSent, Outcome
 from gateway.speech.audio import Audio
@@ -69,7 +70,7 @@ class Ended:
     reason: str = ""
 
 
-LegEvent = Ringing | PickedUp | Digit | Played | Unanswered | Ended
+LegEvent = Ringing | PickedUp | Digit | Played | Detected | GreetingEnded | Unanswered | Ended
 
 
 class Leg(Protocol):
@@ -85,6 +86,13 @@ class Leg(Protocol):
 
     def stop(self) -> None:
         """Fall silent at once; what played tells how much of it was heard."""
+        ...
+
+    def detect(self) -> bool:
+        """Find out who answered, from PickedUp on: a Detected follows, and for a machine a GreetingEnded.
+
+        Returns: whether this road can, and is set to.
+        """
         ...
 
     def hangup(self) -> None:

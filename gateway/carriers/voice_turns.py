@@ -11,7 +11,14 @@ from twilio.twiml.voice_response import VoiceResponse
 
 from gateway.carriers.audio_urls import AudioUrls
 from gateway.carriers.inbound_calls import Answering, InboundCalls
-from gateway.carriers.twilio_voice import Between, CallReport, TwilioVoice, between
+from gateway.carriers.twilio_voice import (
+    Between,
+    CallReport,
+    TwilioVoice,
+    between,
+    detection,
+    message_delay_ms,
+)
 from gateway.carriers.voice_base import rendered
 from gateway.clock import now_ms
 from gateway.errors import GatewayError
@@ -94,7 +101,7 @@ class VoiceTurns:
         return await self.turn(call.id, 0, form)
 
     async def _turn(self, call: Call, plan: Plan, step: int, form: Mapping[str, str]) -> str:
-        now = now_ms() / 1000
+        asked = now = now_ms() / 1000
         kept = between(plan, call.engine_state)
         turn = twiml.receive(kept.call, step, form, now=now)
         if turn.is_repeat:
@@ -116,7 +123,14 @@ class VoiceTurns:
         prompts = [*call.prompts, *kept.heard(now)]
         following = Between(after, now, pieces)
         texts = _texts(call, turn)
-        await self.database.write(lambda tx: self._keep(tx, call, following, prompts, texts, form.get("CallSid", "")))
+        delay_ms = message_delay_ms(form, now - asked)
+
+        async def keep(tx: Tx) -> None:
+            await self._keep(tx, call, following, prompts, texts, form.get("CallSid", ""))
+            if step == 0:
+                await calls.found(tx, call.id, detection(form), delay_ms if pieces else None)
+
+        await self.database.write(keep)
         self.signals.wake("events")
         self.signals.wake("messages")
         return xml
@@ -184,6 +198,9 @@ class VoiceTurns:
             for text in texts:
                 await call_texts.add(tx, text)
             await calls.progress(tx, call.id, turn.call.state, prompts, now)
+            if turn.call.state.is_leaving and call.detection:
+                left_s = round(sum(each["seconds"] for each in prompts), 2)
+                await calls.found(tx, call.id, {**call.detection, "left_s": left_s}, None)
             await calls.ended(tx, call.id, status, now, reason=report.reason, error_code=report.error_code, at_ms=at_ms)
 
         await self.database.write(work)

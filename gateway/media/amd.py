@@ -14,7 +14,7 @@ silence after it. Voice is what stands out of the call's own noise.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -99,7 +99,7 @@ class Detector:
     def judge(self, level_dbov: float, pitches: Sequence[float | None]) -> list[Event]:
         """Take one frame: its level, and the tones in its two windows."""
         self._at_ms += FRAME_MS
-        self._listen(level_dbov)
+        self._listen(level_dbov, is_tone=any(pitches))
         beeped = [beep for beep in map(self._beeps.found, pitches) if beep is not None]
         if beeped:
             return self._beeped(beeped[-1].hertz, beeped[-1].length_ms)
@@ -107,8 +107,8 @@ class Detector:
 
     # --- what is heard
 
-    def _listen(self, level_dbov: float) -> None:
-        is_loud = level_dbov > max(QUIETEST_DBOV, self._floor + ABOVE_FLOOR_DB)
+    def _listen(self, level_dbov: float, *, is_tone: bool) -> None:
+        is_loud = level_dbov > max(QUIETEST_DBOV, self._floor + ABOVE_FLOOR_DB) and not is_tone
         self._floor = min(level_dbov, self._floor + FLOOR_RISE_DB, HIGHEST_FLOOR_DBOV)
         self._floor = max(self._floor, QUIETEST_DBOV - ABOVE_FLOOR_DB)
         if not is_loud:
@@ -122,6 +122,10 @@ class Detector:
                 self._voice_from_ms = self._at_ms - VOICE_FRAMES * FRAME_MS
         if self._loud >= VOICE_FRAMES:
             self._voice_to_ms = self._at_ms
+
+    @property
+    def _greeted_ms(self) -> int | None:
+        return None if self._voice_from_ms is None else self._voice_to_ms
 
     @property
     def _greeting_ms(self) -> int:
@@ -143,10 +147,9 @@ class Detector:
             return [self._detected("human", "short_greeting")]
         return [self._detected("unknown", "timeout")] if self._at_ms >= times.timeout_ms else []
 
-    def _detected(self, by: str, why: str) -> Detected:
+    def _detected(self, by: Literal["human", "machine", "unknown"], why: str) -> Detected:
         self._verdict = by
-        began = self._voice_from_ms
-        return Detected(by, why, self._at_ms, began, None if began is None else self._voice_to_ms, self._words)
+        return Detected(by, why, self._at_ms, self._voice_from_ms, self._greeted_ms, self._words)
 
     def _beeped(self, hertz: float, length_ms: int) -> list[Event]:
         """A beep is over: whoever beeps is a machine, and records from now on."""
@@ -155,7 +158,7 @@ class Detector:
             return []
         self.over = True
         told: list[Event] = [] if before == "machine" else [self._detected("machine", "beep")]
-        return [*told, GreetingEnded("beep", self._at_ms, hertz)]
+        return [*told, GreetingEnded("beep", self._at_ms, self._greeted_ms, self._at_ms - length_ms, hertz)]
 
     def _wait(self) -> list[Event]:
         """For the end of a machine's greeting, or for a beep that nobody expected."""
@@ -165,7 +168,7 @@ class Detector:
             return []
         self._is_left = self.over or self._at_ms - self._voice_to_ms >= self._times.no_beep_ms
         why = "timeout" if self.over else "silence"
-        return [GreetingEnded(why, self._at_ms, None)] if self._is_left else []
+        return [GreetingEnded(why, self._at_ms, self._greeted_ms)] if self._is_left else []
 
 
 def hear_all(detectors: Sequence[Detector], now: float) -> list[tuple[int, Event]]:

@@ -1,6 +1,7 @@
 """What a media stream reports. Times are seconds of the monotonic clock that the session is driven by."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Detected:
     words:   bursts of voice with a gap before them.
     """
 
-    by: str
+    by: Literal["human", "machine", "unknown"]
     why: str
     at_ms: int
     voice_from_ms: int | None
@@ -56,11 +57,18 @@ class Detected:
 
 @dataclass(frozen=True, slots=True)
 class GreetingEnded:
-    """A machine records from now on. `why`: beep (of `hertz`), silence, timeout. `at_ms` from the answer."""
+    """A machine records from now on. Times are milliseconds from the answer.
+
+    why:         beep, silence or timeout.
+    voice_to_ms: where the greeting ended, None where nobody said a word.
+    beep_ms:     where the beep began, and `hertz` its pitch; None where none was heard.
+    """
 
     why: str
     at_ms: int
-    hertz: float | None
+    voice_to_ms: int | None
+    beep_ms: int | None = None
+    hertz: float | None = None
 
 
 Event = Digit | Played | FirstPacket | Lost | Detected | GreetingEnded

@@ -11,6 +11,7 @@ class Call:
     path:      nodes entered, each `{"node", "at_ms"}` counted from the answer.
     prompts:   what was played, each `{"text" | "name", "seconds"}`, seconds as really played.
     collected: values the dialplan's `collect` and `set` nodes left.
+    detection: how it was found out who answered, and what a machine was left (docs/calls.md); empty where nobody asked.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Call:
     path: Sequence[Mapping[str, object]] = ()
     prompts: Sequence[Mapping[str, object]] = ()
     collected: Mapping[str, str] = field(default_factory=dict)
+    detection: Mapping[str, object] = field(default_factory=dict)
     engine_state: str = ""
     reference: str = ""
     metadata: Mapping[str, object] = field(default_factory=dict)

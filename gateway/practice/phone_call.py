@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
 from gateway.media import wav
+from gateway.practice.greetings import greeting
 from gateway.practice.rtp_leg import RtpLeg
 from gateway.practice.scripts import CallScript, Press
 from gateway.sip.sdp import Media
@@ -42,8 +43,8 @@ class PhoneCall:
         loop = asyncio.get_running_loop()
         self.state, self.answered_at = "answered", loop.time()
         self.leg.connect(media)
-        if self.script.greeting_s is not None:
-            self.leg.speak(self.script.greeting_s)
+        if self.script.greeting_s is not None or self.direction == "from the gateway":
+            self.leg.greet(greeting(self.script))
         for press in self.script.presses:
             if press.at_s is None:
                 self.waiting.append(press)

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from gateway.errors.media import BadRtp
-from gateway.media import g711, rtp, tones
+from gateway.media import g711, rtp
 from gateway.media.events import Digit, Stats
 from gateway.media.session import Session
 from gateway.practice.ear import Ear
 from gateway.sip.sdp import Media
 
 KEPT_S = 60.0  # of audio heard in a call
-BEEP_S = 0.4
 
 
 class RtpLeg(asyncio.DatagramProtocol):
@@ -60,11 +59,9 @@ class RtpLeg(asyncio.DatagramProtocol):
         if self._timer is None:
             self._tick()
 
-    def speak(self, seconds: float) -> None:
-        """Play a greeting of that length, made of bursts like words, then a beep of 1000 Hz."""
-        word = tones.tone((220.0, 480.0), 0.35) + tones.silence(0.12)
-        greeting = (word * round(seconds / 0.47 + 1))[: 2 * round(seconds * g711.RATE_HZ)]
-        self.session.play(1, g711.encode(greeting + tones.silence(0.3) + tones.beep(BEEP_S), self.session.payload_type))
+    def greet(self, pcm: bytes) -> None:
+        """Say this, 8 kHz PCM16, before anything else."""
+        self.session.play(1, g711.encode(pcm, self.session.payload_type))
 
     def press(self, keys: str) -> None:
         """Press keys by RFC 4733, or as tones where telephone events were not agreed."""

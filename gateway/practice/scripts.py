@@ -62,7 +62,10 @@ class CallScript:
     ring_s:     seconds from INVITE to the final answer; `rings` says whether 180 is sent meanwhile.
     presses:    one entry a prompt (or at a fixed time).
     hangs_up_s: seconds after the answer when the person hangs up, or None.
-    greeting_s: seconds a voicemail speaks before its beep, or None for a person.
+    greeting_s: seconds a voicemail speaks before its beep, or None for a person, who says hello.
+    beep_hz:    the pitch of that beep, 0 for none. beep_after_s: the silence before it.
+    pause_s:    silence in the middle of the greeting, after so many seconds (pause_after_s) of it.
+    hello_s:    seconds that a person says hello.
     """
 
     says: str
@@ -72,10 +75,15 @@ class CallScript:
     presses: tuple[Press, ...] = ()
     hangs_up_s: float | None = None
     greeting_s: float | None = None
+    beep_hz: float = 1000.0
+    beep_after_s: float = 0.3
+    pause_s: float = 0.0
+    pause_after_s: float = 1.0
+    hello_s: float = 0.6
 
 
 _DELIVERED = TextScript("delivered")
-_HUMAN = CallScript("rings briefly, answers, listens, presses nothing, waits for the other side to hang up")
+_HUMAN = CallScript("rings briefly, answers, says hello, listens, presses nothing, waits for the other side to hang up")
 
 
 def _undelivered(code: int, why: str) -> TextScript:
@@ -141,6 +149,12 @@ CALLS: dict[str, CallScript] = {
     "0405": CallScript("carrier trouble (503)", status=503, rings=False),
     "0500": CallScript("voicemail: a greeting of 3 s, a beep, then it records", greeting_s=3.0),
     "0501": CallScript("voicemail with a greeting of 8 s", greeting_s=8.0),
+    "0502": CallScript("voicemail of few words: a greeting of 1.5 s, a beep of 440 Hz", greeting_s=1.5, beep_hz=440.0),
+    "0503": CallScript("voicemail that never beeps", greeting_s=4.0, beep_hz=0.0),
+    "0504": CallScript("voicemail that is silent for 5 s before its beep", greeting_s=3.0, beep_after_s=5.0),
+    "0505": CallScript("voicemail that pauses for 2 s after its first words", greeting_s=3.0, pause_s=2.0),
+    "0510": CallScript("a person who says a whole sentence, of 2 s", hello_s=2.0),
+    "0511": CallScript("a person who picks up and says nothing", hello_s=0.0),
     "0600": CallScript("answers and hangs up after 0.5 s", hangs_up_s=0.5),
     "0601": CallScript("answers and hangs up after 2 s, into the prompt", hangs_up_s=2.0),
     "0602": CallScript("answers at once, without ringing", ring_s=0.0, rings=False),

@@ -108,6 +108,12 @@ async def progress(
     )
 
 
+async def found(tx: Tx, call_id: str, detection: Mapping[str, object], message_delay_ms: int | None) -> None:
+    """Keep how it was found out who answered (`Call.detection`), and how soon they heard the message."""
+    kept = orjson.dumps(dict(detection)).decode()
+    await tx.run("calls_found", id=call_id, detection=kept, message_delay_ms=message_delay_ms)
+
+
 async def answered(tx: Tx, call_id: str, now_ms: int, by: str) -> bool:
     """Somebody, or something, picked up. Returns whether that was news."""
     moved = await lives.move(tx, "calls", [call_id], "answered", now_ms, data={"answered_by": by})

@@ -11,7 +11,7 @@ from gateway.store.database import Row
 
 T = TypeVar("T")
 
-_JSON = frozenset({"metadata", "variables", "path", "prompts", "collected", "limits", "spec", "data"})
+_JSON = frozenset({"metadata", "variables", "path", "prompts", "collected", "detection", "limits", "spec", "data"})
 
 
 def _columns(kind: Any) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Writes what happens in one call, in order, without the call having to wait for the disk."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -67,12 +67,23 @@ class CallRecord:
         else:
             self._note(lambda tx: calls.ended(tx, self._call.id, status, at, reason=reason, error_code=code))
 
-    def ended(self, state: State, prompts: Sequence[Prompt], status: str, reason: str, at_ms: int) -> None:
+    def ended(
+        self,
+        state: State,
+        prompts: Sequence[Prompt],
+        status: str,
+        reason: str,
+        at_ms: int,
+        *,
+        detection: Mapping[str, object],
+        message_delay_ms: int | None,
+    ) -> None:
         """The call was up and is over."""
 
         async def work(tx: Tx) -> None:
             at = now_ms()
             await calls.progress(tx, self._call.id, state, prompts, at)
+            await calls.found(tx, self._call.id, detection, message_delay_ms)
             await calls.ended(tx, self._call.id, status, at, reason=reason, at_ms=at_ms)
 
         self._note(work)

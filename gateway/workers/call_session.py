@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
@@ -11,6 +11,7 @@ from gateway.carriers.voice_base import Digit, Ended, Leg, LegEvent, PickedUp, P
 from gateway.clock import monotonic, now_ms
 from gateway.errors import GatewayError
 from gateway.errors.media import MediaLimit
+from gateway.media.events import Detected, GreetingEnded
 from gateway.store import calls
 from gateway.voice import engine
 from gateway.voice.dialplan import Pause, Play, Say
@@ -33,6 +34,7 @@ from gateway.voice.state import (
     Transfer,
     TransferFailed,
 )
+from gateway.workers.call_answer import Answer
 from gateway.workers.call_audio import CallAudio
 from gateway.workers.call_record import CallRecord
 
@@ -70,6 +72,10 @@ class CallSession:
     _events: asyncio.Queue[LegEvent | _Rendered | _Stop] = field(default_factory=asyncio.Queue)
     _playing: dict[int, tuple[Say | Play | Pause, int | None]] = field(default_factory=dict)  # part; token it ends
     _prompts: list[calls.Prompt] = field(default_factory=list)
+    _answer: Answer = field(default_factory=Answer)
+    _left: Speak | None = None  # the message to a machine
+    _left_plays: tuple[int, ...] = ()
+    _left_s: float = 0.0  # how much of it was played
     _rendering: asyncio.Task[None] | None = None
     _deadline: float | None = None  # while the engine waits for nothing: of the ringing, or of the goodbye
     _ended_ms: int | None = None
@@ -109,10 +115,14 @@ class CallSession:
             case Ringing():
                 self.record.ringing()
             case PickedUp():
-                self._deadline = None
-                self.record.answered("unknown")
-                self._tell(Answered("unknown"))
+                self._picked_up()
+            case Detected():
+                self._detected(event)
+            case GreetingEnded():
+                self._greeting_ended(event)
             case Digit(digit):
+                if self.state.answered_by is None:
+                    self._tell(Answered("human"))  # who presses a key is no machine
                 self._tell(Pressed(digit))
             case Played():
                 self._played(event)
@@ -147,6 +157,30 @@ class CallSession:
                 self._tell(HungUp("gateway"))
         self.leg.hangup()
 
+    # --- who answered
+
+    def _picked_up(self) -> None:
+        self._deadline, self._answer.at = None, monotonic()
+        self.record.answered("unknown")
+        asks = self.ring_timeout_s is not None and self.state.plan.machine.action != "human"
+        if not (asks and self.leg.detect()):
+            self._tell(Answered("unknown"))
+
+    def _detected(self, detected: Detected) -> None:
+        """Begin, or wait for the end of a machine's greeting; a second verdict takes the first back."""
+        self._answer.detected = detected
+        if detected.by != "machine" or self.state.plan.machine.action == "hangup":
+            self._tell(Answered(detected.by))
+
+    def _greeting_ended(self, ended: GreetingEnded) -> None:
+        """Leave the message; from its beginning, where the beep comes only now."""
+        self._answer.ended = ended
+        if self._left is None:
+            self._tell(Answered("machine"))
+        elif self.state.is_speaking:
+            self.leg.stop()
+            self._play(self._left)
+
     # --- the engine
 
     def _tell(self, event: Event) -> None:
@@ -177,6 +211,8 @@ class CallSession:
     # --- what is heard
 
     def _speak(self, command: Speak) -> None:
+        if self.state.is_leaving:
+            self._left = command
         if self.audio.ready(command.parts):
             self._play(command)
         else:
@@ -205,6 +241,9 @@ class CallSession:
         except MediaLimit as error:
             self._stop(error.slug)
             return
+        if self.state.is_leaving:
+            self._left_plays, self._left_s = plays, 0.0
+        self._answer.speaks(command.parts, monotonic())
         for play, part in zip(plays, command.parts, strict=True):
             self._playing[play] = (part, command.token if play == plays[-1] else None)
 
@@ -212,6 +251,7 @@ class CallSession:
         part, token = self._playing.pop(played.play_id)
         if not isinstance(part, Pause) and played.seconds:
             self._prompts.append(calls.prompt(part, played.seconds))
+            self._left_s += played.seconds if played.play_id in self._left_plays else 0.0
         if played.finished and token is not None:
             self._tell(PromptEnded(token))
 
@@ -227,4 +267,18 @@ class CallSession:
         if not self._is_written:
             self._is_written = True
             status = "failed" if self._reason else "completed"
-            self.record.ended(self.state, self._prompts, status, self._reason, self._ended_ms or now_ms())
+            self.record.ended(
+                self._told(),
+                self._prompts,
+                status,
+                self._reason,
+                self._ended_ms or now_ms(),
+                detection=self._answer.evidence(self._left_s),
+                message_delay_ms=self._answer.message_delay_ms(),
+            )
+
+    def _told(self) -> State:
+        """The state as it is kept: times count from the answer, and a machine that hung up early was one."""
+        found = self._answer.detected
+        by = self.state.answered_by or (found.by if found is not None else "unknown")
+        return replace(self.state, answered_by=by, answered_at=self._answer.at)

@@ -13,7 +13,7 @@ from twilio.request_validator import RequestValidator
 
 from gateway.carriers.audio_urls import AudioUrls
 from gateway.carriers.twilio_voice import Between
-from gateway.store import calls, events, opt_outs
+from gateway.store import calls, dialplans, events, opt_outs
 from gateway.store.calls import Plans
 from gateway.voice import engine
 from gateway.voice.twiml import TwilioCall
@@ -84,10 +84,11 @@ async def twilio(calling: Any) -> AsyncIterator[Twilio]:
         yield Twilio(calling, http)
 
 
-async def placed(calling: Any) -> str:
+async def placed(calling: Any, version: int = 1) -> str:
     """A call that Twilio took: nobody but the test posts its webhooks."""
-    (call_id,) = await calling.queue("1234", status="dialing", carrier="twilio", carrier_id="CA1")
-    _, plan = await Plans(calling.database).get("acme", "bill", 1)
+    more = {"status": "dialing", "carrier": "twilio", "carrier_id": "CA1", "dialplan_version": version}
+    (call_id,) = await calling.queue("1234", **more)
+    _, plan = await Plans(calling.database).get("acme", "bill", version)
     state = engine.start(plan, {"name": "Ana"})
     waiting = Between(TwilioCall(state)).to_json()
     await calling.database.write(lambda tx: calls.progress(tx, call_id, state, (), 1, engine_state=waiting))
@@ -244,3 +245,21 @@ async def test_a_call_that_the_carrier_fell_silent_about_is_asked_for_and_its_ch
 
     await calling.until_status(first, "busy")
     await calling.until_status(second, "busy")
+
+
+async def test_what_twilio_says_of_who_answered_is_kept_with_the_call(calling: Any, twilio: Twilio) -> None:
+    source = await calling.database.read(lambda tx: dialplans.source_of(tx, "acme", "bill", 1))
+    await calling.publish(source[1] + "machine: {leave: bye}\n", "bill")
+    call_id = await placed(calling, version=2)
+
+    answer = await twilio.turn(call_id, 0, AnsweredBy="machine_end_beep", MachineDetectionDuration="6250")
+    await asyncio.sleep(1.1)  # as long as the message takes, for Twilio tells its end by the clock
+    await twilio.status(call_id, "completed", 1)
+
+    call = await calling.call(call_id)
+    assert [verb.tag for verb in answer] == ["Play", "Hangup"]
+    assert (call.answered_by, [visit["node"] for visit in call.path]) == ("machine", ["bye"])
+    assert call.detection == {
+        "by": "machine", "why": "machine_end_beep", "known_after_s": 6.25, "left_after": "beep",
+        "left_s": call.prompts[0]["seconds"],
+    }  # fmt: skip
