@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import audit, content, events, far_end, jobs, keys, limits, senders, unknown
+from gateway.cli import amd, audit, content, events, far_end, jobs, keys, limits, senders, unknown
 from gateway.cli.common import Config, DataDir, load, run
 from gateway.errors import GatewayError
 
@@ -103,6 +103,7 @@ for _group in (
     unknown.app,
     content.dialplan_app,
     content.prompt_app,
+    amd.app,
     keys.app,
     content.config_app,
 ):
