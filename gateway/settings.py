@@ -5,71 +5,36 @@ An unknown key, a half-given pair or an address open to the world without a publ
 """
 
 import difflib
-import ipaddress
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyNetwork, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, IPvAnyNetwork, SecretStr
 from pydantic import ValidationError as Invalid
 from pydantic_core import ErrorDetails
 
 from gateway.errors.settings import BadSettings, SettingProblem
 from gateway.settings_layers import NOT_A_VALUE, Key, Layers
-from gateway.settings_urls import database_url, http_url, redis_url, with_credentials
+from gateway.settings_trunks import Sip, Trunk, contradictions, with_defaults
+from gateway.settings_types import (
+    NO_SECRET,
+    AccountSid,
+    Address,
+    Country,
+    HttpUrl,
+    Port,
+    Seconds,
+    Section,
+    Text,
+    TrunkName,
+    is_loopback,
+    split,
+)
+from gateway.settings_urls import database_url, redis_url, with_credentials
 
 Role = Literal["api", "sms", "voice", "callbacks", "housekeeper"]
 ROLES: tuple[Role, ...] = get_args(Role)
-OTHER_ROADS = frozenset({"twilio", "practice"})  # a sender names its road; a trunk of that name would be another one
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host`, a name or an address, can only be this machine. Names are not looked up: one may change."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _split(value: object) -> object:
-    """Let the environment give a list as words between commas."""
-    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
-
-
-def _like(pattern: str, words: str) -> Callable[[str], str]:
-    def matching(text: str) -> str:
-        if text and not re.fullmatch(pattern, text):
-            raise ValueError(f"must be {words}")
-        return text
-
-    return matching
-
-
-def _address(text: str) -> str:
-    return str(ipaddress.ip_address(text)) if text else text
-
-
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
-Text = Annotated[str, Field(min_length=1)]
-HttpUrl = Annotated[str, AfterValidator(http_url)]
-Address = Annotated[str, AfterValidator(_address)]
-AccountSid = Annotated[str, AfterValidator(_like("AC[0-9a-fA-F]{32}", "AC and 32 hexadecimal digits"))]
-Country = Annotated[Text, AfterValidator(_like("[A-Z]{2}", "two capital letters, such as US"))]
-CallerId = Annotated[str, AfterValidator(_like(r"\+[1-9][0-9]{6,14}", "empty or a number in E.164 form"))]
-TrunkName = Annotated[
-    Text, AfterValidator(_like("[a-z0-9]+([_-][a-z0-9]+)*", "named in small letters and digits, parted by - or _"))
-]
-Codecs = Annotated[tuple[Literal["PCMU", "PCMA"], ...], BeforeValidator(_split), Field(min_length=1, max_length=2)]
-NO_SECRET = SecretStr("")
-
-
-class Section(BaseModel):
-    """A group of settings. Values never stand in its errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Http(Section):
@@ -77,7 +42,7 @@ class Http(Section):
 
     host: Text = "127.0.0.1"
     port: Port = 8080
-    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_split)] = ()
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(split)] = ()
     max_body_bytes: Annotated[int, Field(ge=65536)] = 33_554_432
     request_timeout_s: Seconds = 60
     shutdown_s: Seconds = 10
@@ -164,41 +129,6 @@ class Practice(Account):
     sip_port: Port = 0
 
 
-class Sip(Section):
-    """Our own end of SIP and RTP, shared by all trunks that do not say otherwise."""
-
-    host: Annotated[Address, Field(min_length=1)] = "127.0.0.1"
-    port: Port = 5060
-    advertised_ip: Address = ""
-    rtp_port_min: Annotated[int, Field(ge=1024, le=65534)] = 20_000
-    rtp_port_max: Annotated[int, Field(ge=1025, le=65535)] = 29_999
-
-
-class Trunk(Section):
-    """One voice carrier's route over SIP."""
-
-    host: Text
-    port: Annotated[int, Field(ge=1, le=65535)] = 5060
-    username: str = ""
-    password: SecretStr = NO_SECRET
-    realm: str = ""
-    from_domain: str = ""
-    caller_id: CallerId = ""
-    codecs: Codecs = ("PCMU", "PCMA")
-    calls_per_second: Annotated[float, Field(gt=0)] = 1
-    channels: Annotated[int, Field(ge=1)] = 10
-    ring_timeout_s: Annotated[int, Field(ge=1, le=180)] = 30
-    machine_detection: bool = True
-    machine_silence_ms: Annotated[int, Field(ge=1_000, le=10_000)] = 3_000
-    machine_greeting_ms: Annotated[int, Field(ge=1_000, le=6_000)] = 2_400
-    machine_after_greeting_ms: Annotated[int, Field(ge=300, le=5_000)] = 1_200
-    machine_no_beep_ms: Annotated[int, Field(ge=1_000, le=20_000)] = 4_000
-    machine_timeout_ms: Annotated[int, Field(ge=3_000, le=120_000)] = 30_000
-    local_host: Address = ""
-    local_port: Port = 0
-    advertised_ip: Address = ""
-
-
 class Callbacks(Section):
     """How events are delivered to the engine."""
 
@@ -227,7 +157,7 @@ class Retention(Section):
 class Settings(Section):
     """Every setting, checked. Made by `load`, handed to whoever needs a part of it."""
 
-    roles: Annotated[tuple[Role, ...], BeforeValidator(_split), Field(min_length=1)] = ROLES
+    roles: Annotated[tuple[Role, ...], BeforeValidator(split), Field(min_length=1)] = ROLES
     data_dir: Path = Path("gateway-data")
     public_url: HttpUrl = ""
     http: Http = Http()
@@ -276,7 +206,8 @@ def load(file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
     layers = Layers(file, environ, overrides or {})
     problems = layers.problems
     try:
-        settings = _with_trunk_defaults(Settings.model_validate(layers.tree))
+        settings = Settings.model_validate(layers.tree)
+        settings = settings.model_copy(update={"trunks": with_defaults(settings.trunks, settings.sip)})
     except Invalid as invalid:
         problems += [_told(layers, error) for error in invalid.errors(include_url=False, include_input=False)]
         raise BadSettings(tuple(problems)) from None
@@ -316,28 +247,12 @@ def check(
     return tuple(layers.problem(("folders", name), f"{path} is not there") for name, path in missing)
 
 
-def _with_trunk_defaults(settings: Settings) -> Settings:
-    """Fill what a trunk leaves to `[sip]`, so that a trunk can be read by itself."""
-    ours = settings.sip
-    trunks = {
-        name: trunk.model_copy(
-            update={
-                "local_host": trunk.local_host or ours.host,
-                "local_port": trunk.local_port or ours.port,
-                "advertised_ip": trunk.advertised_ip or ours.advertised_ip or trunk.local_host or ours.host,
-            }
-        )
-        for name, trunk in settings.trunks.items()
-    }
-    return settings.model_copy(update={"trunks": trunks})
-
-
 def _contradictions(settings: Settings) -> Iterator[tuple[Key, str]]:
     """What is wrong between settings that are each right by themselves."""
     yield from _shared_contradictions(settings)
     yield from _http_contradictions(settings)
     yield from _account_contradictions(settings)
-    yield from _voice_contradictions(settings)
+    yield from contradictions(settings.trunks, settings.sip)
 
 
 def _shared_contradictions(settings: Settings) -> Iterator[tuple[Key, str]]:
@@ -387,31 +302,3 @@ def _account_contradictions(settings: Settings) -> Iterator[tuple[Key, str]]:
         yield ("practice", "account_sid"), "must be set with practice.url: its webhooks are signed too"
     if not is_loopback(practice.sip_host):
         yield ("practice", "sip_host"), "must be on this machine (127.0.0.1 or ::1): test keys never leave it"
-
-
-def _shared_ports(settings: Settings) -> Iterator[tuple[Key, str]]:
-    taken: dict[tuple[str, int], str] = {}
-    for name, trunk in settings.trunks.items():
-        first = taken.setdefault((trunk.local_host, trunk.local_port), name)
-        if trunk.local_port and first != name:
-            yield ("trunks", name, "local_port"), f"is trunk {first}'s too: each trunk listens on a port of its own"
-
-
-def _voice_contradictions(settings: Settings) -> Iterator[tuple[Key, str]]:
-    sip = settings.sip
-    ports = (sip.rtp_port_max - sip.rtp_port_min + 1) // 2  # RTP takes the even ports
-    if sip.rtp_port_min > sip.rtp_port_max:
-        yield ("sip", "rtp_port_max"), "must not be less than sip.rtp_port_min"
-    elif sum(trunk.channels for trunk in settings.trunks.values()) > ports:
-        yield ("sip", "rtp_port_max"), "leaves fewer even RTP ports than the trunks have channels together"
-    yield from _shared_ports(settings)
-    for name, trunk in settings.trunks.items():
-        if name in OTHER_ROADS:
-            yield ("trunks", name), "is the name of another road; give the trunk one of its own"
-        if bool(trunk.username) != bool(trunk.password.get_secret_value()):
-            missing = "password" if trunk.username else "username"
-            yield ("trunks", name, missing), "must be set: username and password go together"
-        if ipaddress.ip_address(trunk.advertised_ip or trunk.local_host or "::").is_unspecified:
-            yield ("trunks", name, "advertised_ip"), "must be set here or in [sip]: the far end cannot answer 0.0.0.0"
-        if len(set(trunk.codecs)) != len(trunk.codecs):
-            yield ("trunks", name, "codecs"), "names a codec twice"

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from gateway.api.operation import Call
 from gateway.errors.api import FieldProblem, InvalidRequest
 from gateway.model.sender import Sender
-from gateway.settings import is_loopback
+from gateway.settings_types import is_loopback
 from gateway.store import tenants
 
 

@@ -20,7 +20,7 @@ from gateway.net.rtp_engine import RtpEngine
 from gateway.net.rtp_stream import AudioId, RtpStream
 from gateway.net.sip_endpoint import SipCall, SipEndpoint
 from gateway.net.sip_endpoint import Trunk as Route
-from gateway.settings import Trunk
+from gateway.settings_trunks import Trunk
 from gateway.sip import events as sip
 from gateway.sip import sdp
 from gateway.sip.digest import Credentials

@@ -9,7 +9,7 @@ import pytest
 from gateway.carriers.sip_trunk import SipTrunk
 from gateway.metrics import Metrics
 from gateway.net.rtp_engine import RtpEngine
-from gateway.settings import Trunk
+from gateway.settings_trunks import Trunk
 
 ELSEWHERE = "127.0.0.2"
 
