@@ -121,6 +121,23 @@ def test_a_job_is_planned_submitted_watched_and_explained(gateway: Gateway, tmp_
     assert "The job is completed." in why
 
 
+def test_a_job_of_calls_takes_its_table_of_retries_from_a_file(gateway: Gateway, tmp_path: Path) -> None:
+    people, table, broken = tmp_path / "people.csv", tmp_path / "again.yaml", tmp_path / "broken.yaml"
+    people.write_text("to,alternatives,name\n+12125550400,+12125550101,Ana\n", encoding="utf-8")
+    table.write_text("busy: {after: 1h, attempts: 3, number: next}\n", encoding="utf-8")
+    broken.write_text("busy: [\n", encoding="utf-8")
+    gateway.must("sender", "set", SENDER, "--voice", "twilio")
+    gateway.must("dialplan", "publish", str(HOME / "dialplans" / "payment-reminder.yaml"))
+    submit = ["job", "submit", str(people), "--from", SENDER, "--dialplan", "payment-reminder", "--retries"]
+
+    planned = json.loads(gateway.must(*submit, str(table), "--category", "healthcare", "--dry-run"))
+    refused = gateway.run(*submit, str(broken))
+
+    assert planned["accepted"] == 1
+    assert f"{broken}" in refused.stderr
+    assert "is not YAML" in refused.stderr
+
+
 def test_a_job_of_an_unknown_sender_is_refused_whole(gateway: Gateway, tmp_path: Path) -> None:
     file = tmp_path / "people.ndjson"
     file.write_text('{"to": "+12125551234"}\n', encoding="utf-8")

@@ -86,6 +86,12 @@ class CallView(View):
     updated_at: str
     answered_at: str | None
     ended_at: str | None
+    attempt: int = Field(description="Which of this person's calls in its job it is.")
+    first_id: str | None = Field(description="The first of these; null: this is the first.")
+    alternatives: list[str] = Field(description="The person's other numbers.")
+    message_delay_ms: int | None = Field(
+        description="From the end of the person's greeting to the first sound of ours; null: they heard nothing."
+    )
 
 
 class CallWithEvents(CallView):
@@ -101,11 +107,13 @@ class CallsQuery(Page):
     to: NumberFilter = ""
     job_id: str = ""
     reference: str = ""
+    direction: Annotated[str, one_of(("in", "out"))] = ""
 
 
 _SAME = (
     *("id", "status", "reason", "direction", "dialplan", "dialplan_version", "job_id", "priority", "carrier"),
     *("carrier_id", "error_code", "answered_by", "outcome", "keys", "reference", "callback_url", "mode"),
+    *("attempt", "first_id", "message_delay_ms"),
 )
 
 
@@ -116,6 +124,7 @@ def _fields(call: CallRecord) -> dict[str, Any]:
         "from": call.sender,
         **{name: dict(getattr(call, name)) for name in ("variables", "collected", "detection", "metadata")},
         "path": list(call.path),
+        "alternatives": list(call.alternatives),
         "prompts": list(call.prompts),
         "held_until": when(call.hold_until_ms) if call.status == "held" else None,
         "expires_at": when(call.expires_ms),
@@ -186,6 +195,7 @@ async def page(call: Call, query: CallsQuery) -> Answer:
             status=query.status,
             recipient=query.to,
             reference=query.reference,
+            kind=query.direction,
             limit=query.limit,
         )
     )

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from gateway.campaign.recipients import LONGEST_REFERENCE, variables_of
+from gateway.campaign.retry import seconds
 from gateway.errors.api import BadJson, FieldProblem, InvalidRequest
 from gateway.errors.phone import InvalidNumber
 from gateway.errors.sms import BadVariable
@@ -76,6 +77,14 @@ def _time(value: object) -> object:
     return int(moment.timestamp() * 1000)
 
 
+def _duration(text: str) -> str:
+    try:
+        seconds(text)
+    except ValueError as error:
+        raise _refuse("bad_duration", str(error)) from None
+    return text
+
+
 def _metadata(value: dict[str, Any]) -> dict[str, Any]:
     if len(orjson.dumps(value)) > MAX_METADATA_BYTES:
         raise _refuse("too_long", f"metadata takes at most {MAX_METADATA_BYTES} bytes as JSON")
@@ -126,6 +135,7 @@ Variables = Annotated[
     BeforeValidator(_variables),
     WithJsonSchema({"type": "object", "additionalProperties": {"type": ["string", "number", "null"]}}),
 ]
+Duration = Annotated[str, Field(max_length=40, examples=["5m"]), AfterValidator(_duration)]
 NetworkName = Annotated[
     Literal["att", "tmobile", "verizon", "other"],
     Field(description="The network it goes to, where you know it: 10DLC limits differ by network."),

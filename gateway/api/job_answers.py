@@ -43,6 +43,9 @@ class JobView(View):
     metadata: dict[str, Any]
     callback_url: str
     on_unknown: str
+    category: str = Field(description="Of calls.")
+    retries: dict[str, Any] = Field(description="What follows calls that reached nobody, by outcome.")
+    reason: str = Field(description="Why it is paused, where nobody paused it.")
     mode: str
     created_at: str
     finished_at: str | None
@@ -66,22 +69,31 @@ class RecipientsAccepted(View):
 
 
 class Outcome(View):
-    """How many calls ended with one of the dialplan's words; empty: none was set (yet)."""
+    """How many calls ended with one of the dialplan's words; empty: none was set."""
 
     outcome: str
     count: int
     keys_pressed: int
 
 
+class Retries(View):
+    """What followed calls that reached nobody. `calls` are counted in `total` too, `texts` are not."""
+
+    calls: int
+    waiting: int = Field(description="Of these calls.")
+    texts: dict[str, int] = Field(description="By state.")
+
+
 class Counts(View):
-    """Where a job's recipients are."""
+    """Where a job's texts or calls are, each attempt a call of its own."""
 
     total: int
     by_state: dict[str, int]
     held: dict[str, int] = Field(description="Why the held ones wait.")
     segments: int | None = Field(description="Null for voice.")
     copies: int = Field(description="Texts sent again by choice although they may have left before.")
-    outcomes: list[Outcome]
+    outcomes: list[Outcome] = Field(description="Of calls that were answered and are over.")
+    retries: Retries | None = Field(description="Further attempts of calls; null for sms.")
 
 
 class JobWithCounts(JobView):
@@ -92,11 +104,15 @@ class JobWithCounts(JobView):
 
 def fields(job: Job) -> dict[str, Any]:
     """What every view of a job has."""
-    same = ("id", "channel", "status", "priority", "reference", "callback_url", "on_unknown", "mode")
+    same = (
+        *("id", "channel", "status", "reason", "category", "priority", "reference", "callback_url"),
+        *("on_unknown", "mode"),
+    )
     return {
         **{name: getattr(job, name) for name in same},
         "from": job.sender,
         "spec": dict(job.spec),
+        "retries": dict(job.retries),
         "metadata": dict(job.metadata),
         "start_at": when(job.start_ms),
         "expires_at": when(job.expires_ms),

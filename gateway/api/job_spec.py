@@ -4,21 +4,24 @@ People streamed in later get the same words: a template that is edited meanwhile
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from gateway.api import plans
-from gateway.api.inputs import Input, Name, Text, Variables
+from gateway.api.inputs import Duration, Input, Name, Text, Variables
 from gateway.api.operation import Call
 from gateway.api.people import CallPeople, People, TextPeople
 from gateway.api.problems import told_at
-from gateway.api.wording import Wording, wording
+from gateway.api.wording import wording
+from gateway.campaign.retry import MOST_ATTEMPTS
 from gateway.model.call import Call as CallRecord
 from gateway.model.job import Job
 from gateway.model.message import Message
-from gateway.sms import template
+from gateway.sms.wording import kept
 from gateway.store.records import to_row
+
+Outcome = Literal["busy", "no_answer", "machine", "failed"]
 
 
 class JobMessage(Input):
@@ -37,8 +40,17 @@ class JobCall(Input):
     variables: Variables = Field(default_factory=dict)
 
 
-async def of_message(call: Call, message: JobMessage) -> dict[str, Any]:
-    """The spec of an SMS job. Raises InvalidRequest."""
+class Retry(Input):
+    """What follows a call that ended so: `attempts` more calls, each `after` the last; then a text, if there is one."""
+
+    after: Duration = Field("0s", description="How long after the end of the call: 30s, 5m, 1h; at most 7d.")
+    attempts: int = Field(0, ge=0, le=MOST_ATTEMPTS, description="How many further calls this outcome may bring.")
+    number: Literal["same", "next"] = Field("same", description="`next`: the person's other numbers, in turn.")
+    text: JobMessage | None = Field(None, description="Written to the number just called when no attempt is left.")
+
+
+async def of_message(call: Call, message: JobMessage, at: str = "message.") -> dict[str, Any]:
+    """The spec of an SMS job; `at` is where in the request it stands. Raises InvalidRequest."""
     words = await wording(
         call,
         body=message.body,
@@ -46,10 +58,10 @@ async def of_message(call: Call, message: JobMessage) -> dict[str, Any]:
         signature=message.signature,
         smart_encoding=message.smart_encoding,
         fills=True,
-        at="message.",
+        at=at,
     )
     if words.template is not None and not words.template.names:
-        with told_at("message.body"):
+        with told_at(f"{at}body"):
             words.of({})  # the same for everybody: no recipient is to blame
     return {**message.model_dump(), "text": words.body, "signed": words.signature}
 
@@ -60,13 +72,27 @@ async def of_call(call: Call, said: JobCall) -> dict[str, Any]:
     return {**said.model_dump(), "version": version}
 
 
-async def people_of(call: Call, channel: str, spec: Mapping[str, Any]) -> People:
-    """Takes the people of a job with this spec."""
+async def of_retries(call: Call, said: Mapping[Outcome, Retry]) -> dict[str, dict[str, Any]]:
+    """What follows each outcome of a voice job's calls, its texts resolved. Raises InvalidRequest."""
+    return {
+        outcome: {**rule.model_dump(), "text": await _words(call, rule.text, f"retries.{outcome}.text.")}
+        for outcome, rule in said.items()
+    }
+
+
+async def _words(call: Call, text: JobMessage | None, at: str) -> dict[str, Any] | None:
+    return await of_message(call, text, at) if text is not None else None
+
+
+async def people_of(
+    call: Call, channel: str, spec: Mapping[str, Any], retries: Mapping[str, Mapping[str, Any]]
+) -> People:
+    """Takes the people of a job with this spec and these retries."""
     if channel == "sms":
-        words = Wording(spec["text"], template.parse(spec["text"]), spec["signed"], spec["smart_encoding"])
-        return TextPeople(words)
+        return TextPeople(kept(spec))
     _, plan = await plans.published(call, spec["dialplan"], "call.dialplan", spec["version"])
-    return CallPeople(plan, spec["variables"])
+    texts = [kept(rule["text"]) for rule in retries.values() if rule["text"]]
+    return CallPeople(plan, spec["variables"], texts)
 
 
 def base_row(job: Job, start: tuple[str, str, int | None], now_ms: int) -> dict[str, Any]:

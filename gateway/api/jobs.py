@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from gateway.api import job_answers, jobs_accept, jobs_recipients, why
 from gateway.api.inputs import Page, one_of
-from gateway.api.job_answers import Counts, JobView, JobWithCounts, Outcome
+from gateway.api.job_answers import Counts, JobView, JobWithCounts, Outcome, Retries
 from gateway.api.operation import Answer, Call, operation
 from gateway.api.views import Listed
 from gateway.errors.api import JobNotOpen, NotFound
@@ -69,10 +69,17 @@ async def _counts(tx: Tx, job: Job) -> Counts:
     if job.channel == "sms":
         segments = int(await tx.value("messages_segments_of_job", job_id=job.id))
         copies = int(await tx.value("messages_copies_of_job", job_id=job.id))
-        return Counts(**found, segments=segments, copies=copies, outcomes=[])
+        return Counts(**found, segments=segments, copies=copies, outcomes=[], retries=None)
     rows = await tx.rows("calls_outcomes", job_id=job.id)
     outcomes = [Outcome(outcome=row["outcome"], count=row["n"], keys_pressed=row["keys"] or 0) for row in rows]
-    return Counts(**found, segments=None, copies=0, outcomes=outcomes)
+    return Counts(**found, segments=None, copies=0, outcomes=outcomes, retries=await _retries(tx, job))
+
+
+async def _retries(tx: Tx, job: Job) -> Retries:
+    row = await tx.row("calls_attempts_of_job", job_id=job.id)
+    texts = await lives.counts(tx, "messages", job.id)
+    calls, waiting = (row["n"], row["waiting"]) if row is not None else (0, 0)
+    return Retries(calls=calls, waiting=waiting, texts=texts["by_state"])
 
 
 @operation("POST", "/v1/jobs/{id}/pause", "Pause a broadcast.", scope="jobs:write", answers={200: JobView})
@@ -108,7 +115,8 @@ async def _change(call: Call, status: str) -> Answer:
         now = await doors.database.read(lambda tx: _own(call, tx))
         raise JobNotOpen(now.status)
     await jobs.settle(doors.database, job.id)
-    doors.signals.wake("messages" if job.channel == "sms" else "calls")
+    for things in jobs.all_of(job):
+        doors.signals.wake(things)
     doors.signals.wake("events")
     return Answer(200, JobView(**job_answers.fields(moved)))
 

@@ -1,8 +1,8 @@
 """`POST /v1/jobs`: a broadcast, accepted whole. 100,000 people are checked in a worker thread, in one pass."""
 
 import asyncio
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Field, SkipValidation
 
@@ -21,7 +21,7 @@ from gateway.api.inputs import (
     Variables,
 )
 from gateway.api.job_answers import JobAccepted
-from gateway.api.job_spec import JobCall, JobMessage
+from gateway.api.job_spec import JobCall, JobMessage, Outcome, Retry
 from gateway.api.loading import load
 from gateway.api.long_list import LongList
 from gateway.api.memory import give_back
@@ -37,6 +37,12 @@ from gateway.store import jobs
 from gateway.store.database import Tx
 
 OnInvalid = Literal["reject", "skip"]
+Category = Literal["informational", "telemarketing", "healthcare", "financial", "package", "emergency"]
+# Fields of the other channel, each with what it is when nobody gives it.
+_FOREIGN: Final[Mapping[str, Mapping[str, object]]] = {
+    "voice": {"on_unknown": "rest"},
+    "sms": {"category": "informational", "retries": {}},
+}
 
 
 class NewRecipient(BaseModel):
@@ -46,6 +52,7 @@ class NewRecipient(BaseModel):
     variables: Variables = Field(default_factory=dict)
     reference: str | int = ""
     network: NetworkName | None = None
+    alternatives: list[str] = Field(default_factory=list, description="Other numbers of theirs, for calls.")
 
 
 class NewJob(Input):
@@ -63,6 +70,10 @@ class NewJob(Input):
         "rest",
         description="A text that the carrier never answered for and, asked twice, does not have: `rest` leaves it to a "
         "person; `resend` sends it once more, flagged as a copy. For sms.",
+    )
+    category: Category = Field("informational", description="What the calls are for, by law. For voice.")
+    retries: dict[Outcome, Retry] = Field(
+        default_factory=dict, description="What follows a call that ended so. For voice."
     )
     start_at: Time | None = Field(None, description="Everything is held until then.")
     expires_at: Time | None = None
@@ -99,7 +110,8 @@ async def create(call: Call, body: NewJob, query: JobsQuery) -> Answer:
     sender = await _sender(call, body)
     check_times(call.now_ms, ("start_at", body.start_at), body.expires_at)
     spec = await _spec(call, body)
-    people = await job_spec.people_of(call, body.channel, spec)
+    retries = await job_spec.of_retries(call, body.retries)
+    people = await job_spec.people_of(call, body.channel, spec, retries)
     recipients: Any = body.recipients
     if not isinstance(recipients, list | LongList):
         raise InvalidRequest(FieldProblem("recipients", "wrong_type", "must be a list"))
@@ -109,7 +121,7 @@ async def create(call: Call, body: NewJob, query: JobsQuery) -> Answer:
         return Answer(200, await dry_run(call, draft, people))
     if people.left.count and body.on_invalid == "reject":
         raise InvalidRecipients(people.left.count, people.left.entries)
-    answer = await _accept(call, _job(call, body, spec), people)
+    answer = await _accept(call, _job(call, body, spec, retries), people)
     people.forget()
     await asyncio.to_thread(give_back, people.count)
     call.doors.signals.wake("messages" if body.channel == "sms" else "calls")
@@ -128,8 +140,12 @@ async def _sender(call: Call, body: NewJob) -> Sender:
         raise InvalidRequest(FieldProblem(wanted, "missing_field", f"is required for channel {body.channel}"))
     if getattr(body, other) is not None:
         raise InvalidRequest(FieldProblem(other, "unknown_field", f"does not belong to channel {body.channel}"))
-    if body.channel == "voice" and body.on_unknown != "rest":
-        raise InvalidRequest(FieldProblem("on_unknown", "unknown_field", "does not belong to channel voice"))
+    foreign = _FOREIGN[body.channel]
+    if wrong := [name for name, default in foreign.items() if getattr(body, name) != default]:
+        told = f"does not belong to channel {body.channel}"
+        raise InvalidRequest(*(FieldProblem(name, "unknown_field", told) for name in wrong))
+    if any(rule.text is not None for rule in body.retries.values()):
+        await for_texts(call, body.from_)
     return await (for_texts if body.channel == "sms" else for_calls)(call, body.from_)
 
 
@@ -141,7 +157,7 @@ async def _spec(call: Call, body: NewJob) -> dict[str, Any]:
     raise AssertionError("one of the two is there: see _sender")
 
 
-def _job(call: Call, body: NewJob, spec: dict[str, Any]) -> Job:
+def _job(call: Call, body: NewJob, spec: dict[str, Any], retries: dict[str, dict[str, Any]]) -> Job:
     return Job(
         id=new_id("job"),
         tenant_id=call.key.tenant_id,
@@ -157,6 +173,8 @@ def _job(call: Call, body: NewJob, spec: dict[str, Any]) -> Job:
         callback_url=check_callback(call, body.callback_url),
         created_ms=call.now_ms,
         on_unknown=body.on_unknown,
+        category=body.category,
+        retries=retries,
     )
 
 

@@ -26,9 +26,10 @@ from gateway.store import jobs
 from gateway.store.database import Tx
 
 _ABOUT = {
-    "application/x-ndjson": "One JSON object `{to, variables?, reference?, network?}` a line.",
+    "application/x-ndjson": "One JSON object `{to, alternatives?, variables?, reference?, network?}` a line.",
     "application/json": "A list of such objects.",
-    "text/csv": "A header line with a column `to`, maybe `reference` and `network`; every other column is a variable.",
+    "text/csv": "A header line with a column `to`, maybe `alternatives` (other numbers, with ; between), "
+    "`reference` and `network`; every other column is a variable.",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "A workbook; its first sheet is read as CSV.",
 }
 
@@ -53,7 +54,7 @@ class RecipientsQuery(Query):
 async def add(call: Call, query: RecipientsQuery) -> Answer:
     """Read as it arrives. Nobody is added twice to one job; a job that was completed runs again."""
     job = await _open_job(call)
-    people = await job_spec.people_of(call, job.channel, job.spec)
+    people = await job_spec.people_of(call, job.channel, job.spec, job.retries)
     call = call.keyed(await _read(call, people))
     if before := await call.answered_before():
         return before

@@ -11,11 +11,12 @@ from typing import Final, TypeAlias
 
 import orjson
 
-from gateway.api.wording import Wording
 from gateway.campaign.recipients import Invalid, Recipient
 from gateway.campaign.recipients import Row as Given
 from gateway.errors.sms import BadText, MissingVariable
 from gateway.errors.voice import BadVariables
+from gateway.sms.segments import Segmented
+from gateway.sms.wording import Wording
 from gateway.store.loads import Person
 from gateway.voice import engine
 from gateway.voice.dialplan import Plan
@@ -87,6 +88,16 @@ class People(ABC):
         """Let go of what was kept, once it is written."""
         self._blocks.clear()
 
+    def _worded(self, wording: Wording, line: int, variables: Mapping[str, str]) -> tuple[str, Segmented] | None:
+        """The text of one person and what it costs; None where they were left out."""
+        try:
+            return wording.of(variables)
+        except MissingVariable as error:
+            self.left.add(line, f"variables.{error.name}", error.slug, str(error))
+        except BadText as error:
+            self.left.add(line, "", error.slug, str(error))
+        return None
+
     @abstractmethod
     def _person(self, row: Recipient) -> Person | None:
         """What is kept of one person; None where they were left out."""
@@ -101,25 +112,24 @@ class TextPeople(People):
         self._wording = wording
 
     def _person(self, row: Recipient) -> Person | None:
-        try:
-            text, counted = self._wording.of(row.variables)
-        except MissingVariable as error:
-            self.left.add(row.line, f"variables.{error.name}", error.slug, str(error))
+        if (worded := self._worded(self._wording, row.line, row.variables)) is None:
             return None
-        except BadText as error:
-            self.left.add(row.line, "", error.slug, str(error))
-            return None
+        text, counted = worded
         self.encodings[counted.encoding] = self.encodings.get(counted.encoding, 0) + 1
         return [row.to, row.reference, row.line, counted.segments, text, counted.encoding, row.network]
 
 
 class CallPeople(People):
-    """People who are called. `variables` are the job's own; each person's go before them."""
+    """People who are called. `variables` are the job's own; each person's go before them.
 
-    def __init__(self, plan: Plan, variables: Mapping[str, str]) -> None:
+    texts: what may be written to who was called in vain.
+    """
+
+    def __init__(self, plan: Plan, variables: Mapping[str, str], texts: Sequence[Wording] = ()) -> None:
         super().__init__()
         self._plan = plan
         self._variables = variables
+        self._texts = texts
 
     def _person(self, row: Recipient) -> Person | None:
         variables = {**self._variables, **row.variables}
@@ -129,4 +139,7 @@ class CallPeople(People):
             name, why = next(iter(error.problems.items()))
             self.left.add(row.line, f"variables.{name}", error.slug, f"the variable {name!r} {why}")
             return None
-        return [row.to, row.reference, row.line, 1, orjson.dumps(variables).decode()]
+        if any(self._worded(each, row.line, variables) is None for each in self._texts):
+            return None
+        others = orjson.dumps(row.alternatives).decode()
+        return [row.to, row.reference, row.line, 1, orjson.dumps(variables).decode(), others]

@@ -12,7 +12,7 @@ from gateway.errors.limits import BadLimits, UnknownProfile
 from gateway.limits.profiles import kind_of, scope_name
 from gateway.model.job import Job
 from gateway.model.limit import Cap, Rolling
-from gateway.store import lives, tenants
+from gateway.store import attempts, lives, tenants
 from gateway.store.database import Row, Tx
 from gateway.store.jobs import things_of
 from gateway.store.signals import Things
@@ -49,6 +49,7 @@ _HOLDS: Final[Mapping[str, str]] = {
     "cap_month": "A monthly cap of the sender, or of a scope it belongs to, is used up",
     "rate": "Others of this sender leave before it, at the sender's rate",
     "cap_rolling": "As much as is allowed in that time has left",
+    "retry": "A call reached nobody; this follows it as the job's table says",
     "recipient_limit": "This person was tried as often as is allowed in that time",
     "campaign_blocked": "The sender's campaign is not registered or is blocked",
     "brand_blocked": "The sender's brand is blocked",
@@ -125,7 +126,16 @@ async def of_one(call: Call, things: Things, row: Row) -> Why:
         return _why(row, None, None, _IN_CALL[status] + ".")
     because = f" ({row['reason']})" if row["reason"] and row["reason"] != status else ""
     code = f"; the carrier's code is {row['error_code']}" if row["error_code"] else ""
-    return _why(row, None, None, f"{_ENDED.get(status, status)}{because}{code}.")
+    told = f"{_ENDED.get(status, status)}{because}{code}."
+    if things == "calls" and row["job_id"] is not None:
+        told += await _of_next(call, row)
+    return _why(row, None, None, told)
+
+
+async def _of_next(call: Call, row: Row) -> str:
+    """Which attempt followed a call, if one did."""
+    following = await call.doors.database.read(lambda tx: attempts.next_of(tx, row))
+    return f" Attempt {following['attempt']} is {following['id']}." if following is not None else ""
 
 
 async def _of_unknown(call: Call, row: Row) -> Why:

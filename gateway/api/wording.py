@@ -1,35 +1,11 @@
-"""What a text will say: a body or a saved template, its variables, a signature, and what that costs."""
-
-from collections.abc import Mapping
-from dataclasses import dataclass
+"""What a text will say: gathered from a request, a saved template and a saved signature."""
 
 from gateway.api.operation import Call
 from gateway.api.problems import told_at
 from gateway.errors.api import FieldProblem, InvalidRequest
 from gateway.sms import template
-from gateway.sms.encoding import smart
-from gateway.sms.segments import Segmented, segment
-from gateway.sms.signature import sign
-from gateway.sms.template import Template
+from gateway.sms.wording import Wording
 from gateway.store.database import Tx
-
-
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """A text before it is anybody's. `template` None: `body` as it stands."""
-
-    body: str
-    template: Template | None
-    signature: str
-    smart: bool
-
-    def of(self, variables: Mapping[str, str]) -> tuple[str, Segmented]:
-        """The text of one person and what it costs. Raises MissingVariable, BadText."""
-        text = self.body if self.template is None else self.template.render(variables)
-        text = sign(text, self.signature) if self.signature else text
-        if self.smart:
-            text = smart(text)
-        return text, segment(text)
 
 
 async def wording(

@@ -20,7 +20,7 @@ from gateway.errors.campaign import BadRecipients
 BLOCK: Final = 65_536  # bytes read at a time, and the longest row: one person's data is far below
 
 _BOM: Final = b"\xef\xbb\xbf"
-_OWN_COLUMNS: Final = frozenset({"to", "reference", "network"})
+_OWN_COLUMNS: Final = frozenset({"to", "alternatives", "reference", "network"})
 
 
 class Reader(Protocol):
@@ -90,7 +90,8 @@ class NdjsonReader:
 class CsvReader:
     """A header line, then one person a line: RFC 4180, in UTF-8, with commas, semicolons or tabs.
 
-    The header names a column `to`, may name `reference` and `network`, and every other column is a variable.
+    The header names a column `to`, may name `alternatives`, `reference` and `network`; every other column is a
+    variable.
     """
 
     def __init__(self, intake: Intake) -> None:

@@ -20,7 +20,9 @@ LONGEST_REFERENCE: Final = 255  # characters
 
 is_name: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*").fullmatch
 _NUL: Final = "\x00"  # no database keeps it
-_FIELDS: Final = frozenset({"to", "variables", "reference", "network"})
+MOST_ALTERNATIVES: Final = 5  # a person's other numbers
+
+_FIELDS: Final = frozenset({"to", "alternatives", "variables", "reference", "network"})
 _NETWORKS: Final = frozenset({"", *NETWORKS})
 
 
@@ -29,6 +31,7 @@ class Recipient:
     """One person of a job. `to` is E.164; `line` is the row or line of the input, from 1, a header line included.
 
     network: where their texts go, where the engine knows it; else empty.
+    alternatives: the person's other numbers, E.164, in the order in which they are tried.
     """
 
     to: str
@@ -36,6 +39,7 @@ class Recipient:
     reference: str
     line: int
     network: str = ""
+    alternatives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class Intake:
         self._seen: set[int] = set()
 
     def take(self, line: int, item: object) -> Row:
-        """Check one row, an object `{to, variables?, reference?, network?}` as engines write it.
+        """Check one row, an object `{to, alternatives?, variables?, reference?, network?}` as engines write it.
 
         `to` and `reference` may be whole numbers, as spreadsheets give them. Of two rows with one number the first is
         taken; a row that is Invalid does not count as one.
@@ -72,7 +76,10 @@ class Intake:
             return Invalid(line, "", "not_an_object", "a recipient is an object with at least the field to")
         if not item.keys() <= _FIELDS:
             return Invalid(
-                line, "", "unknown_field", "the fields of a recipient are to, variables, reference and network"
+                line,
+                "",
+                "unknown_field",
+                "the fields of a recipient are to, alternatives, variables, reference and network",
             )
         reference = as_text(item.get("reference"))
         if reference is None or len(reference) > LONGEST_REFERENCE or _NUL in reference:
@@ -90,7 +97,24 @@ class Intake:
             return Invalid(line, error.field, error.slug, error.why)
         if self._stands_twice(number):
             return Invalid(line, "to", "duplicate", "this number stands in an earlier row")
-        return Recipient(number, variables, reference, line, network)
+        if "alternatives" not in item:
+            return Recipient(number, variables, reference, line, network)
+        others = self._others(line, number, item["alternatives"])
+        if isinstance(others, Invalid):
+            return others
+        return Recipient(number, variables, reference, line, network, others)
+
+    def _others(self, line: int, number: str, raw: object) -> tuple[str, ...] | Invalid:
+        """Read a person's other numbers: a list, or a text with semicolons between, as files have it."""
+        items = raw.split(";") if isinstance(raw, str) else raw if isinstance(raw, list) else []
+        if (raw is not None and not isinstance(raw, str | list)) or len(items) > MOST_ALTERNATIVES:
+            why = f"a list of at most {MOST_ALTERNATIVES} numbers, or a text of them with ; between"
+            return Invalid(line, "alternatives", "bad_alternatives", why)
+        try:
+            numbers = [parse(as_text(each) or "", country=self._country) for each in items]
+        except InvalidNumber as error:
+            return Invalid(line, "alternatives", error.slug, error.why)
+        return tuple(each for each in dict.fromkeys(numbers) if each != number)
 
     def take_all(self, items: Iterable[object]) -> Iterator[list[Row]]:
         """Check a list of rows, in chunks of 1,000; `line` counts them from 1."""

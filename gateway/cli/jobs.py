@@ -9,10 +9,12 @@ import typer
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from gateway.campaign.readers import read, reader_for
 from gateway.campaign.recipients import Intake, Invalid, Recipient
-from gateway.cli.common import DEFAULT_URL, Key, Url, ask, group, pairs, read_bytes, show
+from gateway.cli.common import DEFAULT_URL, Key, Url, ask, group, pairs, read_bytes, read_text, show
 from gateway.client import Client, Json
 from gateway.clock import new_id
 from gateway.errors.campaign import BadRecipients
@@ -42,6 +44,18 @@ def submit(
     template: Annotated[str | None, typer.Option(help="For texts: a saved template instead of --body.")] = None,
     dialplan: Annotated[str | None, typer.Option(help="For calls: the name of a published dialplan.")] = None,
     var: Annotated[list[str] | None, typer.Option(help="For calls: a variable for all, as name=value.")] = None,
+    category: Annotated[
+        str,
+        typer.Option(
+            help="What calls are for: informational, telemarketing, healthcare, financial, package, emergency."
+        ),
+    ] = "informational",
+    retries: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="For calls: a YAML file with what follows busy, no_answer, machine and failed."
+        ),
+    ] = None,
     start_at: Annotated[str | None, typer.Option(help="Not before: RFC 3339, 2026-11-30T09:00:00-08:00.")] = None,
     expires_at: Annotated[str | None, typer.Option(help="Not after, likewise.")] = None,
     callback_url: Annotated[str | None, typer.Option(help="Where events of this job are delivered.")] = None,
@@ -66,14 +80,16 @@ def submit(
 
     gateway job submit people.csv --from +18005550199 --body "Hello {{ name }}, your bill is due."
 
-    gateway job submit people.csv --from +18005550199 --dialplan payment-reminder
+    gateway job submit people.csv --from +18005550199 --dialplan payment-reminder --retries again.yaml
     """
     if (dialplan is None) == (body is None and template is None):
         raise typer.BadParameter("give either --body or --template, for texts, or --dialplan, for calls")
     said = {"dialplan": dialplan, "variables": pairs(var or [])} if dialplan else {"body": body, "template": template}
     people, left_out = _recipients(file, skip_invalid=skip_invalid)
+    of_calls = {"category": category, "retries": _table(retries) if retries else {}} if dialplan else {}
     job: Json = {
         "channel": "voice" if dialplan else "sms",
+        **of_calls,
         "from": sender,
         "call" if dialplan else "message": {name: value for name, value in said.items() if value is not None},
         "recipients": people,
@@ -113,7 +129,22 @@ def _recipients(file: Path, *, skip_invalid: bool) -> tuple[list[Json], int]:
         rows_are = "1 row" if len(wrong) == 1 else f"{len(wrong)} rows"
         raise FileUnreadable(str(file), f"{rows_are} cannot be used; correct the file, or give --skip-invalid")
     people = [row for row in rows if isinstance(row, Recipient)]
-    return [{"to": each.to, "variables": each.variables, "reference": each.reference} for each in people], len(wrong)
+    return [
+        {"to": each.to, "variables": each.variables, "reference": each.reference}
+        | ({"alternatives": list(each.alternatives)} if each.alternatives else {})
+        for each in people
+    ], len(wrong)
+
+
+def _table(file: Path) -> Json:
+    """Read what follows each outcome: `busy: {after: 5m, attempts: 3}` and so on. The gateway checks it."""
+    try:
+        table = YAML(typ="safe", pure=True).load(read_text(file))
+    except YAMLError as error:
+        raise FileUnreadable(str(file), f"is not YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(table, dict):
+        raise FileUnreadable(str(file), "must have a line for each outcome, such as busy: {after: 5m, attempts: 3}")
+    return table
 
 
 @app.command("watch")

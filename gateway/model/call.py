@@ -12,6 +12,9 @@ class Call:
     prompts:   what was played, each `{"text" | "name", "seconds"}`, seconds as really played.
     collected: values the dialplan's `collect` and `set` nodes left.
     detection: how it was found out who answered, and what a machine was left (docs/calls.md); empty where nobody asked.
+    attempt:   which of a person's calls in a job it is, from 1; `first_id` is the first one's, where it is a later one.
+    alternatives: the person's other numbers. tried: how many attempts before it ended in each outcome.
+    message_delay_ms: from the end of the person's greeting to the first sound of ours; None: they heard nothing.
     """
 
     id: str
@@ -47,3 +50,8 @@ class Call:
     updated_ms: int = 0
     answered_ms: int | None = None
     ended_ms: int | None = None
+    attempt: int = 1
+    first_id: str | None = None
+    alternatives: Sequence[str] = ()
+    tried: Mapping[str, int] = field(default_factory=dict)
+    message_delay_ms: int | None = None

@@ -2,12 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Final
+
+CATEGORIES: Final = ("informational", "telemarketing", "healthcare", "financial", "package", "emergency")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One broadcast. Times are epoch milliseconds; `spec` is the `message` or `call` part as it was given.
 
+    category: what a broadcast of calls is for, by law: see CATEGORIES.
+    retries:  for calls, what follows each outcome: see `campaign.retry`.
+    reason:   why it is paused, where nobody paused it.
     on_unknown: what becomes of a text that the carrier never answered and does not list: "rest", or "resend" once.
     """
 
@@ -27,3 +33,6 @@ class Job:
     created_ms: int = 0
     finished_ms: int | None = None
     on_unknown: str = "rest"
+    category: str = "informational"
+    retries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    reason: str = ""

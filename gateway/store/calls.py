@@ -11,7 +11,7 @@ import orjson
 from gateway.errors.voice import UnknownDialplan
 from gateway.model.call import Call
 from gateway.model.opt_out import OptOut
-from gateway.store import dialplans, lives
+from gateway.store import attempts, dialplans, lives
 from gateway.store.database import Database, Tx
 from gateway.store.records import to_record
 from gateway.voice import loader
@@ -127,6 +127,8 @@ async def ended(
 ) -> bool:
     """Put a call to its final state; what it did is read from its row (see `progress`) and told with the event.
 
+    What the job's table says shall follow is kept with it: see `attempts`.
+
     at_ms:   when it ended, if that was before now.
     Returns: whether it moved; a call that had ended before stays as it is.
     """
@@ -134,10 +136,15 @@ async def ended(
     if call is None:
         return False
     ended_ms = at_ms or now_ms
+    following = await attempts.after(tx, call, status, reason, now_ms)
     data = _told(call, ended_ms) if call.answered_ms is not None else {}
+    if following is not None:
+        data |= following.told
     moved = await lives.move(tx, "calls", [call_id], status, now_ms, reason=reason, error_code=error_code, data=data)
     if moved:
         await tx.run("calls_ended", id=call_id, now_ms=ended_ms)
+        if following is not None:
+            await attempts.keep(tx, following)
     return bool(moved)
 
 

@@ -13,6 +13,11 @@ from gateway.sms.pipeline import ALLOWED_AFTER_STOP
 Leaving = Message | Call  # what leaves through a loop: a recall takes back either
 
 
+def numbers_of(thing: Leaving) -> tuple[str, ...]:
+    """Every number of the person it is for, the one it goes to first."""
+    return (thing.recipient, *thing.alternatives) if isinstance(thing, Call) else (thing.recipient,)
+
+
 @dataclass(frozen=True, slots=True)
 class OfPerson:
     """All that an opt-out forbids. `scope`: "tenant", or the number of the one sender it holds for."""
@@ -35,7 +40,8 @@ class OfPerson:
     def matches(self, thing: Leaving) -> bool:
         """Whether it is forbidden; what may follow a stop is not."""
         return (
-            (thing.tenant_id, thing.mode, thing.recipient) == (self.tenant_id, self.mode, self.recipient)
+            (thing.tenant_id, thing.mode) == (self.tenant_id, self.mode)
+            and self.recipient in numbers_of(thing)
             and not (isinstance(thing, Message) and thing.kind in ALLOWED_AFTER_STOP)
             and self.scope in {"tenant", thing.sender}
         )

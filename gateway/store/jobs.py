@@ -25,6 +25,11 @@ def things_of(job: Job) -> Things:
     return "messages" if job.channel == "sms" else "calls"
 
 
+def all_of(job: Job) -> tuple[Things, ...]:
+    """Every table with rows of a job: a text may follow a call that reached nobody."""
+    return ("messages",) if job.channel == "sms" else ("calls", "messages")
+
+
 async def accept(tx: Tx, job: Job) -> None:
     """Keep a job. Its people are written beside it, see `loads`."""
     await tx.run("jobs_insert", **to_row(job))
@@ -99,8 +104,11 @@ async def unsettled(tx: Tx) -> list[str]:
 
 
 async def _move_some(tx: Tx, job: Job, now_ms: int) -> bool:
-    """Move what waits in a job where its state wants it, up to `_CHUNK`. Returns whether there may be more."""
-    things = things_of(job)
+    """Move what waits in a job where its state wants it, up to `_CHUNK` a table. Returns whether there may be more."""
+    return any([await _move_some_of(tx, things, job, now_ms) for things in all_of(job)])
+
+
+async def _move_some_of(tx: Tx, things: Things, job: Job, now_ms: int) -> bool:
     match job.status:
         case "paused":
             ids = await lives.of_job(tx, things, job.id, ["queued"], _CHUNK)

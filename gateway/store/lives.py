@@ -111,8 +111,12 @@ async def page(
     status: str = "",
     recipient: str = "",
     reference: str = "",
+    kind: str = "",
 ) -> list[Row]:
-    """A tenant's messages or calls before the id `before`, newest first. An empty filter takes everything."""
+    """A tenant's messages or calls before the id `before`, newest first. An empty filter takes everything.
+
+    kind: of messages their kind, of calls their direction.
+    """
     name = "_page_of_job" if job_id else "_page_of_person" if recipient else "_page"
     return await tx.rows(
         f"{things}{name}",
@@ -122,6 +126,7 @@ async def page(
         status=status,
         recipient=recipient,
         reference=reference,
+        kind=kind,
         limit=limit,
     )
 

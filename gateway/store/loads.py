@@ -20,12 +20,17 @@ from gateway.store.database import Database, Tx
 from gateway.store.signals import Things
 
 # One person: number, reference, line, units (segments, or 1 for a call), and what the channel adds (text,
-# encoding and network, or variables as JSON).
+# encoding and network; or variables and other numbers, both as JSON).
 Person: TypeAlias = list[Any]
 
 _COLUMNS: Final[dict[str, tuple[tuple[str, int], ...]]] = {
     "messages": (("recipient", 0), ("reference", 1), ("segments", 3), ("body", 4), ("encoding", 5), ("network", 6)),
-    "calls": (("recipient", 0), ("reference", 1), ("variables", 4)),
+    "calls": (("recipient", 0), ("reference", 1), ("variables", 4), ("alternatives", 5)),
+}
+# Columns that the release before did not know: uploads may have been begun there.
+_ADDED: Final[dict[str, dict[str, Any]]] = {
+    "messages": {},
+    "calls": {"attempt": 1, "first_id": None, "alternatives": "[]", "tried": "{}", "message_delay_ms": None},
 }
 _KIND: Final = {"messages": "msg", "calls": "call"}
 _DROPPED_AT_ONCE: Final = 64  # blocks a transaction
@@ -36,8 +41,10 @@ _LEFT_AFTER_MS: Final = 5_000  # rows too
 
 def _rows(things: Things, base: Mapping[str, Any], people: Iterable[Person]) -> Iterator[Mapping[str, Any]]:
     """Parameters of the insert. One mapping, filled anew for each person: it is bound before the next is asked for."""
-    row, kind, columns = dict(base), _KIND[things], _COLUMNS[things]
+    row, kind, columns = {**_ADDED[things], **base}, _KIND[things], _COLUMNS[things]
     for person in people:
+        if len(person) <= columns[-1][1]:  # staged by the release before, which knew fewer columns
+            columns = tuple(each for each in columns if each[1] < len(person))
         row["id"] = new_id(kind)
         for name, place in columns:
             row[name] = person[place]

@@ -6,17 +6,18 @@ from typing import Any
 import aiosql
 
 _SQL = resources.files("gateway.store") / "sql"
+_KIND = {"messages": "kind", "calls": "direction"}  # the column that says which way or what for
 _MIGRATIONS = resources.files("gateway.store") / "migrations"
 
 
 def load() -> dict[str, str]:
-    """Every named block; one that says `{things}` stands for messages and for calls."""
+    """Every named block; one that says `{things}` is for messages and for calls, `{kind}` for a column of theirs."""
     loaded: dict[str, str] = {}
     for file in _SQL.iterdir():
         text = file.read_text(encoding="utf-8")
         for things in ("messages", "calls") if "{things}" in text else ("",):
             queries: Any = aiosql.from_str(
-                text.replace("{things}", things),
+                text.replace("{things}", things).replace("{kind}", _KIND.get(things, "")),
                 "aiosqlite",
                 mandatory_parameters=False,
             )

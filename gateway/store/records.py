@@ -11,7 +11,12 @@ from gateway.store.database import Row
 
 T = TypeVar("T")
 
-_JSON = frozenset({"metadata", "variables", "path", "prompts", "collected", "detection", "limits", "spec", "data"})
+_JSON = frozenset(
+    {
+        *("metadata", "variables", "path", "prompts", "collected", "limits", "spec", "data"),
+        *("alternatives", "tried", "retries", "detection"),
+    }
+)
 
 
 def _columns(kind: Any) -> tuple[str, ...]:

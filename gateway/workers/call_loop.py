@@ -24,6 +24,7 @@ from gateway.model.limit import Granted, Limit, Refused, Slot
 from gateway.model.sender import Sender
 from gateway.sms.pipeline import Hold, Reject, Send
 from gateway.store import calls, lives, opt_outs, tenants
+from gateway.store.criteria import numbers_of
 from gateway.store.database import Tx
 from gateway.store.records import to_record
 from gateway.voice.twiml import TwilioCall
@@ -135,7 +136,7 @@ class CallLoop:
 
     async def _facts(self, tx: Tx, readings: Sequence[Planned[Call]]) -> tuple[Sender | None, set[str]]:
         sender = await tenants.sender(tx, self.number)
-        people = sorted({planned.thing.recipient for planned in readings})
+        people = sorted({number for planned in readings for number in numbers_of(planned.thing)})
         return sender, await opt_outs.among(tx, readings[0].thing.tenant_id, self.mode, self.number, people)
 
     async def _sort_out(
@@ -146,7 +147,7 @@ class CallLoop:
         others: defaultdict[Hold | Reject, list[str]] = defaultdict(list)
         for planned in readings:
             call = planned.thing
-            match decide(call, sender, now_ms(), opted_out=call.recipient in opted_out):
+            match decide(call, sender, now_ms(), opted_out=not opted_out.isdisjoint(numbers_of(call))):
                 case Send():
                     sends.append(planned)
                 case decision:

@@ -72,6 +72,7 @@ async def test_a_job_and_all_its_texts_are_on_disk_when_it_is_accepted(api: Api)
     told = (await api.get(f"/v1/jobs/{said.body['id']}")).body
     assert told["counts"] == {
         "total": 2, "by_state": {"queued": 2}, "held": {}, "segments": 2, "copies": 0, "outcomes": [],
+        "retries": None,
     }  # fmt: skip
     assert (told["reference"], told["metadata"], told["status"]) == ("June", {"wave": 1}, "running")
 
@@ -267,7 +268,7 @@ async def test_a_voice_job_pins_its_dialplan_and_checks_every_persons_variables(
     counts = (await api.get(f"/v1/jobs/{said.body['id']}")).body["counts"]
     assert (counts["by_state"], counts["outcomes"]) == (
         {"queued": 2},
-        [{"outcome": "", "count": 2, "keys_pressed": 0}],
+        [],
     )
 
 

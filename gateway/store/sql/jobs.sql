@@ -1,8 +1,8 @@
 -- name: jobs_insert!
 INSERT INTO jobs (id, tenant_id, mode, channel, sender, spec, status, start_ms, expires_ms, priority, reference,
-                  metadata, callback_url, created_ms, finished_ms, on_unknown)
+                  metadata, callback_url, created_ms, finished_ms, on_unknown, category, retries, reason)
 VALUES (:id, :tenant_id, :mode, :channel, :sender, :spec, :status, :start_ms, :expires_ms, :priority, :reference,
-        :metadata, :callback_url, :created_ms, :finished_ms, :on_unknown);
+        :metadata, :callback_url, :created_ms, :finished_ms, :on_unknown, :category, :retries, :reason);
 
 -- name: jobs_of_tenant
 SELECT * FROM jobs WHERE id = :id AND tenant_id = :tenant_id AND mode = :mode;
@@ -27,10 +27,10 @@ SELECT status FROM jobs WHERE id = :id;
 SELECT * FROM jobs
 WHERE status IN ('running', 'paused') AND status = 'running'
   AND NOT EXISTS (SELECT 1 FROM loads WHERE loads.job_id = jobs.id)
-  AND ((EXISTS (SELECT 1 FROM messages WHERE messages.job_id = jobs.id)
-        AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.job_id = jobs.id AND messages.status IN :messages))
-    OR (EXISTS (SELECT 1 FROM calls WHERE calls.job_id = jobs.id)
-        AND NOT EXISTS (SELECT 1 FROM calls WHERE calls.job_id = jobs.id AND calls.status IN :calls)));
+  AND (EXISTS (SELECT 1 FROM messages WHERE messages.job_id = jobs.id)
+       OR EXISTS (SELECT 1 FROM calls WHERE calls.job_id = jobs.id))
+  AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.job_id = jobs.id AND messages.status IN :messages)
+  AND NOT EXISTS (SELECT 1 FROM calls WHERE calls.job_id = jobs.id AND calls.status IN :calls);
 
 -- name: job_changes_put!
 INSERT INTO job_changes (job_id) VALUES (:job_id) ON CONFLICT (job_id) DO NOTHING;

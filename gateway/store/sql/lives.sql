@@ -36,6 +36,7 @@ SELECT * FROM {things}
 WHERE id < :before AND tenant_id = :tenant_id AND mode = :mode
   AND (:status = '' OR status = :status)
   AND (:reference = '' OR reference = :reference)
+  AND (:kind = '' OR {kind} = :kind)
 ORDER BY id DESC LIMIT :limit;
 
 -- name: {things}_page_of_job
@@ -44,6 +45,7 @@ WHERE job_id = :job_id AND id < :before AND tenant_id = :tenant_id AND mode = :m
   AND (:status = '' OR status = :status)
   AND (:recipient = '' OR recipient = :recipient)
   AND (:reference = '' OR reference = :reference)
+  AND (:kind = '' OR {kind} = :kind)
 ORDER BY id DESC LIMIT :limit;
 
 -- name: {things}_page_of_person
@@ -51,6 +53,7 @@ SELECT * FROM {things}
 WHERE recipient = :recipient AND id < :before AND tenant_id = :tenant_id AND mode = :mode
   AND (:status = '' OR status = :status)
   AND (:reference = '' OR reference = :reference)
+  AND (:kind = '' OR {kind} = :kind)
 ORDER BY id DESC LIMIT :limit;
 
 -- name: {things}_queued

@@ -1,0 +1,190 @@
+"""What follows a call that reached nobody, on a real trunk: kept where the call ends, dialled when its time has come."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway.carriers.voice_base import TrunkRoad
+from gateway.clock import now_ms
+from gateway.model.call import Call
+from gateway.model.job import Job
+from gateway.model.opt_out import OptOut
+from gateway.store import calls, jobs, lives, opt_outs
+from gateway.store.records import to_record
+
+SENDER = "+18005550199"
+TEXT = {"text": "Hello {{ name }}, we called you.", "signed": "City Water", "smart_encoding": False}
+
+
+def rule(after: str = "0s", attempts: int = 1, number: str = "same", text: Any = None) -> dict[str, Any]:
+    return {"after": after, "attempts": attempts, "number": number, "text": text}
+
+
+async def job_of(calling: Any, *endings: str, retries: dict[str, Any], **more: Any) -> tuple[Job, list[str]]:
+    job = Job("job_1", "acme", "live", "voice", SENDER, {}, retries=retries, created_ms=now_ms())
+    await calling.database.write(lambda tx: jobs.accept(tx, job))
+    return job, await calling.queue(*endings, job_id=job.id, reference="account 7", **more)
+
+
+async def chain(calling: Any) -> list[Call]:
+    """All calls of the job, oldest first."""
+    rows = await calling.database.read(lambda tx: tx.rows("calls_page_of_job", **_PAGE))
+    return [to_record(Call, row) for row in reversed(rows)]
+
+
+_PAGE = {
+    "job_id": "job_1",
+    "before": "~",
+    "tenant_id": "acme",
+    "mode": "live",
+    "limit": 999,
+    "status": "",
+    "recipient": "",
+    "reference": "",
+    "kind": "",
+}
+
+
+async def sweep(calling: Any) -> None:
+    """What the housekeeper does every half second."""
+    for things in ("calls", "messages"):
+        await calling.database.write(lambda tx, things=things: lives.release_due(tx, things, now_ms(), 99))
+    calling.signals.wake("calls")
+
+
+async def until_over(calling: Any, count: int) -> list[Call]:
+    """Wait until the job has so many calls, and none of them waits or goes on."""
+    async with asyncio.timeout(15):
+        while True:
+            await sweep(calling)
+            found = await chain(calling)
+            if len(found) == count and all(
+                call.status not in {"held", "queued", "dialing", "ringing"} for call in found
+            ):
+                return found
+            await asyncio.sleep(0.05)
+
+
+async def test_a_busy_line_is_called_again_as_often_as_the_table_says(calling: Any) -> None:
+    await job_of(calling, "0400", retries={"busy": rule(attempts=2)})
+    await calling.start()
+
+    first, second, third = await until_over(calling, 3)
+
+    assert [call.status for call in (first, second, third)] == ["busy"] * 3
+    assert [call.attempt for call in (first, second, third)] == [1, 2, 3]
+    assert (first.first_id, second.first_id, third.first_id) == (None, first.id, first.id)
+    assert {(call.sender, call.recipient, call.reference) for call in (first, second, third)} == {
+        (SENDER, first.recipient, "account 7")
+    }
+    assert len(calling.heard()) == 3
+    assert third.tried == {"busy": 2}
+    assert await calling.events(second.id) == ["call.queued", "call.dialing", "call.ringing", "call.busy"]
+
+
+async def test_the_next_number_of_the_person_is_reached(calling: Any) -> None:
+    retries = {"no_answer": rule(number="next"), "failed": rule(attempts=3)}
+    others = ("+12125550404", "+12125550101")
+    await job_of(calling, "0403", retries=retries, alternatives=others)
+    await calling.start()
+
+    async with asyncio.timeout(15):
+        while len(found := await chain(calling)) < 3 or found[-1].status != "completed":
+            await sweep(calling)
+            await asyncio.sleep(0.05)
+
+    assert [call.recipient[-4:] for call in found] == ["0403", "0404", "0101"]
+    assert [call.status for call in found] == ["no_answer", "failed", "completed"]
+    assert found[-1].outcome == "confirmed"
+    assert found[-1].alternatives == ["+12125550403"]  # nobody has 0404: it is not dialled again
+
+
+async def test_a_text_follows_when_no_attempt_is_left(calling: Any) -> None:
+    job, (call_id,) = await job_of(calling, "0400", retries={"busy": rule(attempts=0, text=TEXT)})
+    await calling.start()
+    await calling.until_status(call_id, "busy")
+
+    (text,) = await calling.database.read(lambda tx: tx.rows("messages_page_of_job", **_PAGE))
+    finished = await calling.database.read(jobs.finished)
+    found = await calling.database.read(lambda tx: _told(tx, call_id))
+
+    assert text["body"] == "Hello Ana, we called you.\nCity Water"
+    assert (text["status"], text["reason"], text["reference"]) == ("held", "retry", "account 7")
+    assert finished == []  # the job waits for its text
+    assert found["next"] == {"id": text["id"], "channel": "sms", "at_ms": text["hold_until_ms"]}
+    await jobs.change_with_recall(calling.database, calling.signals, job, "cancelled", now_ms())
+    (text,) = await calling.database.read(lambda tx: tx.rows("messages_page_of_job", **_PAGE))
+    assert (text["status"], text["reason"]) == ("cancelled", "job_cancelled")
+
+
+async def _told(tx: Any, call_id: str) -> Any:
+    from gateway.store import events
+
+    return (await events.after(tx, "acme", "live", 0, 99, subject=call_id))[-1]["data"]
+
+
+async def test_what_waits_for_a_further_attempt_follows_its_job(calling: Any) -> None:
+    job, (call_id,) = await job_of(calling, "0400", retries={"busy": rule(after="1s", attempts=5)})
+    await calling.start()
+    await calling.until_status(call_id, "busy")
+
+    paused = await jobs.change_with_recall(calling.database, calling.signals, job, "paused", now_ms())
+    await asyncio.sleep(1.1)
+    await sweep(calling)
+    _, waits = await chain(calling)
+    assert (waits.status, waits.reason) == ("held", "paused")
+    await calling.database.write(lambda tx: jobs.change(tx, paused, "running", now_ms()))
+    calling.signals.wake("calls")
+    await calling.until_status(waits.id, "busy")
+    await jobs.change_with_recall(calling.database, calling.signals, job, "cancelled", now_ms())
+
+    assert [call.status for call in await chain(calling)] == ["busy", "busy", "cancelled"]
+
+
+async def test_a_call_that_ends_when_its_job_was_cancelled_is_the_last(calling: Any) -> None:
+    job, (call_id,) = await job_of(calling, "0401", retries={"no_answer": rule()})
+    calling.roads["live", "main"] = TrunkRoad(calling.trunk, 20.0, 10, 1)
+    await calling.start()
+    await calling.until_status(call_id, "ringing")
+    await jobs.change_with_recall(calling.database, calling.signals, job, "cancelled", now_ms())
+
+    await calling.until_status(call_id, "no_answer")
+
+    assert len(await chain(calling)) == 1
+
+
+@pytest.mark.parametrize("by", ["+12125550400", "+12125550101"])
+async def test_a_stop_by_any_number_of_the_person_ends_the_attempts(calling: Any, by: str) -> None:
+    """They say stop by text while the next attempt waits; the answer lists it."""
+    retries = {"busy": rule(after="1h", number="next", text=TEXT)}
+    await job_of(calling, "0400", retries=retries, alternatives=("+12125550101",))
+    await calling.start()
+    async with asyncio.timeout(10):
+        while len(found := await chain(calling)) < 2:
+            await asyncio.sleep(0.05)
+    said = OptOut("acme", "live", by, "tenant", "keyword", "STOP", now_ms())
+
+    cancelled = await opt_outs.stop_with_recall(calling.database, calling.signals, said)
+
+    assert cancelled == [found[1].id]
+    assert (await calling.call(found[1].id)).reason == "opted_out"
+    ended = await calling.database.write(lambda tx: _end_again(tx, found[0]))
+    assert ended is None
+
+
+async def _end_again(tx: Any, call: Call) -> Any:
+    from gateway.store import attempts
+
+    return await attempts.after(tx, call, "busy", "busy", now_ms())
+
+
+async def test_an_end_told_twice_brings_one_attempt(calling: Any) -> None:
+    await job_of(calling, "0400", retries={"busy": rule(after="1h", attempts=9)}, status="ringing")
+    (call,) = await chain(calling)
+
+    first = await calling.database.write(lambda tx: calls.ended(tx, call.id, "busy", now_ms(), reason="busy"))
+    second = await calling.database.write(lambda tx: calls.ended(tx, call.id, "busy", now_ms(), reason="busy"))
+
+    assert (first, second) == (True, False)
+    assert len(await chain(calling)) == 2
