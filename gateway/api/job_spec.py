@@ -68,7 +68,8 @@ async def of_message(call: Call, message: JobMessage, at: str = "message.") -> d
 
 async def of_call(call: Call, said: JobCall) -> dict[str, Any]:
     """The spec of a voice job, with the dialplan's version pinned. Raises InvalidRequest, BadDialplan."""
-    version, _ = await plans.for_calling(call, said.dialplan, "call.dialplan", broadcast=True)
+    version, plan = await plans.for_calling(call, said.dialplan, "call.dialplan", broadcast=True)
+    plans.check_variables(plan, said.variables, at="call.variables", are_all=False)
     return {**said.model_dump(), "version": version}
 
 

@@ -8,11 +8,10 @@ from gateway.errors.api import FieldProblem, InvalidRequest
 from gateway.errors.voice import BadDialplan, BadVariables, PlanProblem
 from gateway.speech.prompts import Prompts
 from gateway.store import dialplans
-from gateway.voice import engine
+from gateway.voice import values
 from gateway.voice.check import check, load_checked
 from gateway.voice.dialplan import Plan
-from gateway.voice.loader import load, parse
-from gateway.voice.yaml_source import Problems
+from gateway.voice.loader import load
 
 
 def file_of(name: str) -> str:
@@ -44,20 +43,23 @@ async def for_calling(call: Call, name: str, field: str, *, broadcast: bool) -> 
     version, plan = await published(call, name, field)
     if plan.inbound:
         raise InvalidRequest(FieldProblem(field, "inbound_dialplan", "this dialplan answers calls, it places none"))
-    prompts = call.doors.prompts.names(plan.language)
-    wrong = [each for each in check(plan, prompts=prompts, broadcast=broadcast) if each.severity == "error"]
+    found = check(plan, prompts=call.doors.prompts.names, broadcast=broadcast)
+    wrong = [each for each in found if each.severity == "error"]
     if wrong:
         raise BadDialplan(tuple(wrong))
     return version, plan
 
 
-def check_variables(plan: Plan, variables: dict[str, str]) -> None:
-    """Raise InvalidRequest with an entry for each variable that does not fit the plan."""
+def check_variables(plan: Plan, variables: dict[str, str], *, at: str = "variables", are_all: bool = True) -> None:
+    """Raise InvalidRequest with an entry for each variable that does not fit the plan, or that it does not declare.
+
+    are_all: False for what a whole job has in common; its recipients give the rest.
+    """
     try:
-        engine.start(plan, variables)
+        values.check(plan, variables, are_all=are_all)
     except BadVariables as error:
         raise InvalidRequest(
-            *(FieldProblem(f"variables.{name}", error.slug, why) for name, why in error.problems.items())
+            *(FieldProblem(f"{at}.{name}", error.slug, why) for name, why in error.problems.items())
         ) from None
 
 
@@ -67,9 +69,7 @@ def checked(source: str, name: str, prompts: Prompts) -> tuple[Plan, tuple[PlanP
     Returns: the plan and its warnings.
     Raises:  BadDialplan with all that is wrong; also where the plan calls itself otherwise than `name`.
     """
-    plan = parse(source, Problems(file_of(name)))
-    recorded = prompts.names(plan.language) if plan is not None else frozenset()
-    plan, warnings = load_checked(source, file=file_of(name), prompts=recorded)
+    plan, warnings = load_checked(source, file=file_of(name), prompts=prompts.names)
     if plan.name != name:
         told = f"'name' is {plan.name!r}, and the plan is to be published as {name!r}"
         raise BadDialplan((PlanProblem(file_of(name), 1, None, told),))

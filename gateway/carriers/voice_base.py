@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from gateway.carriers.base import Ready
+from gateway.errors.speech import UnknownPrompt
 from gateway.media.events import Detected, GreetingEnded
 from gateway.model.call import Call
 from gateway.model.outcome import NotSent, Outcome
@@ -151,4 +152,9 @@ async def rendered(prompts: Prompts, part: Say | Play) -> Audio:
     """
     if isinstance(part, Say):
         return await prompts.say(part.text, part.language)
-    return await prompts.recorded(part.name, part.language)
+    try:
+        return await prompts.recorded(part.name, part.language)
+    except UnknownPrompt:
+        if not part.text:
+            raise
+        return await prompts.say(part.text, part.language)

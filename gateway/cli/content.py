@@ -73,10 +73,7 @@ def _is_good(file: Path, prompts: Recordings, *, broadcast: bool) -> bool:
     """Print what is wrong with one plan and its tests, or that it is good."""
     source = read_text(file)
     try:
-        language = loader.load(source, file=str(file)).language
-        plan, warnings = check.load_checked(
-            source, file=str(file), prompts=prompts.names(language), broadcast=broadcast
-        )
+        plan, warnings = check.load_checked(source, file=str(file), prompts=prompts.names, broadcast=broadcast)
         tests = file.with_suffix(".test.yaml")
         results = run_tests(plan, read_text(tests), file=str(tests)) if tests.is_file() else []
     except BadDialplan as bad:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from gateway.errors.voice import BadDialplan
 from gateway.voice.dialplan import SCOPES, Plan
 from gateway.voice.transcript import ENTRIES, Transcript, is_entry, simulate
+from gateway.voice.values import LANGUAGE, SAMPLES
 from gateway.voice.yaml_source import Block, Fields, Items, Problems, Scalar, Value, read
 
 
@@ -50,14 +51,18 @@ def run_tests(plan: Plan, source: str, *, file: str) -> list[CaseResult]:
 
 
 def _run(plan: Plan, case: Case) -> CaseResult:
-    """A required variable the test does not give has its own name as its value, or 1234 where digits are due."""
-    given = {
-        name: "1234" if variable.type == "digits" else name
+    transcript = simulate(plan, {**given(plan), **case.variables}, case.keys)
+    return CaseResult(case, transcript, tuple(_faults(case, transcript)))
+
+
+def given(plan: Plan) -> dict[str, str]:
+    """What a test that gives no variables has: a required one holds its own name, or a sample of its type."""
+    samples = {LANGUAGE: plan.language} if plan.is_multilingual else {}
+    return {
+        name: samples.get(name) or SAMPLES.get(variable.type, name.replace("_", " "))
         for name, variable in plan.variables.items()
         if variable.default is None
     }
-    transcript = simulate(plan, {**given, **case.variables}, case.keys)
-    return CaseResult(case, transcript, tuple(_faults(case, transcript)))
 
 
 def _faults(case: Case, transcript: Transcript) -> Iterable[str]:

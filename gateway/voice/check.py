@@ -17,17 +17,20 @@ from gateway.voice.dialplan import (
     Play,
     SetNode,
     SmsNode,
-    parts_of,
     quiet_targets,
+    spoken_parts,
     targets,
 )
 from gateway.voice.loader import parse
 from gateway.voice.resolve import used_variables
+from gateway.voice.values import LANGUAGE
 from gateway.voice.yaml_source import Problems
+
+PromptNames = Callable[[str], AbstractSet[str]]
 
 
 def load_checked(
-    source: str, *, file: str, prompts: AbstractSet[str], broadcast: bool = False
+    source: str, *, file: str, prompts: PromptNames, broadcast: bool = False
 ) -> tuple[Plan, tuple[PlanProblem, ...]]:
     """Read a plan and check it, so that everything wrong with it is told in one answer.
 
@@ -47,10 +50,10 @@ def load_checked(
     return plan, found
 
 
-def check(plan: Plan, *, prompts: AbstractSet[str], broadcast: bool) -> list[PlanProblem]:
+def check(plan: Plan, *, prompts: PromptNames, broadcast: bool) -> list[PlanProblem]:
     """Errors and warnings of a plan that `loader.load` gave, by line.
 
-    prompts:   names of the recorded prompts there are.
+    prompts:   gives the names of the recorded prompts that there are in a language.
     broadcast: whether the plan is to call people by itself, who must then be able to opt out by a key.
     """
     found = [
@@ -71,11 +74,13 @@ def _problem(
     return PlanProblem(plan.file, at, name, text, severity)
 
 
-def _missing_prompts(plan: Plan, prompts: AbstractSet[str]) -> Iterable[PlanProblem]:
+def _missing_prompts(plan: Plan, prompts: PromptNames) -> Iterable[PlanProblem]:
     for name, node in plan.nodes.items():
-        for prompt in dict.fromkeys(part.name for part in parts_of(node) if isinstance(part, Play)):
-            if prompt not in prompts:
-                yield _problem(plan, name, f"plays the prompt {prompt!r}, which does not exist")
+        played = (part for part in spoken_parts(node) if isinstance(part, Play) and not part.text)
+        for part in dict.fromkeys(played):
+            if part.name not in prompts(part.language):
+                told = f"plays the prompt {part.name!r}, which does not exist in {part.language}"
+                yield _problem(plan, name, f"{told}: record it, or give a 'text' to speak instead")
 
 
 def _reachable(plan: Plan, *starts: str) -> set[str]:
@@ -135,7 +140,8 @@ def _find_circles(plan: Plan, edges: Callable[[Node], tuple[str, ...]]) -> Itera
 def _unused_variables(plan: Plan) -> Iterable[PlanProblem]:
     used = {name for node in plan.nodes.values() for name in used_variables(node)}
     for name, variable in plan.variables.items():
-        if name not in used and not (plan.inbound and name in INBOUND_VARIABLES):
+        is_known_to_us = (plan.inbound and name in INBOUND_VARIABLES) or (plan.is_multilingual and name == LANGUAGE)
+        if name not in used and not is_known_to_us:
             yield _problem(plan, None, f"the variable {name!r} is never used", line=variable.line, severity="warning")
 
 

@@ -5,7 +5,7 @@ may follow a plan without looking.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 HANGUP: Final = "hangup"  # as a target: the call ends here
@@ -13,27 +13,40 @@ KEYS: Final = frozenset("0123456789*#")  # what a telephone has; A to D exist on
 
 Scope = Literal["tenant", "sender"]
 SCOPES: Final[tuple[Scope, ...]] = ("tenant", "sender")
-VariableType = Literal["text", "digits"]
-VARIABLE_TYPES: Final[tuple[VariableType, ...]] = ("text", "digits")
+VariableType = Literal["text", "digits", "money", "date", "time", "name", "phone"]
+VARIABLE_TYPES: Final[tuple[VariableType, ...]] = ("text", "digits", "money", "date", "time", "name", "phone")
 
 INBOUND_VARIABLES: Final = frozenset({"last_message"})
 """What the gateway itself knows about a person who rings back: the words of the last message sent to them."""
 
 
 @dataclass(frozen=True, slots=True)
+class Value:
+    """What a variable holds, as it was given, and its type: how it is to be spoken."""
+
+    type: VariableType
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Say:
-    """Text to speak. In a plan it may hold `{{ name }}`; in a command those are filled in."""
+    """Text to speak. In a plan it may hold `{{ name }}`; in a command those are filled in.
+
+    pieces: in a command, the same text cut where variables begin and end: what is fixed, and each value.
+    """
 
     text: str
     language: str  # BCP 47, "en-US"
+    pieces: tuple[str | Value, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """A recorded prompt, by name, in a language."""
+    """A recorded prompt, by name, in a language; `text` is spoken where there is no such recording."""
 
     name: str
     language: str
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +60,22 @@ Part = Say | Play | Pause
 
 
 @dataclass(frozen=True, slots=True)
+class Localised:
+    """What a plan of several languages says or plays in each of them."""
+
+    by_language: Mapping[str, Say | Play]
+
+
+PlanPart = Part | Localised
+
+
+@dataclass(frozen=True, slots=True)
 class Variable:
     """A word that varies from person to person. Either required or with a default, never both."""
 
     name: str
     default: str | None  # None: required
-    type: VariableType  # digits are spoken one by one
+    type: VariableType  # how it is spoken, and what it may hold
     line: int
 
 
@@ -60,7 +83,7 @@ class Variable:
 class SpeakNode:
     """`say`, `play` or `pause`: something is heard, then the call goes on."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[PlanPart, ...]
     next: str
     line: int
 
@@ -69,7 +92,7 @@ class SpeakNode:
 class MenuNode:
     """`menu`: one key chooses where the call goes. A wrong key or silence asks again, `attempts` times in all."""
 
-    prompt: tuple[Part, ...]
+    prompt: tuple[PlanPart, ...]
     choices: Mapping[str, str]  # key -> target
     timeout: float  # seconds, from the end of the prompt
     attempts: int
@@ -81,7 +104,7 @@ class MenuNode:
 class CollectNode:
     """`collect`: several digits into a variable. Too few, a `*` or silence asks again, `attempts` times in all."""
 
-    prompt: tuple[Part, ...]
+    prompt: tuple[PlanPart, ...]
     into: str
     min_digits: int
     max_digits: int
@@ -137,7 +160,7 @@ class TransferNode:
 class RecordNode:
     """`record`: what the person says after a tone, kept as audio; its id goes into a variable."""
 
-    prompt: tuple[Part, ...]  # may be empty
+    prompt: tuple[PlanPart, ...]  # may be empty
     into: str
     max_seconds: float
     silence: float  # seconds of silence that end it
@@ -151,7 +174,7 @@ class RecordNode:
 class SmsNode:
     """`send_sms`: a text to the person, through the ordinary path of messages. Takes no time of the call."""
 
-    body: str  # a template
+    bodies: Mapping[str, str]  # by language; templates
     next: str
     line: int
 
@@ -192,6 +215,7 @@ class Plan:
 
     name: str
     language: str
+    languages: tuple[str, ...]  # every one it can be held in, `language` among them
     start: str
     variables: Mapping[str, Variable]
     nodes: Mapping[str, Node]
@@ -210,10 +234,16 @@ class Plan:
         by_record = {node.into for node in self.nodes.values() if isinstance(node, RecordNode)}
         return self.collected_variables() | by_set | by_record
 
-    def digit_variables(self) -> frozenset[str]:
-        """Names whose values are spoken digit by digit: declared so, or collected from keys."""
-        declared = {name for name, variable in self.variables.items() if variable.type == "digits"}
-        return frozenset(declared) | self.collected_variables()
+    def type_of(self, name: str) -> VariableType:
+        """How the value of a variable is spoken: as declared, and digit by digit where it was collected from keys."""
+        declared = self.variables.get(name)
+        kind = declared.type if declared else "text"
+        return "digits" if kind == "text" and name in self.collected_variables() else kind
+
+    @property
+    def is_multilingual(self) -> bool:
+        """Whether a call may be held in one language or another; the variable `language` says which."""
+        return len(self.languages) > 1
 
 
 def targets(node: Node) -> tuple[str, ...]:
@@ -244,7 +274,15 @@ def quiet_targets(node: Node) -> tuple[str, ...]:
             return (node.next,)
 
 
-def parts_of(node: Node) -> tuple[Part, ...]:
+def spoken_parts(node: Node) -> tuple[Part, ...]:
+    """The same, with every language's part of what is localised."""
+    parts: list[Part] = []
+    for part in parts_of(node):
+        parts.extend(part.by_language.values() if isinstance(part, Localised) else (part,))
+    return tuple(parts)
+
+
+def parts_of(node: Node) -> tuple[PlanPart, ...]:
     """What the node lets the person hear."""
     match node:
         case SpeakNode(parts=parts):

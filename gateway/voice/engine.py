@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from gateway.errors.voice import BadVariables
 from gateway.voice import digits, template
 from gateway.voice.dialplan import (
     HANGUP,
@@ -23,8 +22,8 @@ from gateway.voice.dialplan import (
     Node,
     OptOutNode,
     OutcomeNode,
-    Part,
     Plan,
+    PlanPart,
     RecordNode,
     SetNode,
     SmsNode,
@@ -33,7 +32,7 @@ from gateway.voice.dialplan import (
     WaitNode,
     listening,
 )
-from gateway.voice.filling import filled, values
+from gateway.voice.filling import filled, text_message, values
 from gateway.voice.state import (
     Answered,
     Command,
@@ -59,11 +58,11 @@ from gateway.voice.state import (
     Visit,
     WaitUntil,
 )
+from gateway.voice.values import MAX_VALUE, accepted
 
 MAX_VISITS: Final = 300  # nodes entered in one call; a plan that passes this goes in circles, and the call ends
 LATE_KEY: Final = 2.0  # seconds; many press "#" after the last digit, whether or not it is asked for
 MAX_HEADER: Final = 200  # characters of one header of a transfer
-MAX_VALUE: Final = 1000  # characters of one variable: over a minute of speech
 
 Moved = tuple[State, tuple[Command, ...]]
 
@@ -74,20 +73,7 @@ def start(plan: Plan, variables: Mapping[str, str]) -> State:
     variables: values by name. Names the plan does not declare are left aside, defaults fill what is not given.
     Raises:    BadVariables naming each that is missing, too long, or not of its type.
     """
-    values, wrong = {}, {}
-    for name, variable in plan.variables.items():
-        value = variables.get(name, variable.default)
-        if value is None or (variable.default is None and not value.strip()):
-            wrong[name] = "is missing"
-        elif len(value) > MAX_VALUE:
-            wrong[name] = f"is longer than {MAX_VALUE} characters"
-        elif variable.type == "digits" and value and not (value.isascii() and value.isdigit()):
-            wrong[name] = "must be digits"
-        else:
-            values[name] = value
-    if wrong:
-        raise BadVariables(wrong)
-    return State(plan, values)
+    return State(plan, accepted(plan, variables))
 
 
 def step(state: State, event: Event, now: float) -> Moved:
@@ -209,7 +195,7 @@ def _pass(state: State, node: BranchNode | SetNode | OutcomeNode | SmsNode) -> t
         case OutcomeNode():
             return replace(state, outcome=node.word), (), node.next
         case SmsNode():
-            return state, (SendSms(template.fill(node.body, held)),), node.next
+            return state, (SendSms(text_message(state, node.bodies)),), node.next
 
 
 def _begin(state: State, node: SpeakNode | AskNode | WaitNode | OptOutNode) -> Moved:
@@ -275,7 +261,7 @@ def _ask(state: State, question: AskNode) -> Moved:
     return _speak(replace(state, digits="", deadline=None), question.prompt)
 
 
-def _speak(state: State, parts: tuple[Part, ...]) -> Moved:
+def _speak(state: State, parts: tuple[PlanPart, ...]) -> Moved:
     token = state.token + 1
     return replace(state, token=token, is_speaking=True), (Speak(token, tuple(filled(state, part) for part in parts)),)
 

@@ -8,11 +8,11 @@ import re
 from typing import Final, cast
 
 from gateway.errors.voice import BadDialplan
-from gateway.voice import template
+from gateway.voice import template, values
 from gateway.voice.dialplan import HANGUP, VARIABLE_TYPES, Machine, Node, Plan, Variable, VariableType
 from gateway.voice.resolve import check_targets, check_variables
-from gateway.voice.verbs import LANGUAGE, any_text, node_of
-from gateway.voice.yaml_source import Block, Fields, Problems, read
+from gateway.voice.verbs import LANGUAGE, Languages, any_text, node_of
+from gateway.voice.yaml_source import Block, Fields, Items, Problems, Scalar, read
 
 MAX_NODES: Final = 500
 
@@ -46,14 +46,16 @@ def parse(source: str, problems: Problems) -> Plan | None:
     fields = Fields(root, problems)
     name = fields.text("name", pattern=_NAME)
     language = fields.text("language", pattern=LANGUAGE)
+    languages = _languages(fields, language)
     plan = Plan(
         name=name,
         language=language,
+        languages=languages,
         start=fields.text("start"),
         inbound=fields.flag("inbound"),
         variables=_variables(fields),
         machine=_machine(fields),
-        nodes=_nodes(fields, language),
+        nodes=_nodes(fields, languages),
         file=problems.file,
         line=fields.line("start"),
     )
@@ -61,6 +63,19 @@ def parse(source: str, problems: Problems) -> Plan | None:
     check_targets(plan, problems)
     check_variables(plan, problems)
     return plan
+
+
+def _languages(top: Fields, language: str) -> Languages:
+    """Every language of the plan, its `language` first."""
+    value = top.value("languages")
+    if value is None:
+        return (language,)
+    found = [item.text for item in value.items if isinstance(item, Scalar)] if isinstance(value, Items) else []
+    if not found or any(not LANGUAGE.fullmatch(each) for each in found) or len(set(found)) < len(found):
+        top.wrong("languages", "'languages' is a list of different languages, such as [en-US, es-US]")
+    elif language not in found:
+        top.wrong("languages", f"'languages' leaves out {language!r}, which is the plan's 'language'")
+    return (language, *(each for each in found if each != language))
 
 
 def _variables(top: Fields) -> dict[str, Variable]:
@@ -78,8 +93,8 @@ def _variables(top: Fields) -> dict[str, Variable]:
             top.problems.add(value.line, f"variable {name!r} needs either 'required: true' or a 'default'")
         default = any_text(fields, "default") if has_default else None
         kind = cast("VariableType", fields.choice("type", VARIABLE_TYPES, default="text"))
-        if kind == "digits" and default and not (default.isascii() and default.isdigit()):
-            fields.wrong("default", f"the default of {name!r} must be digits, as its type says")
+        if default and (why := values.why_not(kind, default)):
+            fields.wrong("default", f"the default of {name!r} {why}, as its type says")
         fields.done()
         found[name] = Variable(name, default, kind, value.line)
     return found
@@ -97,7 +112,7 @@ def _machine(top: Fields) -> Machine:
     return Machine("human")
 
 
-def _nodes(top: Fields, language: str) -> dict[str, Node]:
+def _nodes(top: Fields, languages: Languages) -> dict[str, Node]:
     block = top.fields("nodes")
     nodes: dict[str, Node] = {}
     for name, value in block.block.items.items() if block else ():
@@ -105,7 +120,7 @@ def _nodes(top: Fields, language: str) -> dict[str, Node]:
             top.problems.add(value.line, f"a node cannot be named {name!r}")
         elif not isinstance(value, Block):
             top.problems.add(value.line, "a node is a block with one verb", node=name)
-        elif node := node_of(Fields(value, top.problems, node=name), language):
+        elif node := node_of(Fields(value, top.problems, node=name), languages):
             nodes[name] = node
     if block and len(block.block.items) > MAX_NODES:
         top.problems.add(block.block.line, f"more than {MAX_NODES} nodes")

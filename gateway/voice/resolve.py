@@ -8,15 +8,16 @@ from gateway.voice.dialplan import (
     INBOUND_VARIABLES,
     BranchNode,
     Node,
+    Pause,
     Plan,
-    Say,
     SetNode,
     SmsNode,
     SpeakNode,
     TransferNode,
-    parts_of,
+    spoken_parts,
     targets,
 )
+from gateway.voice.values import LANGUAGE
 from gateway.voice.yaml_source import Problems
 
 
@@ -39,11 +40,14 @@ def check_targets(plan: Plan, problems: Problems) -> None:
 
 def check_variables(plan: Plan, problems: Problems) -> None:
     """Note variables that nothing declares, sets or collects; and what nobody could give to an inbound call."""
-    known = plan.variables.keys() | plan.late_variables()
+    known = plan.variables.keys() | plan.late_variables() | ({LANGUAGE} if plan.is_multilingual else set())
     for name, node in plan.nodes.items():
         for used in dict.fromkeys(used_variables(node)):
             if used and used not in known:
                 problems.add(node.line, f"uses the variable {used!r}, which is not declared", node=name)
+    chosen = plan.variables.get(LANGUAGE) if plan.is_multilingual else None
+    if chosen and chosen.default is not None and chosen.default not in plan.languages:
+        problems.add(chosen.line, f"the default of {LANGUAGE!r} must be one of {', '.join(plan.languages)}")
     for variable in plan.variables.values():
         if plan.inbound and variable.default is None and variable.name not in INBOUND_VARIABLES:
             told = ", ".join(sorted(INBOUND_VARIABLES))
@@ -52,14 +56,12 @@ def check_variables(plan: Plan, problems: Problems) -> None:
 
 def used_variables(node: Node) -> Iterator[str]:
     """Names of the variables whose values the node needs."""
-    for part in parts_of(node):
-        if isinstance(part, Say):
+    for part in spoken_parts(node):
+        if not isinstance(part, Pause):
             yield from template.names(part.text)
     match node:
-        case SetNode(values=texts) | TransferNode(headers=texts):
+        case SetNode(values=texts) | TransferNode(headers=texts) | SmsNode(bodies=texts):
             for text in texts.values():
                 yield from template.names(text)
-        case SmsNode(body=body):
-            yield from template.names(body)
         case BranchNode(on=name):
             yield name

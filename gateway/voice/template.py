@@ -19,6 +19,12 @@ def is_well_formed(text: str) -> bool:
     return "{{" not in rest and "}}" not in rest
 
 
+def cut(text: str) -> list[tuple[str, str]]:
+    """`text` where fields begin and end: (fixed words, "") and ("", name), in order."""
+    pieces = _FIELD.split(text)
+    return [(piece, "") if at % 2 == 0 else ("", piece) for at, piece in enumerate(pieces) if piece]
+
+
 def fill(text: str, values: Mapping[str, str]) -> str:
     """`text` with each `{{ name }}` replaced once by its value; what a value holds is never read as a template.
 

@@ -12,12 +12,13 @@ from gateway.voice.dialplan import (
     BranchNode,
     CollectNode,
     HangupNode,
+    Localised,
     MenuNode,
     Node,
     OptOutNode,
     OutcomeNode,
-    Part,
     Pause,
+    PlanPart,
     Play,
     RecordNode,
     Say,
@@ -27,9 +28,11 @@ from gateway.voice.dialplan import (
     SpeakNode,
     TransferNode,
 )
+from gateway.voice.values import LANGUAGE as CHOSEN
 from gateway.voice.yaml_source import Block, Fields, Items, Scalar, Value
 
 LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?")
+Languages = tuple[str, ...]  # every language of the plan; a text without its own is in the first, if it is alone
 MAX_SMS: Final = 1600  # characters; what a carrier takes in one request
 MAX_HEADERS: Final = 10
 
@@ -53,14 +56,14 @@ def _well_formed(fields: Fields, key: str, text: str) -> None:
         fields.wrong(key, "'{{' and '}}' stand only around the name of a variable: {{ name }}")
 
 
-def node_of(fields: Fields, language: str) -> Node | None:
+def node_of(fields: Fields, languages: Languages) -> Node | None:
     """The node that a block stands for, or None when it has not exactly one verb."""
     verbs = [key for key in fields.block.items if key in _VERBS]
     if len(verbs) != 1:
         told = "has no verb" if not verbs else f"has {len(verbs)} verbs ({', '.join(verbs)})"
         fields.problems.add(fields.block.line, f"{told}; give one of {', '.join(_VERBS)}", node=fields.node)
         return None
-    node = _VERBS[verbs[0]](fields, language)
+    node = _VERBS[verbs[0]](fields, languages)
     fields.done()
     return node
 
@@ -76,21 +79,45 @@ def _next(fields: Fields) -> str:
     return following or then or HANGUP
 
 
-def _part(fields: Fields, language: str) -> Part | None:
-    """One thing to hear: say, play or pause; with its own language if one is given."""
-    spoken = fields.text("language", default=language, pattern=LANGUAGE) if fields.value("language") else language
+def _part(fields: Fields, languages: Languages) -> PlanPart | None:
+    """One thing to hear: say, play or pause; in every language of the plan, or in its own if one is given."""
+    own = fields.text("language", default=languages[0], pattern=LANGUAGE) if fields.value("language") else ""
+    spoken = (own,) if own else languages
     if "say" in fields.block.items:
-        text = fields.text("say")
-        _well_formed(fields, "say", text)
-        return Say(text, spoken)
+        texts = _texts(fields, "say", spoken)
+        return _in_each({language: Say(text, language) for language, text in texts.items()})
     if "play" in fields.block.items:
-        return Play(fields.text("play", pattern=_PROMPT), spoken)
+        name = fields.text("play", pattern=_PROMPT)
+        texts = _texts(fields, "text", spoken) if fields.value("text") else {}
+        return _in_each({language: Play(name, language, texts.get(language, "")) for language in spoken})
     if "language" in fields.block.items:
         fields.wrong("language", "a pause has no language")
     return Pause(fields.seconds("pause", low=0.1, high=60))
 
 
-def _prompt(fields: Fields, language: str) -> tuple[Part, ...]:
+def _in_each(parts: Mapping[str, Say | Play]) -> PlanPart | None:
+    if len(parts) > 1:
+        return Localised(parts)
+    return next(iter(parts.values()), None)
+
+
+def _texts(fields: Fields, key: str, languages: Languages) -> dict[str, str]:
+    """The text at `key` in each language: one text where there is one language, else a block with a text for each."""
+    if isinstance(fields.value(key), Block):
+        block = fields.fields(key)
+        found = {language: block.text(language) for language in block.block.items} if block else {}
+        for language in found.keys() - set(languages):
+            fields.wrong(key, f"{language!r} is none of this plan's languages: {', '.join(languages)}")
+    else:
+        found = {languages[0]: fields.text(key)}
+    if missing := [language for language in languages if language not in found]:
+        fields.wrong(key, f"has no text in {', '.join(missing)}: write '{key}: {{{languages[0]}: …, {missing[0]}: …}}'")
+    for text in found.values():
+        _well_formed(fields, key, text)
+    return {language: found.get(language, "") for language in languages}
+
+
+def _prompt(fields: Fields, languages: Languages) -> tuple[PlanPart, ...]:
     """The value of `prompt`: one {say|play|pause} or a list of them."""
     value = fields.value("prompt")
     items: tuple[Value, ...] = value.items if isinstance(value, Items) else (value,) if value else ()
@@ -103,18 +130,18 @@ def _prompt(fields: Fields, language: str) -> tuple[Part, ...]:
             fields.problems.add(item.line, "a prompt is {say: …}, {play: …} or {pause: …}, or a list", node=fields.node)
             continue
         inner = Fields(item, fields.problems, node=fields.node)
-        if part := _part(inner, language):
+        if part := _part(inner, languages):
             parts.append(part)
         inner.done()
     return tuple(parts)
 
 
-def _speak(fields: Fields, language: str) -> Node | None:
-    part = _part(fields, language)
+def _speak(fields: Fields, languages: Languages) -> Node | None:
+    part = _part(fields, languages)
     return SpeakNode((part,) if part else (), _next(fields), fields.block.line)
 
 
-def _menu(fields: Fields, language: str) -> Node | None:
+def _menu(fields: Fields, languages: Languages) -> Node | None:
     menu = fields.fields("menu")
     if menu is None:
         return None
@@ -126,7 +153,7 @@ def _menu(fields: Fields, language: str) -> Node | None:
         elif choices:
             choices.wrong(key, f"a choice is one key, 0 to 9, * or #, not {key!r}")
     node = MenuNode(
-        prompt=_prompt(menu, language),
+        prompt=_prompt(menu, languages),
         choices=targets_by_key,
         timeout=menu.seconds("timeout", default=5.0, low=1, high=60),
         attempts=menu.integer("attempts", default=3, low=1, high=10),
@@ -139,14 +166,14 @@ def _menu(fields: Fields, language: str) -> Node | None:
     return node
 
 
-def _collect(fields: Fields, language: str) -> Node | None:
+def _collect(fields: Fields, languages: Languages) -> Node | None:
     collect = fields.fields("collect")
     if collect is None:
         return None
     finish = collect.choice("finish_key", ("#", "*", "none"), default="#")
     timeout = collect.seconds("timeout", default=5.0, low=1, high=60)
     node = CollectNode(
-        prompt=_prompt(collect, language),
+        prompt=_prompt(collect, languages),
         into=collect.text("into", pattern=template.NAME),
         min_digits=collect.integer("min_digits", default=1, low=1, high=32),
         max_digits=collect.integer("max_digits", low=1, high=32),
@@ -164,7 +191,7 @@ def _collect(fields: Fields, language: str) -> Node | None:
     return node
 
 
-def _branch(fields: Fields, _language: str) -> Node | None:
+def _branch(fields: Fields, _languages: Languages) -> Node | None:
     branch = fields.fields("branch")
     if branch is None:
         return None
@@ -179,22 +206,25 @@ def _branch(fields: Fields, _language: str) -> Node | None:
     return node
 
 
-def _set(fields: Fields, _language: str) -> Node | None:
+def _set(fields: Fields, languages: Languages) -> Node | None:
     block = fields.fields("set")
-    values = {name: any_text(block, name) for name in block.block.items} if block else {}
+    if block is None:
+        return None
+    values = {name: any_text(block, name) for name in block.block.items}
     for name, text in values.items():
-        if block and not template.NAME.fullmatch(name):
+        if not template.NAME.fullmatch(name):
             block.wrong(name, f"a variable cannot be named {name!r}: use a-z, 0-9 and _")
-        if block:
-            _well_formed(block, name, text)
+        if name == CHOSEN and len(languages) > 1 and text not in languages:
+            block.wrong(name, f"the language must be one of this plan's ({', '.join(languages)}), not {text!r}")
+        _well_formed(block, name, text)
     return SetNode(values, _next(fields), fields.block.line)
 
 
-def _outcome(fields: Fields, _language: str) -> Node | None:
+def _outcome(fields: Fields, _languages: Languages) -> Node | None:
     return OutcomeNode(fields.text("outcome", pattern=_WORD), _next(fields), fields.block.line)
 
 
-def _transfer(fields: Fields, _language: str) -> Node | None:
+def _transfer(fields: Fields, _languages: Languages) -> Node | None:
     """`transfer: NUMBER`, or a block with `to`, `headers` and `ring`."""
     block = fields.fields("transfer") if isinstance(fields.value("transfer"), Block) else None
     where, key = (block, "to") if block else (fields, "transfer")
@@ -223,14 +253,14 @@ def _headers(block: Fields) -> dict[str, str]:
     return found
 
 
-def _record(fields: Fields, language: str) -> Node | None:
+def _record(fields: Fields, languages: Languages) -> Node | None:
     record = fields.fields("record")
     if record is None:
         return None
     finish = record.choice("finish_key", (*sorted(KEYS), "none"), default="#")
     following = _next(fields)
     node = RecordNode(
-        prompt=_prompt(record, language) if record.value("prompt") else (),
+        prompt=_prompt(record, languages) if record.value("prompt") else (),
         into=record.text("into", pattern=template.NAME),
         max_seconds=record.seconds("max", default=60, low=1, high=600),
         silence=record.seconds("silence", default=3, low=1, high=30),
@@ -243,15 +273,14 @@ def _record(fields: Fields, language: str) -> Node | None:
     return node
 
 
-def _send_sms(fields: Fields, _language: str) -> Node | None:
-    body = fields.text("send_sms")
-    _well_formed(fields, "send_sms", body)
-    if len(body) > MAX_SMS:
+def _send_sms(fields: Fields, languages: Languages) -> Node | None:
+    bodies = _texts(fields, "send_sms", languages)
+    if any(len(body) > MAX_SMS for body in bodies.values()):
         fields.wrong("send_sms", f"longer than {MAX_SMS} characters")
-    return SmsNode(body, _next(fields), fields.block.line)
+    return SmsNode(bodies, _next(fields), fields.block.line)
 
 
-def _opt_out(fields: Fields, _language: str) -> Node | None:
+def _opt_out(fields: Fields, _languages: Languages) -> Node | None:
     scope = cast("Scope", fields.choice("opt_out", SCOPES, default="tenant"))
     if fields.value("next"):
         fields.wrong("next", "an opt-out ends the call at once: write 'then: hangup'")
@@ -260,14 +289,14 @@ def _opt_out(fields: Fields, _language: str) -> Node | None:
     return OptOutNode(scope, fields.block.line)
 
 
-def _hangup(fields: Fields, _language: str) -> Node | None:
+def _hangup(fields: Fields, _languages: Languages) -> Node | None:
     value = fields.value(HANGUP)
     if not isinstance(value, Scalar) or not value.is_null:
         fields.wrong(HANGUP, "'hangup' takes no value: write {hangup}")
     return HangupNode(fields.block.line)
 
 
-_VERBS: Final[Mapping[str, Callable[[Fields, str], Node | None]]] = {
+_VERBS: Final[Mapping[str, Callable[[Fields, Languages], Node | None]]] = {
     "say": _speak,
     "play": _speak,
     "pause": _speak,

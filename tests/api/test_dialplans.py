@@ -144,6 +144,7 @@ async def test_a_call_that_cannot_be_placed_is_refused_by_field(api: Api) -> Non
         ({"from": "+12125550100"}, {"from": "no_road"}),
         ({"to": "+1"}, {"to": "invalid_number"}),
         ({"body": "Hi"}, {"body": "unknown_field"}),
+        ({"variables": {"name": "Ann", "amuont": "$5"}}, {"variables.amuont": "bad_variables"}),
     ):
         assert (await api.post("/v1/calls", call(**changes))).wrong == wrong
     assert (await api.get("/v1/calls")).body["items"] == []

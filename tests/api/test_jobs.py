@@ -258,6 +258,12 @@ async def test_a_voice_job_pins_its_dialplan_and_checks_every_persons_variables(
     refused = await api.post("/v1/jobs", {**call, "recipients": [{"to": PERSON}]})
     assert [(each["field"], each["slug"]) for each in refused.body["errors"]] == [("variables.name", "bad_variables")]
 
+    misspelt = {**call, "call": {"dialplan": "reminder", "variables": {"amuont": "$5"}}}
+    refused = await api.post("/v1/jobs", {**misspelt, "recipients": [{"to": PERSON, "variables": {"name": "Ann"}}]})
+    assert [(each["field"], each["slug"]) for each in refused.body["errors"]] == [
+        ("call.variables.amuont", "bad_variables")
+    ]
+
     said = await api.post("/v1/jobs", {**call, "recipients": [{"to": PERSON, "variables": {"name": "Ann"}}]})
     assert (said.status, said.body["accepted"], said.body["spec"]["version"]) == (202, 1, 1)
     await publish(api, PLAN.replace("Goodbye", "Good day"))

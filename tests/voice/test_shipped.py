@@ -15,7 +15,9 @@ PLANS = sorted(path for path in FOLDER.glob("*.yaml") if not path.name.endswith(
 
 def read(path: Path) -> Plan:
     source = path.read_text()
-    plan, warnings = load_checked(source, file=path.name, prompts=set(), broadcast="inbound" not in source)
+    plan, warnings = load_checked(
+        source, file=path.name, prompts=lambda _: frozenset(), broadcast="inbound" not in source
+    )
     assert warnings == ()
     return plan
 
