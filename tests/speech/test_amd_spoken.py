@@ -101,4 +101,4 @@ def test_a_folder_without_readable_recordings_is_told(tmp_path: Path, name: str,
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert ran.returncode == 1
-    assert ran.stderr.startswith(str(tmp_path)) or "holds no wav" in ran.stderr
+    assert str(tmp_path) in ran.stderr
