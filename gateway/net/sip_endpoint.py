@@ -16,6 +16,7 @@ from gateway.sip.digest import Credentials
 from gateway.sip.events import LAST, Ended, Event, Incoming
 from gateway.sip.hop import Address
 from gateway.sip.message import Headers
+from gateway.sip.refer import refer_to
 from gateway.sip.sdp import Session
 from gateway.sip.transaction import Traffic
 from gateway.sip.transaction_table import Timers
@@ -74,6 +75,15 @@ class SipCall:
     async def hangup(self) -> None:
         """End the call: BYE once it is up. `Ended` comes when the far end has agreed, or after 32 s of silence."""
         self.endpoint.act(lambda agent, now: agent.hangup(self.handle, now))
+
+    async def refer(self, number: str, by: str, headers: Headers = ()) -> None:
+        """Hand the call over to `number`, over the same trunk; `Referred` tells how that goes.
+
+        by: the number that asks. headers: X- headers for who takes the call. Raises UnsafeSipValue.
+        """
+        to, asker = (self.endpoint.uri_of(number), self.endpoint.own_uri(by))
+        target = refer_to(to, headers)
+        self.endpoint.act(lambda agent, now: agent.refer(self.handle, target, str(asker), now))
 
     async def ring(self, early: Session | None = None) -> None:
         """Tell the caller that it rings (180), or that early media comes (183)."""
@@ -220,10 +230,7 @@ class SipEndpoint(asyncio.DatagramProtocol):
         display, headers:    caller name, and further headers such as P-Asserted-Identity.
         Raises:              TooManyCalls, UnsafeSipValue.
         """
-        port = self._trunk.port if self._trunk.port != 5060 else None
-        to = str(SipUri(number, bracket(self._trunk.host), port))
-        domain = self._trunk.domain or bracket(self._advertised_address()[0])
-        caller = str(SipUri(from_number, domain))
+        to, caller = str(self.uri_of(number)), str(self.own_uri(from_number))
 
         def place(agent: UserAgent, now: float) -> SipCall:
             handle = agent.invite(to, caller, offer, self._destination, now, display=display, headers=headers)
@@ -231,6 +238,15 @@ class SipEndpoint(asyncio.DatagramProtocol):
             return self._calls[handle]
 
         return self.act(place)
+
+    def uri_of(self, number: str) -> SipUri:
+        """A number as the trunk is asked for it."""
+        port = self._trunk.port if self._trunk.port != 5060 else None
+        return SipUri(number, bracket(self._trunk.host), port)
+
+    def own_uri(self, number: str) -> SipUri:
+        """A number of ours as the trunk is told it."""
+        return SipUri(number, self._trunk.domain or bracket(self._advertised_address()[0]))
 
     def act(self, action: Callable[[UserAgent, float], T]) -> T:
         """Do something with the user agent now, and let out what follows from it."""

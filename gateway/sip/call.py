@@ -8,6 +8,7 @@ from gateway.sip.context import Context
 from gateway.sip.dialog import Dialog
 from gateway.sip.events import Changed, Ended, Failed, Info, Side
 from gateway.sip.message import Headers, Message, Request, Response, readable
+from gateway.sip.refer import Referral
 from gateway.sip.refresh import Refresher
 from gateway.sip.sdp import Media, Session
 from gateway.sip.session_timer import SessionTooShort
@@ -30,6 +31,7 @@ class Call:
         self._context = context
         self._user = user  # the user part of our Contact
         self.refresher = Refresher(self, context)
+        self._referral: Referral | None = None
         self._bye: Transaction | None = None
         self._unacked: dict[int, Transaction] = {}  # INVITEs that we answered 2xx, by CSeq number
         self._offered: set[int] = set()  # those whose 2xx made the offer: the answer comes in the ACK
@@ -59,6 +61,8 @@ class Call:
             self._on_offer(transaction, dialog, now)
         elif request.method == "PRACK":
             self._on_prack(transaction, now)
+        elif request.method == "NOTIFY":
+            self._respond(transaction, 481 if self._referral is None else self._referral.notified(request), now)
         else:
             self._on_other(transaction, now)
 
@@ -230,6 +234,11 @@ class Call:
         self.lost(408, now)
 
     # --- what goes out inside the dialog
+
+    def refer(self, to: str, by: str, now: float) -> None:
+        """Ask the far end to call somebody else in our place; see `Referral`. One at a time: the last one counts."""
+        self._referral = Referral(self, self._context, to, by)
+        self._referral.send(now)
 
     @property
     def is_leaving(self) -> bool:

@@ -23,7 +23,7 @@ from gateway.sip.uri import SipUri, parse_uri
 if TYPE_CHECKING:
     from gateway.sip.call import Call
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, NOTIFY"
 SUPPORTED = "100rel, timer"
 EXTENSIONS = frozenset(SUPPORTED.split(", "))
 METHODS = frozenset(ALLOW.split(", "))

@@ -58,6 +58,21 @@ class Info:
 
 
 @dataclass(frozen=True, slots=True)
+class Referred:
+    """What became of our REFER: how the far end's call to the target goes.
+
+    status:  of that call, as its NOTIFY says; 100 once the REFER was taken on; the REFER's own where it was refused.
+    final:   nothing more will be told. A final status below 200: the far end says no more, it has the call.
+    refused: the far end does not take a REFER, or none now.
+    """
+
+    call: str
+    status: int
+    final: bool
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The call never came up. Last event of the call.
 
@@ -112,5 +127,5 @@ def user_of(uri: str) -> str:
     return unquote(readable(number))
 
 
-Event = Trying | Ringing | Progress | Answered | Changed | Info | Failed | Ended | Incoming
+Event = Trying | Ringing | Progress | Answered | Changed | Info | Referred | Failed | Ended | Incoming
 LAST = (Failed, Ended)

@@ -134,6 +134,15 @@ class UserAgent:
         if found is not None:
             found.hangup(now)
 
+    def refer(self, call: str, to: str, by: str, now: float) -> None:
+        """Hand a call that is up over to somebody else: `Referred` tells how that goes. The call itself stays up.
+
+        to: a Refer-To, from `refer.refer_to`. by: the SIP URI of who asks.
+        """
+        found = self._context.calls.get(call)
+        if found is not None:
+            found.refer(to, by, now)
+
     def ring(self, call: str, now: float, early: Session | None = None) -> None:
         """Tell the caller that it rings: 180, or 183 with early media."""
         found = self._incoming(call)

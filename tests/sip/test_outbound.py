@@ -76,10 +76,18 @@ class Script:
         return handle, ok
 
     def inside(
-        self, ok: Response, method: str, number: int, body: bytes = b"", *, to: str = "", kind: str = ""
+        self,
+        ok: Response,
+        method: str,
+        number: int,
+        body: bytes = b"",
+        *,
+        to: str = "",
+        kind: str = "",
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> Request:
         """A request of the far end inside the call."""
-        headers = (
+        own = (
             ("Via", f"SIP/2.0/UDP 198.51.100.7;branch=z9hG4bKfar{method}{number}"),
             ("From", ok.get("To")),
             ("To", to or ok.get("From")),
@@ -88,7 +96,7 @@ class Script:
             ("Contact", "<sip:callee@198.51.100.7>"),
         )
         typed = (("Content-Type", kind or "application/sdp"),) if body else ()
-        request = Request((*headers, *typed), body, method, "sip:us@192.0.2.1")
+        request = Request((*own, *headers, *typed), body, method, "sip:us@192.0.2.1")
         self.us.receive(request.encode(), THEIRS, self.now)
         return request
 
