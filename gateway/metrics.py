@@ -124,6 +124,12 @@ class Metrics:
         self.calls = Counter(
             "gateway_calls", "Calls that entered a state (from the event log).", ["state"], registry=registry
         )
+        self.abandoned_share = Gauge(
+            "gateway_abandoned_share",
+            "Of telemarketing calls that people answered in the last 30 days, the share (0 to 1) whose message began "
+            "more than two seconds after their greeting, or never.",
+            registry=registry,
+        )
         self.channels = Gauge(
             "gateway_channels", "Channels in use, by scope (trunk:NAME).", ["scope"], registry=registry
         )

@@ -129,6 +129,13 @@ class Practice(Account):
     sip_port: Port = 0
 
 
+class Abandonment(Section):
+    """When a telemarketing job is paused because people who answered heard the message too late."""
+
+    share: Annotated[float, Field(ge=0, le=1)] = 0.03
+    least_answered: Annotated[int, Field(ge=1)] = 50
+
+
 class Callbacks(Section):
     """How events are delivered to the engine."""
 
@@ -170,6 +177,7 @@ class Settings(Section):
     practice: Practice = Practice()
     sip: Sip = Sip()
     trunks: Mapping[TrunkName, Trunk] = {}
+    abandonment: Abandonment = Abandonment()
     callbacks: Callbacks = Callbacks()
     limits: Limits = Limits()
     retention: Retention = Retention()

@@ -8,6 +8,7 @@ from gateway.api.operation import View
 from gateway.api.people import Left
 from gateway.api.views import when
 from gateway.model.job import Job
+from gateway.store.abandonment import Heard
 
 
 class Entry(View):
@@ -96,10 +97,20 @@ class Counts(View):
     retries: Retries | None = Field(description="Further attempts of calls; null for sms.")
 
 
+class Abandoned(View):
+    """Of calls that people answered, those whose message began over two seconds after their greeting, or never."""
+
+    calls: int
+    answered: int = Field(description="By people: machines do not count.")
+    share: float = Field(description="0 to 1.")
+
+
 class JobWithCounts(JobView):
     """One job and where its recipients are."""
 
     counts: Counts
+    abandoned: Abandoned | None = Field(description="Of this job; null for sms.")
+    abandoned_30_days: Abandoned | None = Field(description="Of all your telemarketing jobs; null for sms.")
 
 
 def fields(job: Job) -> dict[str, Any]:
@@ -119,6 +130,11 @@ def fields(job: Job) -> dict[str, Any]:
         "created_at": when(job.created_ms),
         "finished_at": when(job.finished_ms),
     }
+
+
+def abandoned(heard: Heard) -> Abandoned:
+    """As it is answered."""
+    return Abandoned(calls=heard.abandoned, answered=heard.answered, share=round(heard.share, 4))
 
 
 def entries(left: Left) -> Entries:

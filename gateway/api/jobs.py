@@ -4,13 +4,13 @@ from typing import Annotated, Any
 
 from gateway.api import job_answers, jobs_accept, jobs_recipients, why
 from gateway.api.inputs import Page, one_of
-from gateway.api.job_answers import Counts, JobView, JobWithCounts, Outcome, Retries
+from gateway.api.job_answers import Abandoned, Counts, JobView, JobWithCounts, Outcome, Retries
 from gateway.api.operation import Answer, Call, operation
 from gateway.api.views import Listed
 from gateway.errors.api import JobNotOpen, NotFound
 from gateway.model.job import Job
 from gateway.model.states import JOB_MOVES
-from gateway.store import jobs, lives
+from gateway.store import abandonment, jobs, lives
 from gateway.store.database import Tx
 from gateway.store.records import to_record
 
@@ -52,7 +52,9 @@ async def one(call: Call) -> Answer:
 
     async def look(tx: Tx) -> JobWithCounts:
         job = await _own(call, tx)
-        return JobWithCounts(**job_answers.fields(job), counts=await _counts(tx, job))
+        return JobWithCounts(
+            **job_answers.fields(job), counts=await _counts(tx, job), **await _abandoned(call, tx, job)
+        )
 
     return Answer(200, await call.doors.database.read(look))
 
@@ -73,6 +75,16 @@ async def _counts(tx: Tx, job: Job) -> Counts:
     rows = await tx.rows("calls_outcomes", job_id=job.id)
     outcomes = [Outcome(outcome=row["outcome"], count=row["n"], keys_pressed=row["keys"] or 0) for row in rows]
     return Counts(**found, segments=None, copies=0, outcomes=outcomes, retries=await _retries(tx, job))
+
+
+async def _abandoned(call: Call, tx: Tx, job: Job) -> dict[str, Abandoned | None]:
+    if job.channel == "sms":
+        return {"abandoned": None, "abandoned_30_days": None}
+    everybodys = await abandonment.of_tenant(tx, job.tenant_id, job.mode, call.now_ms)
+    return {
+        "abandoned": job_answers.abandoned(await abandonment.of_job(tx, job.id)),
+        "abandoned_30_days": job_answers.abandoned(everybodys),
+    }
 
 
 async def _retries(tx: Tx, job: Job) -> Retries:

@@ -77,6 +77,11 @@ _HOLDS: Final[Mapping[str, str]] = {
     "carrier_answer": "It is being offered to the carrier",
 }
 
+# Why a job is paused that nobody paused.
+_PAUSES: Final[Mapping[str, str]] = {
+    "abandonment": "Too many of the people who answered heard the message late or never (see `abandoned` of the job)",
+}
+
 # The windows of the caps that are held for ("": any stretch of time), and how a sentence says them.
 _CAPS: Final[Mapping[str, tuple[str, str]]] = {
     "cap_day": ("day", "a day"),
@@ -251,7 +256,9 @@ def _of_job(
     by_state: Mapping[str, int] = counts["by_state"]
     waiting = by_state.get("queued", 0) + by_state.get("held", 0)
     if job.status == "paused":
-        return "paused", None, f"The job is paused with {waiting} waiting; resume it with POST /v1/jobs/{{id}}/resume."
+        told = f"The job is paused with {waiting} waiting; resume it with POST /v1/jobs/{{id}}/resume."
+        because = f"{_PAUSES[job.reason]}. " if job.reason else ""
+        return job.reason or "paused", None, because + told
     unknown = by_state.get("unknown", 0) if job.channel == "sms" else 0
     if job.status in {"completed", "cancelled"} and not unknown:
         return None, None, f"The job is {job.status}."

@@ -11,7 +11,7 @@ import orjson
 from gateway.errors.voice import UnknownDialplan
 from gateway.model.call import Call
 from gateway.model.opt_out import OptOut
-from gateway.store import attempts, dialplans, lives
+from gateway.store import abandonment, attempts, dialplans, lives
 from gateway.store.database import Database, Tx
 from gateway.store.records import to_record
 from gateway.voice import loader
@@ -143,6 +143,7 @@ async def ended(
     moved = await lives.move(tx, "calls", [call_id], status, now_ms, reason=reason, error_code=error_code, data=data)
     if moved:
         await tx.run("calls_ended", id=call_id, now_ms=ended_ms)
+        await abandonment.count(tx, call, ended_ms)
         if following is not None:
             await attempts.keep(tx, following)
     return bool(moved)

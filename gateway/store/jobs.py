@@ -1,5 +1,6 @@
 """Jobs: accepted whole, paused, resumed, cancelled and completed, each with its event."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from gateway.clock import now_ms
@@ -33,7 +34,7 @@ def all_of(job: Job) -> tuple[Things, ...]:
 async def accept(tx: Tx, job: Job) -> None:
     """Keep a job. Its people are written beside it, see `loads`."""
     await tx.run("jobs_insert", **to_row(job))
-    await events.add(tx, _event(job, "job.created", job.created_ms))
+    await events.add(tx, _event(job, "job.created", job.created_ms, {}))
 
 
 async def get(tx: Tx, tenant_id: str, mode: str, job_id: str) -> Job | None:
@@ -42,37 +43,50 @@ async def get(tx: Tx, tenant_id: str, mode: str, job_id: str) -> Job | None:
     return to_record(Job, row) if row is not None else None
 
 
-async def change(tx: Tx, job: Job, status: str, now_ms: int) -> Job | None:
+async def change(
+    tx: Tx, job: Job, status: str, now_ms: int, *, reason: str = "", data: Mapping[str, object] | None = None
+) -> Job | None:
     """Move a job to `status`, with what waits in it. None: it was no longer in a state that allows it.
 
     paused:   what is queued is held until somebody resumes. What is held for another reason stays so, and is not
               released while its job is paused.
     running:  what the pause held is queued again.
 
+    reason:   why it is paused, where nobody paused it. data: what else the event says.
+
     Of a large job the first part moves here, and what is left is noted: nothing of that leaves any more while the job
     is not to run. Call `settle` next; the housekeeper would.
     """
     finished = now_ms if status in {"cancelled", "completed"} else None
     allowed = sources(JOB_MOVES, status)
-    row = await tx.row("jobs_move", id=job.id, status=status, finished_ms=finished, sources=allowed)
+    row = await tx.row("jobs_move", id=job.id, status=status, finished_ms=finished, sources=allowed, reason=reason)
     if row is None:
         return None
     moved = to_record(Job, row)
     if status != "completed":
         is_more = await _move_some(tx, moved, now_ms)
         await tx.run("job_changes_put" if is_more else "job_changes_delete", job_id=job.id)
-    await events.add(tx, _event(moved, f"job.{status}", now_ms))
+    await events.add(tx, _event(moved, f"job.{status}", now_ms, data or {}))
     return moved
 
 
-async def change_with_recall(database: Database, signals: Signals, job: Job, status: str, now_ms: int) -> Job | None:
+async def change_with_recall(
+    database: Database,
+    signals: Signals,
+    job: Job,
+    status: str,
+    now_ms: int,
+    *,
+    reason: str = "",
+    data: Mapping[str, object] | None = None,
+) -> Job | None:
     """Pause or cancel a job that may be sending this moment: see `change`."""
     moved, _ = await write_with_recall(
         database,
         signals,
         OfJob(job.tenant_id, job.id, job.sender),
         now_ms,
-        lambda tx: change(tx, job, status, now_ms),
+        lambda tx: change(tx, job, status, now_ms, reason=reason, data=data),
     )
     return moved
 
@@ -135,6 +149,8 @@ async def complete_finished(tx: Tx, now_ms: int) -> int:
     return len(done)
 
 
-def _event(job: Job, kind: str, at_ms: int) -> Event:
-    data = {"status": job.status, "channel": job.channel, "reference": job.reference, "metadata": job.metadata}
+def _event(job: Job, kind: str, at_ms: int, more: Mapping[str, object]) -> Event:
+    data = {"status": job.status, "channel": job.channel, "reference": job.reference, "metadata": job.metadata, **more}
+    if job.reason:
+        data |= {"reason": job.reason}
     return Event(kind, job.tenant_id, job.mode, job.id, at_ms, data, job_id=job.id, callback_url=job.callback_url)

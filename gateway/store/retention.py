@@ -36,6 +36,8 @@ async def _over(tx: Tx, table: str, before_ms: int, limit: int) -> list[str]:
 
 async def _rows(tx: Tx, table: str, before_ms: int, limit: int) -> int:
     ids = await _over(tx, table, before_ms, limit)
+    if ids and table == "jobs":
+        await tx.run("answered_calls_forget", ids=ids)
     return await tx.run(f"{table}_forget", ids=ids) if ids else 0
 
 

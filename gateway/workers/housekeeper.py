@@ -13,7 +13,7 @@ from gateway.clock import now_ms
 from gateway.errors.store import StoreUnavailable
 from gateway.metrics import Metrics
 from gateway.settings import Settings
-from gateway.store import jobs, lives, loads, retention, usage
+from gateway.store import abandonment, jobs, lives, loads, retention, usage
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals, Things
 
@@ -46,6 +46,8 @@ class Housekeeper:
                 await self.sweep()
                 if number % _COUNT_EVERY == 0:
                     seen = await self.count(seen)
+                    heard = await self.database.read(partial(abandonment.of_all, now_ms=now_ms()))
+                    self.metrics.abandoned_share.set(heard.share)
                     await self.forget_history()
             except StoreUnavailable as error:
                 _log.error("sweep_failed", error=str(error))
@@ -67,7 +69,21 @@ class Housekeeper:
         if await self.database.read(jobs.finished):
             await self._write(jobs.complete_finished)
             self.signals.wake("events")
+        await self._guard_abandonment()
         await self._write(self._forget)
+
+    async def _guard_abandonment(self) -> None:
+        """Pause telemarketing jobs too many of whose people heard the message late."""
+        most = self.settings.abandonment
+        look = partial(abandonment.above, share=most.share, least=most.least_answered, now_ms=now_ms())
+        for job, heard in await self.database.read(look):
+            figures: dict[str, object] = {"answered": heard.answered, "abandoned": heard.abandoned}
+            _log.warning("job_paused", reason="abandonment", job_id=job.id, **figures)
+            await jobs.change_with_recall(
+                self.database, self.signals, job, "paused", now_ms(), reason="abandonment", data=figures
+            )
+            await jobs.settle(self.database, job.id)
+            self.signals.wake("events")
 
     async def _go_on_with_large_jobs(self) -> None:
         """What a killed process, or a request that ran out of time, has left."""

@@ -68,6 +68,7 @@ async def test_a_busy_line_is_to_be_called_again_and_the_job_says_so(api: Api) -
     assert told["retries"]["busy"] == {"after": "5m", "attempts": 2, "number": "next", "text": None}
     assert told["counts"]["retries"] == {"calls": 1, "waiting": 1, "texts": {}}
     assert told["counts"]["by_state"] == {"busy": 1, "held": 1}
+    assert told["abandoned"] == told["abandoned_30_days"] == {"calls": 0, "answered": 0, "share": 0.0}
     assert (why["waiting_for"], why["opens_at"]) == ("retry", waits["held_until"])
     assert events[-1]["data"]["next"]["id"] == waits["id"]
     ended_why = (await api.get(f"/v1/calls/{ended['id']}/why")).body

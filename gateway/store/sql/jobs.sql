@@ -17,7 +17,11 @@ WHERE tenant_id = :tenant_id AND mode = :mode
 ORDER BY id DESC LIMIT :limit;
 
 -- name: jobs_move
-UPDATE jobs SET status = :status, finished_ms = :finished_ms WHERE id = :id AND status IN :sources RETURNING *;
+-- A job that was paused by itself, and runs again, was resumed by a person who knew why.
+UPDATE jobs
+SET status = :status, finished_ms = :finished_ms,
+    reason = CASE WHEN status = 'paused' AND reason <> '' AND :status = 'running' THEN 'resumed_in_spite' ELSE :reason END
+WHERE id = :id AND status IN :sources RETURNING *;
 
 -- name: jobs_status
 SELECT status FROM jobs WHERE id = :id;
