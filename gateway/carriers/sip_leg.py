@@ -1,0 +1,219 @@
+"""One call over a SIP trunk: the SIP call and its audio, told as one row of events."""
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from gateway.carriers.voice_base import Digit, Ended, LegEvent, PickedUp, Played, Ringing, Unanswered
+from gateway.media import events as media
+from gateway.media.amd import Times
+from gateway.net.rtp_engine import RtpEngine
+from gateway.net.rtp_stream import AudioId, RtpStream
+from gateway.net.sip_endpoint import SipCall
+from gateway.settings_trunks import Trunk
+from gateway.sip import events as sip
+from gateway.sip import sdp
+from gateway.speech.audio import Audio
+
+_BYTES_A_SECOND: Final = 16_000  # 8 kHz PCM16
+_INFO_KEY: Final = re.compile(rb"(?:Signal\s*=\s*)?([0-9*#A-D])\s*(?:[\r\n]|\Z)")
+# What a final SIP status means for a call (RFC 3261, section 21); what is missing here is `failed`, carrier_refused.
+_BUSY: Final = {486, 600}
+_NO_ANSWER: Final = {408, 480, 487}
+_LATER: Final = {503: "carrier_throttled", 401: "carrier_account", 407: "carrier_account"}
+_FAILED: Final = {
+    403: "forbidden",
+    404: "invalid_number",
+    410: "invalid_number",
+    484: "invalid_number",
+    488: "no_common_codec",
+    603: "declined",
+    604: "invalid_number",
+}
+_log = structlog.get_logger(__name__)
+
+
+def unanswered(failed: sip.Failed, *, was_heard: bool) -> Unanswered:
+    """Translate the end of a call that never came up.
+
+    was_heard: whether the far end ever said anything. Where it did not, nobody knows what became of the INVITE.
+    """
+    code = "" if failed.local else str(failed.status)
+    if failed.local and not was_heard:
+        return Unanswered("unknown", "no_response")
+    if failed.status in _BUSY:
+        return Unanswered("busy", "busy", code)
+    if failed.status in _NO_ANSWER:
+        return Unanswered("no_answer", "no_answer", code)
+    if failed.status in _LATER:
+        return Unanswered("queued", _LATER[failed.status], code)
+    return Unanswered("failed", _FAILED.get(failed.status, "carrier_refused"), code)
+
+
+class SipLeg:
+    """One call: the SIP call and its audio, told as one row of events."""
+
+    def __init__(
+        self, call: SipCall, stream: RtpStream, rtp: RtpEngine, bad_rtp: dict[str, int], detection: Times | None = None
+    ) -> None:
+        """Begin to follow both.
+
+        bad_rtp:   where packets that were thrown away are counted, by reason, at the end.
+        detection: the times that `detect` goes by; None: it finds nothing out.
+        """
+        self._call = call
+        self._stream = stream
+        self._rtp = rtp
+        self._bad_rtp = bad_rtp
+        self._detection = detection
+        self._before: list[LegEvent] = []
+        self._hear: Callable[[LegEvent], None] = self._before.append
+        self._loaded: dict[str, AudioId] = {}
+        self._was_heard = False
+        self._is_connected = False
+        self._trouble = ""
+        self._hears_keys = False  # by RFC 4733; INFO counts only where these were not agreed
+        self._tasks = (
+            asyncio.create_task(self._follow_media(), name="leg-media"),
+            asyncio.create_task(self._follow_call(), name="leg-call"),
+        )
+
+    def listen(self, hear: Callable[[LegEvent], None]) -> None:
+        """See `Leg.listen`."""
+        for event in self._before:
+            hear(event)
+        self._hear = hear
+
+    def play(self, pieces: Sequence[Audio | float]) -> tuple[int, ...]:
+        """See `Leg.play`. Raises MediaLimit."""
+        return tuple(
+            self._stream.play(self._held(piece) if isinstance(piece, Audio) else _silence(piece)) for piece in pieces
+        )
+
+    def stop(self) -> None:
+        """See `Leg.stop`."""
+        self._stream.stop_playing()
+
+    def detect(self) -> bool:
+        """See `Leg.detect`."""
+        if self._detection is not None:
+            self._stream.detect(self._detection)
+        return self._detection is not None
+
+    def hangup(self) -> None:
+        """See `Leg.hangup`."""
+        self._call.endpoint.act(lambda agent, now: agent.hangup(self._call.handle, now))
+
+    async def over(self) -> None:
+        """Return when the last event was told and the port given back."""
+        await asyncio.wait(self._tasks)
+
+    def _held(self, audio: Audio) -> AudioId:
+        if audio.id not in self._loaded:
+            self._loaded[audio.id] = self._rtp.load(audio.pcm)
+        return self._loaded[audio.id]
+
+    async def _follow_call(self) -> None:
+        last: LegEvent | None = None
+        try:
+            async for event in self._call.events():
+                last = self._take(event) or last
+        finally:
+            await self._close()
+        if last is not None:
+            self._hear(last)
+
+    def _take(self, event: sip.Event) -> LegEvent | None:
+        """Act on what the SIP side tells; returns the leg's last event when this is it."""
+        match event:
+            case sip.Failed():
+                last = unanswered(event, was_heard=self._was_heard or not event.local)
+                if self._trouble and last.outcome == "no_answer":  # it was we who gave up
+                    return Unanswered("failed", self._trouble, last.code)
+                return last
+            case sip.Ended(by=by):
+                if self._trouble:
+                    return Ended("carrier", self._trouble)
+                return Ended("gateway" if by == "us" else "person" if by == "them" else "carrier")
+            case sip.Ringing():
+                self._hear(Ringing())
+            case sip.Answered(media=agreed):
+                if self._connect(agreed):
+                    self._hear(PickedUp())
+            case sip.Changed(media=agreed):
+                self._connect(agreed)
+            case sip.Info(body=body) if not self._hears_keys:
+                self._hear_info(body)
+        self._was_heard = True
+        return None
+
+    def _connect(self, agreed: sdp.Media) -> bool:
+        """Send our audio where the far end wants it. On hold it goes on where it went."""
+        if not agreed.sends and self._is_connected:
+            return True
+        try:
+            self._stream.connect(
+                agreed.address,
+                agreed.port,
+                payload_type=agreed.codec.payload_type,
+                event_payload_type=agreed.event_payload_type,
+            )
+        except ValueError as error:  # IPv6, no host, or payload types we do not send
+            _log.warning("no_usable_media", error=str(error))
+            self._give_up("no_usable_media")
+            return False
+        self._is_connected = True
+        self._hears_keys = agreed.event_payload_type is not None
+        return True
+
+    def _hear_info(self, body: bytes) -> None:
+        """A key in an INFO (application/dtmf-relay, application/dtmf)."""
+        found = _INFO_KEY.match(body)
+        if found:
+            self._hear(Digit(found[1].decode()))
+
+    def _give_up(self, reason: str) -> None:
+        self._trouble = reason
+        self.hangup()
+
+    async def _follow_media(self) -> None:
+        async for event in self._stream.events():
+            match event:
+                case media.Digit(digit=digit):
+                    self._hear(Digit(digit))
+                case media.Played(play_id, seconds, finished):
+                    self._hear(Played(play_id, seconds, finished))
+                case media.Detected() | media.GreetingEnded():
+                    self._hear(event)
+                case media.Lost(why="process_died"):
+                    self._give_up("media_down")
+
+    async def _close(self) -> None:
+        """Give the port and the audio back; what still played tells its end before this returns."""
+        seen = await self._stream.close()
+        for why in self._bad_rtp:
+            self._bad_rtp[why] += getattr(seen, why)
+        await self._tasks[0]
+        for audio_id in self._loaded.values():
+            self._rtp.release(audio_id)
+        self._loaded.clear()
+
+
+def detection_times(trunk: Trunk) -> Times | None:
+    """How a trunk's settings tell who answered; None where they say not to."""
+    if not trunk.machine_detection:
+        return None
+    return Times(
+        trunk.machine_silence_ms,
+        trunk.machine_greeting_ms,
+        trunk.machine_after_greeting_ms,
+        trunk.machine_no_beep_ms,
+        trunk.machine_timeout_ms,
+    )
+
+
+def _silence(seconds: float) -> bytes:
+    return bytes(2 * round(seconds * _BYTES_A_SECOND / 2))
