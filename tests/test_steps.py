@@ -6,7 +6,19 @@ from pathlib import Path
 from gateway import steps
 
 ROOMS = Path(steps.__file__).parent
-DURABLE_OR_WIRE = {"accept", "sending", "wire", "settle", "stop", "report", "take", "rebuild", "callback", "commit"}
+DURABLE_OR_WIRE = {
+    "accept",
+    "sending",
+    "wire",
+    "settle",
+    "stop",
+    "report",
+    "take",
+    "rebuild",
+    "callback",
+    "commit",
+    "dial",
+}
 
 
 def named() -> set[str]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway import steps
 from gateway.carriers.base import Ready
 from gateway.carriers.voice_base import Road, TrunkRoad, Unanswered, WebhookRoad
 from gateway.clock import monotonic, now_ms
@@ -76,6 +77,7 @@ class Dialling:
                 return False  # still in the plan: whoever was to dial it queues it again
             if not self.desk.plan.take_out(offer.planned):
                 return False
+            steps.reached("dial:before")
             for clock in clocks:
                 clock.wrote(now_us())
             return True
@@ -103,6 +105,7 @@ class Dialling:
         if isinstance(leg, NotSent):
             await self._not_sent(offer, leg)
             return
+        steps.reached("dial:after")
         record = CallRecord(call, self.desk.database, self.desk.signals)
         session = CallSession(leg, offer.prepared.state, offer.prepared.audio, record, road.ring_timeout_s)
         self.desk.sessions[call.id] = session
@@ -122,6 +125,7 @@ class Dialling:
         if isinstance(outcome, NotSent):
             await self._not_sent(offer, outcome)
             return
+        steps.reached("dial:after")
         record = CallRecord(call, self.desk.database, self.desk.signals)
         match outcome:
             case Accepted(carrier_id):

@@ -19,6 +19,7 @@ class Fault:
     jobs: int = 1  # how many texts each person of the job gets
     clock_steady: bool = True
     people: tuple[int, int] = (90, 220)
+    rung: int = 0  # people who are called, beside those who are written to
     workers: ClassVar[int] = 1
 
     def __init__(self, dice: Random, *, full: bool) -> None:

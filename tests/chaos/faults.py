@@ -21,6 +21,7 @@ from tests.chaos.faults_gateway import (
     DiskFull,
     KillAnytime,
     KillAtStep,
+    KillInCalls,
     Pause,
     Workers,
     all_steps,
@@ -36,6 +37,7 @@ def _at_every_step() -> tuple[type[Fault], ...]:
 FAULTS: Final[tuple[type[Fault], ...]] = (
     KillAtStep,
     KillAnytime,
+    KillInCalls,
     Pause,
     RedisFlushed,
     RedisStale,

@@ -38,6 +38,8 @@ class KillAtStep(Fault):
         is_often = self.where.startswith("commit")  # every group of works comes by
         later = 2 if is_rare else dice.randint(3, 150 if is_often else 30)
         self.kill = f"{self.where}@{dice.choice((1, 2, later))}"
+        if self.where.startswith("dial"):
+            self.people, self.rung = (30, 60), 32
         if self.where.startswith("stop"):
             self.stops = 0.3
         if self.where.startswith("load"):  # only large jobs come in by blocks
@@ -79,6 +81,22 @@ class KillAnytime(Fault):
             await asyncio.sleep(self.dice.uniform(0, 0.8))
             await world.gateway.end(signal.SIGKILL)
             world.note("killed")
+            await world.gateway.start()
+
+
+class KillInCalls(Fault):
+    """SIGKILL while people ring, listen and press keys, once or twice."""
+
+    name = "kill -9 while calling"
+    people = (30, 60)
+    rung = 40
+
+    async def strike(self, world: World) -> None:
+        for _ in range(self.dice.randint(1, 2)):
+            await world.has_rung(world.rung() + self.dice.randint(1, 9), 15)
+            await asyncio.sleep(self.dice.uniform(0, 2))
+            await world.gateway.end(signal.SIGKILL)
+            world.note(f"killed after {world.rung()} INVITEs")
             await world.gateway.start()
 
 

@@ -23,9 +23,10 @@ FAKETIME = Path(libfaketime.__file__).parent / "vendor" / "libfaketime" / "src" 
 STARTED_IN_S = 60.0  # on a machine that is busy with other things
 
 
-def free_port() -> int:
-    """A port that nobody listens on, so that webhooks find the gateway again after a restart."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port that nobody has, so that webhooks and calls find the gateway again after a restart."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
@@ -176,6 +177,7 @@ class FarEnd(Child):
         super().__init__(folder / "far-end.log")
         self.ledger = folder / "far-end.jsonl"
         self.port = free_port()
+        self.sip_port = free_port(socket.SOCK_DGRAM)
         self.token = token
         self.clock = clock
         self.account = "AC" + "0" * 31 + "1"
@@ -189,6 +191,8 @@ class FarEnd(Child):
         """Begin it, with what its ledger holds."""
         options = {
             "port": self.port,
+            "sip-port": self.sip_port,
+            "pause-ms": 500,
             "auth-token": self.token,
             "account-sid": self.account,
             "report-delay-s": 0.05,

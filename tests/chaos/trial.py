@@ -13,6 +13,7 @@ from typing import Any, Final
 from gateway.audit import Judged, audit
 from gateway.audit_read import read_accepted, read_arrivals, read_database
 from gateway.limits.profiles import Profiles
+from tests.chaos.calls import Calls
 from tests.chaos.engine import Engine
 from tests.chaos.fault import Fault
 from tests.chaos.faults import FAULTS
@@ -88,7 +89,9 @@ def _remove(folder: Path) -> None:
 
 async def _run(trial: Trial, fault: Fault, folder: Path, server: PostgresServer | None) -> None:
     dice = Random(f"{trial.seed} world")
-    async with world(folder, dice, server=server, shift_s=fault.shift_s, workers=fault.workers) as place:
+    async with world(
+        folder, dice, server=server, shift_s=fault.shift_s, workers=fault.workers, rings=fault.rung > 0
+    ) as place:
         trial.notes = place.notes
         if not fault.clock_steady:
             place.gateway.clock.write_text("+0\n")
@@ -113,13 +116,14 @@ async def _play(trial: Trial, fault: Fault, place: World, engine: Engine) -> Non
         await place.carrier(silence=True, every=dice.randint(8, 20))
     place.note(f"{people} people, {len(engine.stops)} stops, {limits}, {beyond}, kill {fault.kill or 'nothing'}")
     await asyncio.gather(place.gateway.start(kill=fault.kill), *(each.start() for each in place.gateways[1:]))
+    calls = Calls(place, engine, dice, fault.rung) if fault.rung else None
     striking = asyncio.create_task(fault.strike(place))
     try:
         await place.sender(**limits)
         for scope, its in beyond.items():
             await place.sure("PUT", f"/v1/limits/{scope}", {"limits": its})
         await fault.ready(place)
-        await engine.work()
+        await asyncio.gather(engine.work(), *([calls.work()] if calls else []))
         await striking
     finally:
         striking.cancel()
@@ -130,6 +134,8 @@ async def _play(trial: Trial, fault: Fault, place: World, engine: Engine) -> Non
             await gateway.start()
     place.note("everything was handed over")
     await _judge(trial, fault, place, engine, limits, beyond)
+    if calls is not None:
+        trial.findings += await calls.faults()
 
 
 def _beyond(dice: Random, people: int) -> dict[str, dict[str, object]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -22,10 +23,11 @@ from gateway.errors.store import StoreUnavailable
 from gateway.model.tenant import OPERATORS, SCOPES
 from gateway.store import keys
 from gateway.store.database import Database
-from tests.chaos.processes import Child, FarEnd, Gateway, Valkey
+from tests.chaos.processes import Child, FarEnd, Gateway, Valkey, free_port
 from tests.peers.postgres import PostgresServer
 
 SENDER = "+18005550199"
+TRUNK = "main"
 TOKEN = "chaos-token"
 TENANT = "city-water"
 CALLBACK_SECRET = "chaos-callbacks-are-signed-with-this"
@@ -54,6 +56,7 @@ class World:
     database: Database
     key: str
     server: PostgresServer | None
+    rings: bool  # there is a trunk to the far end's phone
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -72,11 +75,14 @@ class World:
     # --- asking
 
     async def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
-        """One request to the API. Raises aiohttp.ClientError, TimeoutError."""
+        """One request to the API; a text is YAML, anything else JSON. Raises aiohttp.ClientError, TimeoutError."""
         headers = {"Authorization": f"Bearer {self.key}"} | headers
+        if isinstance(body, str):
+            headers["Content-Type"] = "application/yaml"
+        how: dict[str, Any] = {"data": body} if isinstance(body, str) else {"json": body}
         async with (
             asyncio.timeout(8),
-            self.http.request(method, self.any_url() + path, json=body, headers=headers) as answer,
+            self.http.request(method, self.any_url() + path, headers=headers, **how) as answer,
         ):
             return answer.status, orjson.loads(await answer.read() or b"null")
 
@@ -108,6 +114,8 @@ class World:
         """The sender's limits; absent caps are none."""
         zones = limits.pop("zones", None) or [zone_of_noon(self.now_ms() / 1000)]
         body = {"status": "verified", "keyword_replies": "gateway", "limits": {"zones": zones, **limits}}
+        if self.rings:
+            body["voice"] = TRUNK
         await self.sure("PUT", f"/v1/senders/{SENDER}", body)
 
     async def carrier(self, **switches: object) -> None:
@@ -120,6 +128,15 @@ class World:
     def arrived(self) -> int:
         """How many requests to send a text have reached the far end."""
         return len(read_arrivals(self.far_end.ledger)) if self.far_end.ledger.exists() else 0
+
+    def rung(self) -> int:
+        """How many INVITEs have reached the far end's phone."""
+        return len(self.invited())
+
+    def invited(self) -> list[str]:
+        """Whom they asked for, in order."""
+        lines = self.far_end.ledger.read_bytes().splitlines() if self.far_end.ledger.exists() else []
+        return [orjson.loads(line)["to"] for line in lines if b'"channel":"sip"' in line]
 
     async def states(self) -> Counter[str]:
         """How many texts are in each state."""
@@ -144,6 +161,14 @@ class World:
 
         return await self.until(check, timeout_s)
 
+    async def has_rung(self, number: int, timeout_s: float = 30) -> bool:
+        """Wait until so many INVITEs have reached the far end's phone."""
+
+        async def check() -> bool:
+            return self.rung() >= number
+
+        return await self.until(check, timeout_s)
+
     def note(self, what: str) -> None:
         """Write down what was done, for whoever reads a failing trial."""
         self.notes.append(f"{time.monotonic() - self._began:6.2f} s  {what}")
@@ -153,13 +178,20 @@ class World:
 
 @contextlib.asynccontextmanager
 async def world(
-    folder: Path, dice: Random, *, server: PostgresServer | None = None, shift_s: int = 0, workers: int = 1
+    folder: Path,
+    dice: Random,
+    *,
+    server: PostgresServer | None = None,
+    shift_s: int = 0,
+    workers: int = 1,
+    rings: bool = False,
 ) -> AsyncIterator[World]:
     """Start everything but the gateways.
 
     server:  where its database is made; None: a SQLite file.
     shift_s: seconds by which every clock of the world is off.
     workers: gateways on that database.
+    rings:   each of them has a trunk to the far end's phone.
     """
     clock = folder / "clock" if shift_s else None
     if clock is not None:
@@ -170,7 +202,10 @@ async def world(
         if server is not None:
             where = await asyncio.to_thread(server.database)
         settings = _settings(where, valkey, far_end, ask_every_s=dice.choice((1, 60)))
-        gateways = [Gateway(folder, f"gateway-{number}", settings) for number in range(workers)]
+        gateways = [
+            Gateway(folder, f"gateway-{number}", settings | (_trunk(far_end) if rings else {}))
+            for number in range(workers)
+        ]
         for child in (*gateways, far_end, valkey):
             stack.push_async_callback(_ended, child)
         for gateway in gateways:
@@ -181,7 +216,9 @@ async def world(
         database = await stack.enter_async_context(Database.open(where, migrate=True))
         issued = await database.write(lambda tx: keys.issue(tx, TENANT, scopes=SCOPES | OPERATORS, label="chaos"))
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        yield World(folder, dice, where, shift_s, http, valkey, far_end, gateways, database, issued.secret, server)
+        yield World(
+            folder, dice, where, shift_s, http, valkey, far_end, gateways, database, issued.secret, server, rings
+        )
 
 
 def _settings(where: Path | str, valkey: Valkey, far_end: FarEnd, *, ask_every_s: int) -> dict[str, object]:
@@ -204,6 +241,18 @@ def _settings(where: Path | str, valkey: Valkey, far_end: FarEnd, *, ask_every_s
         "callbacks.secret": CALLBACK_SECRET,
         "callbacks.first_retry_s": 0.2,
         "callbacks.max_retry_s": 0.5,
+    }
+
+
+def _trunk(far_end: FarEnd) -> dict[str, object]:
+    """A trunk of its own for one gateway, which has the same port in every life."""
+    return {
+        "sip.port": free_port(socket.SOCK_DGRAM),
+        f"trunks.{TRUNK}.host": "127.0.0.1",
+        f"trunks.{TRUNK}.port": far_end.sip_port,
+        f"trunks.{TRUNK}.calls_per_second": 8,
+        f"trunks.{TRUNK}.channels": 12,
+        f"trunks.{TRUNK}.ring_timeout_s": 10,
     }
 
 
