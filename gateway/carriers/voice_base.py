@@ -151,7 +151,7 @@ async def rendered(prompts: Prompts, part: Say | Play) -> Audio:
     Raises: UnspeakableText, UnknownVoice, SpeechUnavailable, UnknownPrompt, BadPrompt.
     """
     if isinstance(part, Say):
-        return await prompts.say(part.text, part.language)
+        return await prompts.say(part.text, part.language, pieces=part.pieces)
     try:
         return await prompts.recorded(part.name, part.language)
     except UnknownPrompt:

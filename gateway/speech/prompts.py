@@ -18,18 +18,21 @@ import structlog
 from gateway.errors.speech import SpeechUnavailable, UnknownAudio, UnknownVoice, UnspeakableText
 from gateway.media.level import levelled
 from gateway.speech.audio import Audio, AudioCache, Recent
+from gateway.speech.fragments import Fragment, cut
 from gateway.speech.joining import joined
 from gateway.speech.recordings import DEFAULT_LIMITS, LANGUAGE, PromptInfo, PromptLimits, Recordings
-from gateway.speech.sentences import sentences
-from gateway.speech.spoken import normalised
 from gateway.speech.tts import Engine, espeak, hibari
+from gateway.voice.dialplan import Value
 
-MADE_AS: Final = 2  # raise it when the same text is made to sound otherwise: cached audio is then made anew
+MADE_AS: Final = 3  # raise it when the same text is made to sound otherwise: cached audio is then made anew
 LONGEST_TEXT: Final = 3000  # characters; some four minutes, which nobody listens to
 PAUSE_S: Final = 0.35  # between sentences
+PHRASE_S: Final = 0.1  # where a comma stands between two fragments of one; their own soft ends make as much again
 BREATH_S: Final = 0.25  # after the last: another prompt may follow, or a BYE that overtakes what a phone's buffer holds
 MEMORY_BYTES: Final = 32_000_000  # half an hour of audio
 DISK_BYTES: Final = 2_000_000_000  # 35 hours
+
+Script = list[list[Fragment]]  # sentences of fragments
 
 log = structlog.get_logger(__name__)
 
@@ -58,25 +61,28 @@ class Prompts:
         self._engines = [hibari(), espeak()] if engines is None else list(engines)
         self._speed = speed
         self._making: dict[str, asyncio.Task[Audio]] = {}
-        self._sentences = Recent(MEMORY_BYTES // 2)  # a broadcast says most of its sentences to everyone
+        self._fragments = Recent(MEMORY_BYTES // 2)  # a broadcast says most of what it says to everyone
         self._files: dict[
             tuple[Path, int, int], str
         ] = {}  # path, mtime in ns, size -> id: spares hashing a file a call
 
-    async def say(self, text: str, language: str, voice: str | None = None) -> Audio:
+    async def say(
+        self, text: str, language: str, voice: str | None = None, *, pieces: Sequence[str | Value] = ()
+    ) -> Audio:
         """Speak a text; numbers, money, dates and codes in it are read as people do.
 
+        pieces:    the same text cut where values stand in it, if any: what is fixed between them is rendered once.
         language:  a BCP 47 tag such as en-US.
         voice:     "engine" or "engine:name", such as "espeak:en-us+f3"; None lets the engines decide.
         Returns:   the audio, from the cache where the same was said before; asked at once by many, it is made once.
         Raises:    UnspeakableText, UnknownVoice; SpeechUnavailable if every engine that could say it fails.
         """
-        words = _speakable(text, language)
+        script = _speakable(text, pieces, language)
         failed: list[str] = []
         for engine, name in self._candidates(language, voice):
-            key = _id("said", engine.name, engine.version, name, self._speed, language, words)
+            key = _id("said", engine.name, engine.version, name, self._speed, language, _written(script))
             try:
-                return await self._once(key, functools.partial(self._spoken, engine, name, words, language))
+                return await self._once(key, functools.partial(self._spoken, engine, name, script, language))
             except SpeechUnavailable as error:
                 log.warning("speech_engine_unavailable", engine=engine.name, why=error.why)
                 failed.append(error.why)
@@ -134,21 +140,23 @@ class Prompts:
             raise UnknownVoice(f"no speech engine {f'named {wanted!r} ' if wanted else ''}here speaks {language}")
         return [(engine, name) for engine in found]
 
-    async def _spoken(self, engine: Engine, voice: str, words: str, language: str) -> bytes:
+    async def _spoken(self, engine: Engine, voice: str, script: Script, language: str) -> bytes:
         parts: list[bytes | float] = []
-        for sentence in sentences(words):
-            pcm = await self._sentence(engine, voice, sentence, language)
-            parts += [PAUSE_S, pcm] if parts and pcm else [pcm] if pcm else []
+        for fragments in script:
+            said = [await self._fragment(engine, voice, fragment.words, language) for fragment in fragments]
+            heard = [(fragment, pcm) for fragment, pcm in zip(fragments, said, strict=True) if pcm]
+            parts += [PAUSE_S] if parts and heard else []
+            parts += _in_one_breath(heard)
         if not parts:
             raise UnspeakableText("nothing in the text can be spoken in this language")
         return await asyncio.to_thread(lambda: levelled(joined([*parts, BREATH_S])))
 
-    async def _sentence(self, engine: Engine, voice: str, sentence: str, language: str) -> bytes:
-        key = _id(engine.name, voice, language, sentence)
-        pcm = self._sentences.get(key)
+    async def _fragment(self, engine: Engine, voice: str, words: str, language: str) -> bytes:
+        key = _id(engine.name, voice, language, words)
+        pcm = self._fragments.get(key)
         if pcm is None:
-            pcm = await engine.render(sentence, language=language, voice=voice, speed=self._speed)
-            self._sentences.put(key, pcm)
+            pcm = await engine.render(words, language=language, voice=voice, speed=self._speed)
+            self._fragments.put(key, pcm)
         return pcm
 
     def _identified(self, name: str, language: str) -> tuple[Path, str]:
@@ -175,15 +183,27 @@ class Prompts:
             del self._making[key]
 
 
-def _speakable(text: str, language: str) -> str:
+def _in_one_breath(heard: Sequence[tuple[Fragment, bytes]]) -> list[bytes | float]:
+    """The fragments of one sentence, equally loud: engines say a word alone louder or softer than within speech."""
+    if len(heard) == 1:
+        return [heard[0][1]]
+    gaps = [PHRASE_S if fragment.is_phrase else 0.0 for fragment, _pcm in heard]
+    return [part for (_, pcm), gap in zip(heard, gaps, strict=True) for part in (levelled(pcm), gap)][:-1]
+
+
+def _speakable(text: str, pieces: Sequence[str | Value], language: str) -> Script:
     if not LANGUAGE.fullmatch(language):
         raise UnknownVoice(f"{language!r} is not a language tag such as en-US")
     if len(text) > LONGEST_TEXT:
         raise UnspeakableText(f"the text has {len(text)} characters; at most {LONGEST_TEXT} are spoken")
-    words = normalised(text, language)
-    if not any(character.isalnum() for character in words):
+    script = cut(pieces or [text], language)
+    if not any(character.isalnum() for fragments in script for each in fragments for character in each.words):
         raise UnspeakableText("the text holds no word")
-    return words
+    return script
+
+
+def _written(script: Script) -> str:
+    return "\n".join("|".join(each.words for each in fragments) for fragments in script)
 
 
 def _id(*parts: str | float) -> str:

@@ -5,6 +5,7 @@ import importlib.util
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gateway.errors.speech import (
@@ -18,6 +19,7 @@ from gateway.errors.speech import (
 from gateway.media.level import active_level
 from gateway.speech.prompts import LONGEST_TEXT, Prompts
 from gateway.speech.tts import WorkerEngine, espeak
+from gateway.voice.dialplan import Value
 from tests.speech.conftest import Record
 
 REMINDER = "Hello Ann. This is City Water. You owe $30.50, due on 11/21/2026. Call 1-800-555-0199."
@@ -224,3 +226,24 @@ async def test_where_the_disk_takes_nothing_calls_still_play(quick: Prompts, tmp
     assert not audio.path.exists()
     assert await quick.say("Hello there.", "en-US") == audio
     assert await quick.stored(audio.id) == audio
+
+
+async def test_what_stands_between_the_values_is_made_once_for_all(quick: Prompts, counted: Counted) -> None:
+    for name, amount in (("Ana", "30"), ("Bob", "12.50"), ("Ana", "12.50")):
+        pieces = ["Hello ", Value("name", name), ", you owe ", Value("money", amount), " today."]
+        audio = await quick.say(f"Hello {name}, you owe ${amount} today.", "en-US", pieces=pieces)
+        assert active_level(audio.pcm) == pytest.approx(-20, abs=0.5)
+
+    fixed, first = ["Hello,", "you owe,", "today."], ["Ana,", "thirty dollars,"]
+    assert sorted(counted.asked) == sorted([*fixed, *first, "Bob,", "twelve dollars and fifty cents,"])
+
+
+async def test_nothing_clicks_where_fragments_meet(quick: Prompts) -> None:
+    pieces = ["Hello ", Value("name", "Ana"), " you owe ", Value("money", "30"), " today."]
+    heard = np.frombuffer((await quick.say("Hello Ana you owe $30 today.", "en-US", pieces=pieces)).pcm, "<i2")
+    whole = np.frombuffer((await quick.say("Hello Ana you owe $30 today.", "en-US")).pcm, "<i2")
+
+    def steps(pcm: np.ndarray) -> float:
+        return float(np.abs(np.diff(pcm.astype(np.int32))).max())
+
+    assert steps(heard) < 1.5 * steps(whole)
