@@ -48,9 +48,9 @@ async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
         metrics = request.app[DOORS].metrics
         metrics.requests.labels(request.method, route, str(response.status)).inc()
         metrics.request_seconds.labels(route).observe(seconds)
-        is_webhook = route.startswith("/carriers/")  # one or more for every text: counted, but no line
-        tell = _log.debug if is_webhook and response.status < 400 else _log.info
-        tell("request", method=request.method, route=route, status=response.status, took_ms=round(seconds * 1000))
+        if response.status >= 400 or not route.startswith("/carriers/"):  # of these one or more for every text: counted
+            took_ms = round(seconds * 1000)
+            _log.info("request", method=request.method, route=route, status=response.status, took_ms=took_ms)
     if not response.prepared:
         set_headers(request, response)
     return response

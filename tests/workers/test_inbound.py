@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from twilio.request_validator import RequestValidator
 
+from gateway.api.carrier_webhooks import signature
 from gateway.store import events, opt_outs
 
 SENDER, PERSON = "+18005550199", "+12125551234"
@@ -158,6 +159,30 @@ async def test_an_unsigned_or_wrongly_signed_webhook_has_no_effect(sending: Any,
 
     assert not await opted_out(sending)
     assert await log(sending, "inbound.received") == []
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {},
+        {"MessageSid": "SM1", "From": PERSON, "Body": "a+b & c=d"},
+        {"b": "2", "a": "Hé ✓ 😀", "B": "", "aa": " x "},
+    ],
+    ids=["empty", "plain", "order, case, blanks and other scripts"],
+)
+def test_a_signature_is_the_twilio_packages(form: dict[str, str]) -> None:
+    url = "https://gw.example/carriers/twilio/status?id=msg_1"
+
+    assert signature("token", url, form) == RequestValidator("token").compute_signature(url, form)
+
+
+async def test_a_form_of_more_fields_than_any_carrier_sends_is_refused(sending: Any, http: Any) -> None:
+    url = f"{sending.url}/carriers/twilio/inbound"
+    form = {f"field{number}": "" for number in range(201)}
+    signed = RequestValidator(sending.far_end.parts.options.auth_token).compute_signature(url, form)
+
+    async with http.post(url, data=form, headers={"X-Twilio-Signature": signed}) as response:
+        assert response.status == 400
 
 
 async def test_a_signature_over_another_url_is_refused(sending: Any, http: Any) -> None:
