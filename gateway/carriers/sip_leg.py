@@ -12,7 +12,7 @@ from gateway.media import events as media
 from gateway.media.amd import Times
 from gateway.net.rtp_engine import RtpEngine
 from gateway.net.rtp_stream import AudioId, RtpStream
-from gateway.net.sip_endpoint import SipCall
+from gateway.net.sip_call import SipCall
 from gateway.settings_trunks import Trunk
 from gateway.sip import events as sip
 from gateway.sip import sdp

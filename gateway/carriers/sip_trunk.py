@@ -15,8 +15,9 @@ from gateway.model.call import Call
 from gateway.model.outcome import NotSent
 from gateway.net.rtp_engine import RtpEngine
 from gateway.net.rtp_stream import RtpStream
-from gateway.net.sip_endpoint import SipCall, SipEndpoint
-from gateway.net.sip_endpoint import Trunk as Route
+from gateway.net.sip_call import SipCall
+from gateway.net.sip_endpoint import SipEndpoint
+from gateway.net.sip_route import Trunk as Route
 from gateway.settings_trunks import Trunk
 from gateway.sip import sdp
 from gateway.sip.digest import Credentials

@@ -32,7 +32,7 @@ class UnsafeSipValue(GatewayError):
 
 
 class SipAddressTaken(GatewayError):
-    """The UDP address for SIP could not be bound: another process holds it, or it is not this machine's."""
+    """The address for SIP could not be bound: another process holds it, or it is not this machine's."""
 
     slug, status = "sip_address_taken", 503
 
@@ -40,6 +40,12 @@ class SipAddressTaken(GatewayError):
         super().__init__(f"cannot listen for SIP on {host}:{port}: {why}")
         self.host = host
         self.port = port
+
+
+class BadSipCertificate(GatewayError):
+    """A certificate, key or list of authorities for SIP over TLS cannot be used."""
+
+    slug, status = "bad_sip_certificate", 503
 
 
 class SipTrunkUnresolved(GatewayError):

@@ -169,6 +169,13 @@ class UserAgent:
 
     # --- the trunk
 
+    def admits(self, host: str) -> bool:
+        """Return whether an address may connect to us; a stranger's try is counted."""
+        if self._context.trusts(host):
+            return True
+        self._context.counters.foreign += 1
+        return False
+
     def use(self, peers: tuple[str, ...] | None, hops: tuple[Hop, ...], uri: str, now: float) -> None:
         """Take note of who the trunk is: at the start, and whenever its name leads elsewhere.
 
@@ -198,13 +205,10 @@ class UserAgent:
         self.registration = Registration(self._context, hops, options)
         self.registration.start(now)
 
-    def unregister(self, now: float) -> None:
-        """Take the registration back."""
+    def rest(self, now: float) -> None:
+        """Ask nobody anything any more, and take the registration back."""
         if self.registration is not None:
             self.registration.end(now)
-
-    def rest(self) -> None:
-        """Ask nobody anything any more."""
         for watched in self._watched.values():
             watched.stop()
         self._watched.clear()

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from gateway.errors.sip import NoCommonCodec, SipAddressTaken, SipTrunkUnresolved
-from gateway.net.sip_endpoint import SipCall, SipEndpoint, Trunk
+from gateway.net.sip_call import SipCall
+from gateway.net.sip_endpoint import SipEndpoint
+from gateway.net.sip_route import Trunk
 from gateway.sip.events import Answered, Ended, Event, Failed
 from gateway.sip.sdp import Session
 from gateway.sip.transaction_table import Timers

@@ -13,7 +13,8 @@ import pytest
 
 from gateway.media.events import Digit, Played
 from gateway.net.rtp_engine import RtpEngine
-from gateway.net.sip_endpoint import SipEndpoint, Trunk
+from gateway.net.sip_endpoint import SipEndpoint
+from gateway.net.sip_route import Trunk
 from gateway.sip.events import Answered
 from gateway.sip.sdp import Media, Session
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway.net.sip_endpoint import SipCall, SipEndpoint, Trunk
+from gateway.net.sip_call import SipCall
+from gateway.net.sip_endpoint import SipEndpoint
+from gateway.net.sip_route import Trunk
 from gateway.sip.digest import Credentials
 from gateway.sip.events import Answered, Changed, Ended, Event, Failed, Info, Progress, Ringing, Trying
 from gateway.sip.sdp import Session

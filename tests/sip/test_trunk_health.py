@@ -104,7 +104,7 @@ def test_each_address_is_asked_and_one_that_the_name_left_no_more() -> None:
 def test_an_agent_at_rest_asks_nobody() -> None:
     trunk = Trunk(lambda _: 200, keepalive=ALIVE)
     trunk.us.use(PEERS, (HOP,), "sip:trunk.example", 0.0)
-    trunk.us.rest()
+    trunk.us.rest(0.0)
 
     assert trunk.us.next_deadline() is None
 
@@ -192,7 +192,7 @@ def test_a_silent_registrar_is_told_and_another_address_is_tried() -> None:
 def test_at_the_end_the_registration_is_taken_back() -> None:
     trunk = registering(lambda _: 200)
     trunk.until(1)
-    trunk.us.unregister(1.0)
+    trunk.us.rest(1.0)
     trunk.until(2000)
 
     assert [request.get("Expires") for request in trunk.asked()] == ["600", "0"]
@@ -204,7 +204,7 @@ def test_at_the_end_the_registration_is_taken_back() -> None:
 def test_what_was_never_registered_is_not_taken_back() -> None:
     trunk = registering(lambda _: 403)
     trunk.until(1)
-    trunk.us.unregister(1.0)
+    trunk.us.rest(1.0)
     trunk.until(2000)
 
     assert len(trunk.asked()) == 1

@@ -1,0 +1,167 @@
+"""Where a trunk is, asked of a DNS server of our own on loopback."""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import dns.message
+import dns.rcode
+import dns.rrset
+import pytest
+
+from gateway.errors.sip import SipTrunkUnresolved
+from gateway.net.sip_endpoint import SipEndpoint
+from gateway.net.sip_resolver import Found, SipResolver
+from gateway.net.sip_route import Trunk
+from gateway.sip.events import Answered
+from gateway.sip.hop import Hop
+from gateway.sip.sdp import Session
+from gateway.sip.transaction_table import Timers
+from tests.net.test_sip_endpoint import events
+
+HERE = "127.0.0.1"
+V4 = socket.AF_INET
+
+
+class Names(asyncio.DatagramProtocol):
+    """A DNS server that knows what a test wrote into `records`: (name, type) -> (ttl, values)."""
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[str, str], tuple[int, list[str]]] = {}
+        self.asked: list[tuple[str, str]] = []
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self.port: int = transport.get_extra_info("sockname")[1]
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        query = dns.message.from_wire(data)
+        (question,) = query.question
+        name, kind = str(question.name).rstrip("."), question.rdtype.name
+        self.asked.append((name, kind))
+        answer = dns.message.make_response(query)
+        if (name, kind) in self.records:
+            ttl, values = self.records[name, kind]
+            answer.answer.append(dns.rrset.from_text(question.name, ttl, "IN", kind, *values))
+        elif not any(known == name for known, _ in self.records):
+            answer.set_rcode(dns.rcode.NXDOMAIN)
+        self.transport.sendto(answer.to_wire(), addr)
+
+
+@pytest.fixture
+async def names() -> AsyncIterator[Names]:
+    transport, server = await asyncio.get_running_loop().create_datagram_endpoint(Names, local_addr=(HERE, 0))
+    yield server
+    transport.close()
+
+
+def resolver(names: Names, **options: float) -> SipResolver:
+    return SipResolver((HERE,), names.port, **options)
+
+
+async def test_an_address_stands_for_itself_and_nobody_is_asked(names: Names) -> None:
+    found = resolver(names)
+    assert await found.find("192.0.2.7", 0, "UDP", V4) == Found((Hop("192.0.2.7", 5060),), None)
+    assert await found.find("192.0.2.7", 5080, "TCP", V4) == Found((Hop("192.0.2.7", 5080, "TCP"),), None)
+    assert await found.find("[2001:db8::7]", 0, "TLS", V4) == Found((Hop("2001:db8::7", 5061, "TLS"),), None)
+    assert names.asked == []
+
+
+@pytest.mark.parametrize(("transport", "service"), [("UDP", "_sip._udp"), ("TCP", "_sip._tcp"), ("TLS", "_sips._tcp")])
+async def test_servers_come_by_priority(names: Names, transport: Any, service: str) -> None:
+    name = f"{service}.trunk.example"
+    names.records[name, "SRV"] = (300, ["20 0 5070 b.trunk.example.", "10 0 5080 a.trunk.example."])
+    names.records["a.trunk.example", "A"] = (120, ["192.0.2.1", "192.0.2.2"])
+    names.records["b.trunk.example", "A"] = (200, ["192.0.2.3"])
+    found = await resolver(names).find("trunk.example", 0, transport, V4)
+
+    first, *last = found.hops
+    assert {first, last[0]} == {Hop("192.0.2.1", 5080, transport), Hop("192.0.2.2", 5080, transport)}
+    assert last[1:] == [Hop("192.0.2.3", 5070, transport)]
+    assert found.ttl == 120
+
+
+async def test_servers_of_one_priority_are_drawn_by_weight(names: Names) -> None:
+    targets = {"a.trunk.example": 90, "b.trunk.example": 10, "c.trunk.example": 0}
+    names.records["_sip._udp.trunk.example", "SRV"] = (60, [f"1 {w} 5060 {name}." for name, w in targets.items()])
+    for number, name in enumerate(targets, 1):
+        names.records[name, "A"] = (60, [f"192.0.2.{number}"])
+    first = Counter([(await resolver(names).find("trunk.example", 0, "UDP", V4)).hops[0].host for _ in range(60)])
+
+    assert first["192.0.2.1"] > 40
+    assert first["192.0.2.3"] <= 2
+
+
+async def test_a_name_without_servers_is_a_host_at_the_usual_port(names: Names) -> None:
+    names.records["trunk.example", "A"] = (5, ["192.0.2.9"])
+    assert await resolver(names).find("trunk.example", 0, "TLS", V4) == Found((Hop("192.0.2.9", 5061, "TLS"),), 10.0)
+    assert await resolver(names).find("trunk.example", 5099, "UDP", V4) == Found((Hop("192.0.2.9", 5099),), 10.0)
+    assert ("_sips._tcp.trunk.example", "SRV") in names.asked
+    assert ("_sip._udp.trunk.example", "SRV") not in names.asked  # a port was given
+
+
+async def test_ipv6_is_asked_for_where_we_are_bound_to_it(names: Names) -> None:
+    names.records["trunk.example", "AAAA"] = (60, ["2001:db8::1"])
+    found = await resolver(names).find("trunk.example", 5060, "UDP", socket.AF_INET6)
+    assert found.hops == (Hop("2001:db8::1", 5060),)
+
+
+async def test_a_name_of_this_machine_needs_no_dns(names: Names) -> None:
+    found = await resolver(names).find("localhost", 5060, "UDP", V4)
+    assert found.hops == (Hop(HERE, 5060),)
+    assert names.asked == []
+
+
+async def test_a_name_that_nobody_knows_is_told(names: Names) -> None:
+    with pytest.raises(SipTrunkUnresolved, match=r"trunk\.invalid"):
+        await resolver(names).find("trunk.invalid", 0, "UDP", V4)
+
+
+# --- in an endpoint
+
+
+async def test_a_silent_server_is_left_for_the_next_and_new_addresses_are_followed(names: Names) -> None:
+    quick = Timers(t1=0.02, t2=0.1, t4=0.1)
+
+    async def answer(call: Any) -> None:
+        await call.accept(Session(HERE, 41000))
+
+    far = SipEndpoint((HERE, 0), Trunk(HERE, 9), timers=quick, on_invite=answer)
+    await far.start()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.2", 0))
+        servers = [f"1 0 {silent.getsockname()[1]} a.trunk.example.", f"2 0 {far.address[1]} b.trunk.example."]
+        names.records["_sip._udp.trunk.example", "SRV"] = (0, servers)
+        names.records["a.trunk.example", "A"] = (0, ["127.0.0.2"])
+        names.records["b.trunk.example", "A"] = (0, [HERE])
+        ours = SipEndpoint((HERE, 0), Trunk("trunk.example"), timers=quick, resolver=resolver(names, shortest_s=0.05))
+        await ours.start()
+        try:
+            call = await ours.invite("+12125551234", "+18005550199", Session(HERE, 40000))
+            async with asyncio.timeout(5):
+                assert any([isinstance(event, Answered) async for event in _until_answer(call)])
+            await call.hangup()
+            await events(call)
+
+            assert not ours.agent.admits("127.0.0.9")
+            names.records["a.trunk.example", "A"] = (0, ["127.0.0.9"])
+            async with asyncio.timeout(5):
+                while not ours.agent.admits("127.0.0.9"):
+                    await asyncio.sleep(0.02)
+            assert not ours.agent.admits("127.0.0.2")
+
+            names.records.clear()  # the name server forgets us: the last addresses stay
+            await asyncio.sleep(0.2)
+            assert ours.agent.admits("127.0.0.9")
+        finally:
+            await ours.stop(0.2)
+            await far.stop(0.2)
+
+
+async def _until_answer(call: Any) -> AsyncIterator[Any]:
+    async for event in call.events():
+        yield event
+        if isinstance(event, Answered):
+            return
