@@ -26,6 +26,7 @@ REACH_US = 3_000_000  # how far the server's now and a slot may lie from the cal
 
 Own = Sequence[Sequence[Limit]]
 Windows = Callable[[Cap, int], Bounds]
+Paced = Callable[[Throughput], tuple[int, int]]
 
 
 def key_of(limit: Throughput | Cap | Concurrency) -> str:
@@ -101,17 +102,18 @@ class Asking:
                 mine.append((place, limit.member if isinstance(limit, Rolling) else ""))
 
     def ask(
-        self, wall_us: int, now_us: int, before: Sequence[int], windows: Windows, guarded: Callable[[Throughput], int]
+        self, wall_us: int, now_us: int, before: Sequence[int], windows: Windows, paced: Paced
     ) -> tuple[list[str], list[int | str]]:
         """The script's KEYS and ARGV.
 
         now_us: the instant whose windows are passed. before: client_us, epoch, seen, ahead_us.
+        paced:  a rate's period with its guard, and how far unit k keeps from unit k - n at least.
         """
         keys = [MARKER, *map(key_of, self.throughputs), *map(key_of, self.caps)]
         args: list[int | str] = [*before, len(self.throughputs), len(self.caps), len(self.rollings), len(self.leases)]
         args += [len(self.segments), *self.shared]
         for throughput in self.throughputs:
-            args += [throughput.n, guarded(throughput), int(throughput.unit == "segment")]
+            args += [throughput.n, *paced(throughput), int(throughput.unit == "segment")]
         self._windows = [windows(cap, now_us) for cap in self.caps]
         for cap, window in zip(self.caps, self._windows, strict=True):
             args += [cap.limit, int(cap.unit == "segment")]

@@ -41,6 +41,7 @@ from gateway.model.limit import (
 GUARD = 0.004  # the share of a rate left over, so that jitter on the way does not pass it at the far end
 AHEAD_US = 1_000_000  # slots reach at most this far, so that one sender never blocks a limit that others share
 ROWS = 1_000  # usage rows a call of refill.lua
+KEEP_RATES = frozenset({"take", "late"})  # scripts that begin with rate.lua
 SCRIPTS = ("take", "give_back", "late", "lease", "refill", "rebuild", "notice")
 
 T = TypeVar("T")
@@ -53,6 +54,11 @@ def _wall_us() -> int:
 def guarded_us(throughput: Throughput, guard: float = GUARD) -> int:
     """Give the period that pacing aims at: a little longer than the limit's own."""
     return -(-throughput.period_us * 1_000_000 // round((1 - guard) * 1_000_000))
+
+
+def apart_us(throughput: Throughput) -> int:
+    """Give how far unit k keeps from unit k - n at least, by what the gate knows of both."""
+    return throughput.period_us + round(throughput.period_us * MARGIN)
 
 
 class Gate:
@@ -132,15 +138,29 @@ class Gate:
         Needed only where the next writer is another process, which is where a rate is shared, and only for writes
         that `is_late`: a WriteClock holds the distance between its own writes. Tell it before the slot one period
         later is granted: within the rate's period less `ahead_us`.
-        Returns: after how many of them following slots moved. Raises RedisAway.
+        Returns: how many rates it was told to. Raises RedisAway.
         """
         keys: list[str] = []
         args: list[int | str] = []
         for write in writes:
             for limit in write.rates:
                 keys.append(key_of(limit))
-                args += [write.slot_us, write.at_us, guarded_us(limit, self.guard), limit.period_us]
+                units = write.segments if limit.unit == "segment" else 1
+                args += [write.slot_us, write.at_us, units, limit.n, self._paced(limit)[1]]
         return int(await self._eval("late", keys, args)) if keys else 0
+
+    async def shift(self, rates: Sequence[Throughput], by_us: int) -> None:
+        """Have every slot of these rates from now on keep its distance as if all before had left `by_us` late.
+
+        For whoever comes after a process that wrote for them and can tell nothing any more. Raises RedisAway.
+        """
+        args = [word for limit in rates for word in (0, by_us, 0, limit.n, 0)]
+        if rates:
+            await self._eval("late", [key_of(limit) for limit in rates], args)
+
+    def _paced(self, limit: Throughput) -> tuple[int, int]:
+        period_us = guarded_us(limit, self.guard)
+        return period_us, min(period_us, apart_us(limit))
 
     def is_late(self, write: "Late") -> bool:
         """Whether a write was later than what the rates' guard leaves over."""
@@ -265,9 +285,7 @@ class Gate:
     async def _take(self, asking: Asking, ahead_us: int, now_us: int = 0) -> list[Any]:
         wall_us = self._wall_us()
         before = [wall_us, self.epoch, self.seen, ahead_us]
-        keys, args = asking.ask(
-            wall_us, now_us or wall_us, before, self._windows, lambda limit: guarded_us(limit, self.guard)
-        )
+        keys, args = asking.ask(wall_us, now_us or wall_us, before, self._windows, self._paced)
         return cast("list[Any]", await self._eval("take", keys, args))
 
     async def _eval(self, name: str, keys: Sequence[str], args: Sequence[int | str], *, load: bool = True) -> Any:
@@ -314,6 +332,7 @@ class Late:
     rates: Sequence[Throughput]
     slot_us: int
     at_us: int
+    segments: int = 1
 
 
 def spans_of(cap: Cap | Rolling, now_us: int, windows: Windows = bounds) -> list[tuple[int, int]]:
@@ -359,4 +378,6 @@ def usage_from_rows(cap: Cap | Rolling, durable: Mapping[tuple[str, int], int], 
 
 @lru_cache
 def _script(name: str) -> str:
-    return files("gateway.limits").joinpath("lua", f"{name}.lua").read_text("utf-8")
+    folder = files("gateway.limits").joinpath("lua")
+    parts = ("rate", name) if name in KEEP_RATES else (name,)
+    return "\n".join(folder.joinpath(f"{part}.lua").read_text("utf-8") for part in parts)

@@ -1,26 +1,21 @@
 """The pure model of `lua/take.lua`: the same inputs give the same outputs. Tests hold the two against each other.
 
-GCRA is the generic cell rate algorithm (ITU-T I.371, annex A) with no burst tolerance: spacing, not a bucket. Here its
-schedule is absolute: slot k of a busy stretch lies at base + ceil(k * period / n), so lateness never adds up. Where a
-slot lies later than the schedule's next, the stretch between is kept as a gap that others who share the rate may fill.
-All instants and spans are integers, in microseconds; the time is handed in.
+Rates are `schedule.py`'s. All instants and spans are integers, in microseconds; the time is handed in.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
+from gateway.limits.schedule import Schedule
 from gateway.limits.windows import Bounds
 
 NEAR_US = 2_000_000  # a slot this close to a boundary is charged to both windows
 SKEW_US = 2_000_000  # clocks that differ by more are not trusted
-MOST_GAPS = 64
-MOST_PUSHES = 32
 NEVER = 0
 
 Refusal: TypeAlias = tuple[int, int]  # place of the limit, when it opens or NEVER
 Own: TypeAlias = tuple[int, str]  # place of a limit among throughputs, caps, rollings; a rolling one's member
-Span: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +26,12 @@ class Pace:
     n: int
     period_us: int
     segments: bool = True
+    apart_us: int = 0  # 0: the period
+
+    @property
+    def keeps_us(self) -> int:
+        """How far unit k keeps from unit k - n at least."""
+        return self.apart_us or self.period_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,69 +94,6 @@ class Request:
     asks: tuple[Ask, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """A throughput's state: the next slot is base + ceil(k * period / n), 0 <= k < n; `gaps` lie before it, free."""
-
-    n: int
-    period_us: int
-    base_us: int = 0
-    k: int = 0
-    gaps: tuple[Span, ...] = ()
-    pushes: tuple[Span, ...] = ()  # where its end was when late writes pushed it, and by how much
-
-    @property
-    def due_us(self) -> int:
-        """The next slot at the schedule's end."""
-        return self.base_us + -(-self.k * self.period_us // self.n)
-
-    def width_us(self, units: int) -> int:
-        """How long so many units keep the rate busy."""
-        return -(-units * self.period_us // self.n)
-
-    def changed(self, n: int, period_us: int) -> "Schedule":
-        """Start anew under other numbers, one new interval after the last slot."""
-        if (n, period_us) == (self.n, self.period_us):
-            return self
-        slower = -(-period_us // n) - self.period_us // self.n
-        return Schedule(n, period_us, self.due_us + max(0, slower), pushes=self.pushes)
-
-    def not_before(self, at_us: int) -> "Schedule":
-        """Start anew at `at_us` if the next slot would come earlier."""
-        return self if self.due_us >= at_us else replace(self, base_us=at_us, k=0)
-
-    def from_now(self, at_us: int) -> "Schedule":
-        """Forget the gaps, or the parts of them, that lie before `at_us`."""
-        return replace(self, gaps=self._wide((max(begin, at_us), end) for begin, end in self.gaps))
-
-    def fits(self, from_us: int, units: int) -> int:
-        """The first instant from `from_us` on at which so many units fit in."""
-        wide = self.width_us(units)
-        for begin, end in self.gaps:
-            if max(from_us, begin) + wide <= end:
-                return max(from_us, begin)
-        return max(from_us, self.due_us)
-
-    def spend(self, slot_us: int, units: int, now_us: int = 0) -> "Schedule":
-        """Take `units` slots from `slot_us` on, which `fits` gave. What is left over on the way stays as gaps."""
-        if slot_us < self.due_us:
-            after = slot_us + self.width_us(units)
-            left: list[Span] = []
-            for begin, end in self.gaps:
-                inside = begin <= slot_us < end
-                left += self._wide([(begin, slot_us), (after, end)]) if inside else [(begin, end)]
-            return replace(self, gaps=tuple(left))
-        start = self
-        if slot_us > self.due_us:
-            gaps = (*self.gaps, *self._wide([(max(self.due_us, now_us), slot_us)]))
-            start = replace(self, base_us=slot_us, k=0, gaps=gaps[-MOST_GAPS:])
-        periods, k = divmod(start.k + units, self.n)
-        return replace(start, base_us=start.base_us + periods * self.period_us, k=k)
-
-    def _wide(self, gaps: Iterable[Span]) -> tuple[Span, ...]:
-        return tuple((begin, end) for begin, end in gaps if end - begin >= self.period_us // self.n)
-
-
 @dataclass(slots=True)
 class State:
     """What the server keeps.
@@ -205,24 +143,6 @@ def take(state: State, request: Request, now_us: int) -> Answer:
     return _Grant(state, request, now_us).answer()
 
 
-def late(state: State, pace: Pace, slot_us: int, at_us: int, exact_us: int) -> None:
-    """Push what follows: the write of `slot_us` happened at `at_us`. `exact_us` is the period without its guard."""
-    schedule = state.schedules.get(pace.key)
-    if schedule is None:
-        return
-
-    def pushed(instant_us: int) -> int:
-        return at_us + (instant_us - slot_us) * exact_us // pace.period_us
-
-    moved = [(max(begin, pushed(begin)) if begin >= slot_us else begin, end) for begin, end in schedule.gaps]
-    kept = tuple((begin, end) for begin, end in moved if begin < end)
-    due_us = schedule.due_us
-    already_us = sum(by for begin, by in schedule.pushes if begin > slot_us)
-    by_us = max(0, pushed(due_us - already_us) - due_us)
-    pushes = (*schedule.pushes, (due_us, by_us))[-MOST_PUSHES:] if by_us else schedule.pushes
-    state.schedules[pace.key] = replace(schedule.not_before(due_us + by_us), gaps=kept, pushes=pushes)
-
-
 @dataclass(frozen=True, slots=True)
 class _Bound:
     """Places of the limits of each kind that bind a message."""
@@ -258,6 +178,8 @@ class _Grant:
                 break
             slots.append(found)
             charged.append(self._take(ask, found) if isinstance(found, int) else frozenset())
+        if refused is not None and refused[0] < len(self.schedules):
+            self.schedules[refused[0]] = replace(self.schedules[refused[0]], waits_us=self.now)
         if any(isinstance(slot, int) for slot in slots):
             self.state.seq, self.state.last_us = self.state.seq + 1, self.now
             keys = [pace.key for pace in self.request.paces]
@@ -267,8 +189,9 @@ class _Grant:
     def _schedule(self, pace: Pace) -> Schedule:
         beyond = max(0, self.state.longest - pace.n) if pace.segments else 0
         free_us = self.state.quiet_us + pace.period_us + -(-beyond * pace.period_us // pace.n)
-        known = self.state.schedules.get(pace.key, Schedule(pace.n, pace.period_us))
-        return known.changed(pace.n, pace.period_us).from_now(max(self.now, free_us)).not_before(free_us)
+        numbers = (pace.n, pace.period_us, pace.keeps_us)
+        known = self.state.schedules.get(pace.key, Schedule(*numbers))
+        return known.changed(*numbers).at(self.now, free_us)
 
     def _look(self, ask: Ask) -> tuple[bool, int | Refusal, Refusal | None]:
         """Whether the bounds passed do not reach; its slot, or why it is passed over; what ends the grant here."""
@@ -344,7 +267,7 @@ class _Grant:
         for bound in (self.shared, self._own(ask)):
             for place in bound.paces:
                 units = self._units(self.request.paces[place], ask)
-                self.schedules[place] = self.schedules[place].spend(slot, units, self.now)
+                self.schedules[place] = self.schedules[place].spend(slot, units)
             for place in bound.quotas:
                 quota = self.request.quotas[place]
                 for window in _windows(quota.bounds, slot) or ():

@@ -194,7 +194,7 @@ class Counters:
         Redis is told of what was late, many at a time, so that their slots keep their distance: see `Gate.late`.
         """
         rates = _shared(slot)
-        late = Late(rates, slot.at_us, at_us)
+        late = Late(rates, slot.at_us, at_us, slot.units)
         if rates and self._gate.is_late(late):
             self._late.append(late)
             if self._telling is None or self._telling.done():
@@ -299,5 +299,10 @@ def _granted(holders: Sequence[str], answer: Granted) -> list[str]:
     return [holder for holder, slot in zip(holders, answer.slots, strict=False) if isinstance(slot, Slot)]
 
 
+def is_shared(rate: Throughput) -> bool:
+    """Whether other processes may write for this rate at the same time: it is not a sender's own."""
+    return kind_of(rate.key) in SCOPE_KINDS
+
+
 def _shared(slot: Slot) -> list[Throughput]:
-    return [rate for rate in slot.rates if kind_of(rate.key) in SCOPE_KINDS]
+    return [rate for rate in slot.rates if is_shared(rate)]

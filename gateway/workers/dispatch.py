@@ -11,7 +11,6 @@ from gateway import steps
 from gateway.carriers.base import SmsCarrier
 from gateway.clock import monotonic, now_ms
 from gateway.errors.store import StoreUnavailable
-from gateway.limits.gate import Late
 from gateway.model.limit import Granted, Slot, Throughput
 from gateway.model.message import Message
 from gateway.model.outcome import Accepted, NotSent, Outcome, Unknown
@@ -20,6 +19,7 @@ from gateway.store import lives
 from gateway.store.database import Tx
 from gateway.workers.carrier_health import CarrierHealth
 from gateway.workers.carrier_queue import CarrierQueue
+from gateway.workers.counters import is_shared
 from gateway.workers.leases import Lease
 from gateway.workers.offer import LATE_US, Lags, Offer
 from gateway.workers.plan import Planned
@@ -99,7 +99,7 @@ class Dispatch:
         return LATE_US if shared_us is None else min(LATE_US, shared_us)
 
     def _wrote(self, slot: Slot, lag_us: int) -> None:
-        self.lags.note(slot.at_us, lag_us)
+        self.lags.note(slot, lag_us)
         if not self.desk.leases.is_alone:
             self.desk.counters.wrote(slot, slot.at_us + lag_us)
 
@@ -153,7 +153,5 @@ class Dispatch:
 
         Raises: RedisAway.
         """
-        worst = self.lags.worst(max((rate.period_us for rate in rates), default=0), self.desk.gate.guard)
-        if worst is not None:
-            slot_us, lag_us = worst
-            await self.desk.gate.late([Late(rates, slot_us, slot_us + lag_us)])
+        untold = rates if self.desk.leases.is_alone else [rate for rate in rates if not is_shared(rate)]
+        await self.desk.gate.late([late for late in self.lags.of(untold) if self.desk.gate.is_late(late)])

@@ -8,9 +8,10 @@ from typing import Final
 
 from gateway import steps
 from gateway.clock import monotonic, now_ms
+from gateway.limits.gate import Late
 from gateway.limits.pacer import WriteClock
 from gateway.metrics import Metrics
-from gateway.model.limit import Slot
+from gateway.model.limit import Slot, Throughput
 from gateway.model.message import Message
 from gateway.workers.plan import Plan, Planned
 
@@ -30,26 +31,18 @@ async def sleep_until(at_us: int) -> None:
 
 
 class Lags:
-    """How much later than their slots the last writes of a sender were. Times in us, slots by Redis's clock."""
+    """How much later than their slots the last writes of a sender were: what the next owner must know."""
 
     def __init__(self, keep: int = 1_000) -> None:
-        self._last: deque[tuple[int, int]] = deque(maxlen=keep)  # slot, lag
+        self._last: deque[tuple[Slot, int]] = deque(maxlen=keep)  # and its lag, us
 
-    def note(self, slot_us: int, lag_us: int) -> None:
+    def note(self, slot: Slot, lag_us: int) -> None:
         """One was written so late."""
-        self._last.append((slot_us, max(0, lag_us)))
+        self._last.append((slot, max(0, lag_us)))
 
-    def worst(self, period_us: int, guard: float) -> tuple[int, int] | None:
-        """Give the slot and the lag, within a period of the last slot, that move what follows most; None: none wrote.
-
-        guard: the share of the time since a late write that makes its lateness up (see late.lua). So a write as late as
-        an earlier one, or a little less, moves more than that one.
-        """
-        if not self._last:
-            return None
-        since_us = self._last[-1][0] - period_us
-        recent = [(slot, lag) for slot, lag in self._last if slot >= since_us]
-        return max(recent, key=lambda each: each[1] + (each[0] - since_us) * guard)
+    def of(self, rates: Sequence[Throughput]) -> list[Late]:
+        """What the gate is told of them for these rates."""
+        return [Late(rates, slot.at_us, slot.at_us + lag_us, slot.units) for slot, lag_us in self._last]
 
 
 @dataclass(slots=True)
@@ -57,7 +50,8 @@ class Offer:
     """A committed message and its slot.
 
     may_write:  asked last, when the slot has come; says why not, or "".
-    wrote:      told how late its slot was written, in us: what others who share the rate keep their distance by.
+    wrote:      told how late its bytes were handed to the socket, in us: others who share the rate keep their distance
+                from that moment, since a busy machine may have let us wait between the look at the clock and the write.
     may_lag_us: how late a slot may be written at most, where others share its rates: see `Counters.longest_lag_us`.
     written_ms: None until its first byte was let go.
     withheld:   why it was not, when it came to that: by nobody's wish but ours, and no byte left.
@@ -93,7 +87,6 @@ class Offer:
         steps.reached("wire:before")
         at_us = now_us()
         self._writes = [clock.wrote(at_us, segments) for clock in self.clocks]
-        self.wrote(self.slot, at_us - slot_us + self.plan.redis_clock.doubt_us)
         self.metrics.slot_lateness_seconds.observe((at_us - slot_us) / 1e6)
         self.written_ms = now_ms()
         return True
@@ -110,5 +103,7 @@ class Offer:
         at_us = now_us()
         for clock, write in zip(self.clocks, self._writes, strict=True):
             clock.moved(write, at_us, self.planned.thing.segments)
+        slot_us = self.plan.redis_clock.local(self.slot.at_us)
+        self.wrote(self.slot, at_us - slot_us + self.plan.redis_clock.doubt_us)
         self.written_ms = now_ms()
         steps.reached("wire:after")

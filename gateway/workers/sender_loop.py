@@ -17,7 +17,6 @@ import structlog
 from gateway.carriers.base import SmsCarrier
 from gateway.clock import monotonic, now_ms
 from gateway.errors.limits import RedisAway
-from gateway.limits.gate import Late
 from gateway.limits.profiles import kind_of
 from gateway.model.limit import Granted, Refused, Throughput
 from gateway.model.message import Message
@@ -180,7 +179,7 @@ class SenderLoop:
         """
         answer = await self.desk.counters.take((), [1], ahead_us=0)
         if isinstance(answer, Granted):
-            await self.desk.gate.late([Late(self.rates, answer.now_us, answer.now_us + LATE_US + LATE_US // 100)])
+            await self.desk.gate.shift(self.rates, LATE_US)
             self.keeps_distance = True
 
     async def _read(self) -> list[Planned[Message]]:

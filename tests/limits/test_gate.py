@@ -1,6 +1,7 @@
 """The gate on a real Valkey."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from redis.asyncio import Redis
 
 from gateway.errors.limits import BadLimits, RedisAway
 from gateway.limits.asking import MARKER
-from gateway.limits.gate import Gate, Late, connect, guarded_us
+from gateway.limits.gate import Gate, Late, apart_us, connect, guarded_us
 from gateway.limits.windows import Bounds
 from gateway.model.limit import Blocked, Cap, Concurrency, Debit, Granted, Refused, Throughput, UsageRow
 
@@ -181,28 +182,51 @@ async def test_reserved_is_what_the_rows_do_not_hold_yet(gate: Gate) -> None:
     assert (usage.used, usage.reserved, usage.free) == (4, 3, 3)
 
 
-async def test_a_late_write_moves_slots_taken_afterwards(gate: Gate) -> None:
+async def test_a_late_write_moves_the_slot_a_period_later(gate: Gate) -> None:
     limit = Throughput("sender", 1, 1_000_000)
     first = granted(await gate.take([limit], [1]))
-    await gate.late([Late([limit], first.slots[0].at_us, first.slots[0].at_us + 400_000)])
+    assert await gate.late([Late([limit], first.slots[0].at_us, first.slots[0].at_us + 400_000)]) == 1
     second = await gate.take([limit], [1], ahead_us=0)
 
-    assert second == Refused("rate", "sender", first.slots[0].at_us + 1_400_000)
+    assert second == Refused("rate", "sender", first.slots[0].at_us + 400_000 + apart_us(limit))
 
 
-async def test_slots_that_are_late_together_move_what_follows_once(gate: Gate) -> None:
-    """Five slots of one grant, each written 300 ms late, in whatever order that is told."""
+async def test_late_writes_cost_nothing_but_the_slots_a_period_later(gate: Gate) -> None:
+    """Two of five, each written 300 ms late, in whatever order that is told: 23 more leave as if nothing had been."""
     limit = Throughput("account:twilio", 25, 1_000_000)
     first = granted(await gate.take([limit], [1] * 5, ahead_us=200_000))
-    due = Late([limit], first.slots[0].at_us, first.slots[0].at_us + 300_000)
-    for slot in (first.slots[3], first.slots[0], *first.slots):
-        await gate.late([Late([limit], slot.at_us, slot.at_us + 300_000)])
+    late = [Late([limit], slot.at_us, slot.at_us + 300_000) for slot in (first.slots[3], first.slots[0])]
+    assert await gate.late(late) == 2
+    more = granted(await gate.take([limit], [1] * 20, ahead_us=1_000_000))
+    refused = await gate.take([limit], [1], ahead_us=0)
+
+    begin, step = first.slots[0].at_us, guarded_us(limit) / 25
+    assert [slot.at_us for slot in more.slots] == [begin + math.ceil(step * (5 + k)) for k in range(20)]
+    # The first to leave is now the second slot: a 26th keeps its distance from that one.
+    assert refused == Refused("rate", "account:twilio", first.slots[1].at_us + apart_us(limit))
+
+
+async def test_what_a_dead_writer_may_have_written_late_moves_everything(gate: Gate) -> None:
+    limit = Throughput("sender", 4, 1_000_000)
+    first = granted(await gate.take([limit], [1] * 2))
+    await gate.shift([limit], 300_000)
     second = await gate.take([limit], [1], ahead_us=0)
 
-    assert isinstance(second, Refused)
-    assert second.opens_at_us is not None
-    step = second.opens_at_us - due.at_us
-    assert 5 * 40_000 <= step <= 5 * 40_000 + 5_000
+    due = first.slots[0].at_us + 300_000 + math.ceil(2 * guarded_us(limit) / 4)
+    assert second == Refused("rate", "sender", due)
+
+
+async def test_time_that_somebody_waited_for_and_nobody_took_is_made_up(gate: Gate) -> None:
+    """Who had more to send and came back late has the whole rate all the same; who came back too late begins anew."""
+    limit = Throughput("sender", 20, 1_000_000)
+    first = granted(await gate.take([limit], [1] * 9, ahead_us=200_000))
+    await asyncio.sleep(0.5)
+    later = granted(await gate.take([limit], [1] * 9, ahead_us=0))
+
+    due = math.ceil(later.now_us - first.slots[0].at_us)
+    step = guarded_us(limit) / 20
+    assert len(first.slots) + len(later.slots) == 1 + math.floor(due / step)
+    assert {slot.at_us for slot in later.slots} == {later.now_us}
 
 
 class TestForgetting:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from redis import Redis
 
 from gateway.limits.asking import MARKER, TAG, index_of, part_of
 from gateway.limits.gate import _script
-from gateway.limits.gcra import Ask, Lease, Pace, Quota, Request, Roll, Schedule, State, late, take
+from gateway.limits.gcra import Ask, Lease, Pace, Quota, Request, Roll, State, take
+from gateway.limits.schedule import Schedule
 from gateway.limits.windows import Bounds
 
 SECOND = 1_000_000
@@ -22,7 +24,7 @@ PARTS = 10  # of a rolling limit, that a call passes
 def paces(draw: st.DrawFn, index: int) -> Pace:
     n = draw(st.sampled_from([1, 2, 3, 7, 75, 150]))
     period = draw(st.sampled_from([SECOND, 1_003_010, 4_012_037, 60_180_542]))
-    return Pace(f"{TAG}:rate:{index}", n, period, draw(st.booleans()))
+    return Pace(f"{TAG}:rate:{index}", n, period, draw(st.booleans()), period - draw(st.sampled_from([0, 1503])))
 
 
 @st.composite
@@ -109,7 +111,7 @@ def ask(redis: Redis, request: Request) -> Any:
     args += [len(request.paces), len(request.quotas), len(request.rolls), len(request.leases), len(request.asks)]
     args += request.shared
     for pace in request.paces:
-        args += [pace.n, pace.period_us, int(pace.segments)]
+        args += [pace.n, pace.period_us, pace.keeps_us, int(pace.segments)]
     for quota in request.quotas:
         edges = quota.bounds
         args += [quota.limit, int(quota.segments), edges.previous_us, edges.start_us, edges.end_us, edges.after_us]
@@ -195,6 +197,9 @@ def test_the_script_answers_as_its_model(server: Redis, begun: Callable[..., Sta
         assert tuple(charged) == model.charged
         assert tuple(refused) == ((model.refused[0] + 1, model.refused[1]) if model.refused else ())
         assert {divmod(each - 1, 3) for each in full} == model.full
+    for pace in history.paces:
+        if pace.key in state.schedules:
+            assert kept(server, pace) == state.schedules[pace.key]
     for (key, start), used in state.used.items():
         assert int(server.hget(key, str(start)) or 0) == used
     for (key, member, part), used in state.rolled.items():
@@ -208,31 +213,30 @@ def part_us(history: History, key: str) -> int:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     pace=paces(0),
-    told=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3 * SECOND)), min_size=1, max_size=40),
+    told=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3 * SECOND), st.integers(1, 4)), min_size=1, max_size=40),
 )
 def test_late_writes_move_the_script_as_its_model(
-    server: Redis, begun: Callable[..., State], pace: Pace, told: list[tuple[int, int]]
+    server: Redis, begun: Callable[..., State], pace: Pace, told: list[tuple[int, int, int]]
 ) -> None:
     state = begun(0)
     request = Request(now_us(server), 1, 0, SECOND, (pace,), shared=(1, 0, 0), asks=(Ask(1),) * 3)
     _, now, _, slots, *_ = ask(server, request)
     take(state, request, now)
-    gap = (slots[0] + 100, slots[0] + 100 + pace.period_us)
-    server.hset(pace.key, "gaps", f"{gap[0]}:{gap[1]}")
-    state.schedules[pace.key] = replace(state.schedules[pace.key], gaps=(gap,))
-    exact = pace.period_us * 997 // 1000
-    for which, behind in told:
-        slot = slots[which % len(slots)]
-        server.eval(_script("late"), 1, pace.key, slot, slot + behind, pace.period_us, exact)
-        late(state, pace, slot, slot + behind, exact)
+    schedule = state.schedules[pace.key]
+    for which, behind, units in told:
+        slot = slots[which % len(slots)] if which < 3 else 0
+        server.eval(_script("late"), 1, pace.key, slot, slot + behind, units, pace.n, pace.keeps_us)
+        schedule = schedule.late(slot, slot + behind, units) if slot else schedule.shift(behind)
 
-    words = server.hmget(pace.key, ["n", "period", "base", "k", "gaps", "pushes"])
-    n, period, base, k = (int(word) for word in words[:4])
-    gaps, pushes = (
-        tuple(tuple(map(int, each.split(":"))) for each in (word or b"").decode().split(",") if each)
-        for word in words[4:]
-    )
-    assert Schedule(n, period, base, k, gaps, pushes) == state.schedules[pace.key]
+    assert kept(server, pace) == schedule
+
+
+def kept(server: Redis, pace: Pace) -> Schedule:
+    """What the server has of a rate."""
+    words = server.hmget(pace.key, ["n", "period", "base", "k", "waits"])
+    n, period, base, k, waits = (int(word) for word in words)
+    steps = [int(step) for step in (server.hget(pace.key, "log") or b"").decode().split(",") if step]
+    return Schedule(n, period, pace.keeps_us, base, k, waits, tuple(accumulate(steps)))
 
 
 @given(
@@ -244,11 +248,12 @@ def test_segment_k_never_has_its_slot_within_a_period_of_segment_k_less_n(
     n: int, period: int, messages: list[tuple[int, int]]
 ) -> None:
     """Rolling, whatever pauses lie between: and never more than 1 + rate * time in any stretch."""
-    schedule, now, slots = Schedule(n, period), 1_700_000_000_000_000, list[int]()
+    schedule, now, slots = Schedule(n, period, period), 1_700_000_000_000_000, list[int]()
     for pause, segments in messages:
         now += pause
         for _ in range(segments):  # the segments of one message follow at its throughput's own spacing
-            slot = max(now, schedule.due_us)
+            schedule = schedule.at(now)
+            slot = schedule.fits(now, 1)
             schedule = schedule.spend(slot, 1)
             slots.append(slot)
 
@@ -257,9 +262,48 @@ def test_segment_k_never_has_its_slot_within_a_period_of_segment_k_less_n(
         assert index * period <= n * (slot - slots[0]) + n
 
 
+@given(
+    n=st.integers(1, 40),
+    messages=st.lists(
+        st.tuples(
+            st.sampled_from([0, 3_000, 40_000, 400_000, 1_500_000]),  # pause before it
+            st.integers(0, 200_000),  # how far ahead of now another limit puts it
+            st.integers(1, 5),  # segments
+            st.sampled_from([0, 0, 2_000, 90_000, 600_000]),  # how late its write is
+        ),
+        min_size=1,
+        max_size=120,
+    ),
+)
+def test_no_rolling_period_has_more_than_n_writes_though_slots_are_made_up_and_writes_are_late(
+    n: int, messages: list[tuple[int, int, int, int]]
+) -> None:
+    """Somebody always waits, senders of other rates reach ahead, and late writes are told as they happen."""
+    now, apart = 1_700_000_000 * SECOND, SECOND
+    schedule = Schedule(n, apart + 1_504, apart)
+    untold: list[tuple[int, int, int]] = []
+    writes: list[int] = []
+    for pause, ahead, segments, late in messages:
+        now += pause
+        for told in [each for each in untold if each[1] <= now]:
+            schedule = schedule.late(*told)
+        untold = [each for each in untold if each[1] > now]
+        schedule = replace(schedule, waits_us=now).at(now)
+        slot = schedule.fits(now + ahead, segments)
+        if slot > now + 200_000:  # a grant reaches no further
+            continue
+        schedule = schedule.spend(slot, segments)
+        untold.append((slot, slot + late, segments))
+        writes += [slot + late + -(-unit * apart // n) for unit in range(segments)]
+    writes.sort()
+
+    assert all(later - earlier >= apart for earlier, later in zip(writes, writes[n:], strict=False))
+
+
 @given(n=st.integers(1, 200), period=st.integers(1000, 60_000_000), count=st.integers(1, 10_000))
 def test_a_busy_stretch_uses_the_whole_rate(n: int, period: int, count: int) -> None:
     """Rounding never adds up: unit k of a busy stretch lies at k * period / n, rounded up."""
-    schedule = Schedule(n, period).not_before(SECOND).spend(SECOND, count)
+    start = 1_700_000_000 * SECOND
+    schedule = Schedule(n, period, period).at(start).spend(start, count)
 
-    assert schedule.due_us == SECOND + -(-count * period // n)
+    assert schedule.due_us == start + -(-count * period // n)

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.limits.gate import Late
-from gateway.model.limit import Throughput
+from gateway.model.limit import Refused, Throughput
 from gateway.model.outcome import Accepted
 from gateway.settings import Sms
 from gateway.workers.offer import Lags
@@ -78,26 +77,18 @@ async def test_a_result_that_cannot_be_settled_keeps_no_other_from_it(
     settling.cancel()
 
 
-def test_the_worst_lateness_of_the_last_period_is_what_the_next_owner_is_told() -> None:
-    lags = Lags()
-    for slot, lag in ((0, 900), (1_000_000, 20), (1_500_000, 70), (2_000_000, -5)):
-        lags.note(slot, lag)
-
-    assert lags.worst(1_000_000, 0) == (1_500_000, 70)
-    assert Lags().worst(1_000_000, 0) is None
-
-
 async def test_the_next_owner_keeps_its_distance_from_every_late_write(sending: Any) -> None:
-    """The first write is the latest; the second has made up less than the guard between them would have allowed."""
+    """Also from the second, which was less late than the first, and from each segment of both."""
     rate, lags = Throughput("sender:late", 3, 1_000_000), Lags()
-    grant = await sending.gate.take([rate], [2, 3], ahead_us=1_000_000)
-    slots = [slot.at_us for slot in grant.slots]
-    writes = [slots[0] + 9_000, slots[1] + 8_500]
-    for slot, write in zip(slots, writes, strict=True):
-        lags.note(slot, write - slot)
-    worst = lags.worst(rate.period_us, sending.gate.guard)
-    assert worst is not None
-    await sending.gate.late([Late([rate], worst[0], sum(worst))])
+    grant = await sending.gate.take([rate], [2, 1], ahead_us=1_000_000)
+    for slot, lag_us in zip(grant.slots, (9_000, 8_500), strict=True):
+        lags.note(slot, lag_us)
+    assert await sending.gate.late(lags.of([rate])) == 2
 
     refused = await sending.gate.take([rate], [1], ahead_us=0)
-    assert refused.opens_at_us - writes[1] >= rate.period_us
+    assert refused.opens_at_us - (grant.slots[0].at_us + 9_000) >= rate.period_us
+    third = await sending.gate.take([rate], [1, 1, 1], ahead_us=1_000_000)
+    while isinstance(third, Refused):
+        await asyncio.sleep(0.05)
+        third = await sending.gate.take([rate], [1, 1, 1], ahead_us=1_000_000)
+    assert third.slots[0].at_us == refused.opens_at_us

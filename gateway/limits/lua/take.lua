@@ -1,5 +1,5 @@
 -- Take all limits of each message or none, for as many messages as fit, in order, on this server's clock.
--- gateway/limits/gcra.py is the pure model of this script: change both, or the tests fail.
+-- gateway/limits/gcra.py is the pure model of this script: change both, or the tests fail. rate.lua stands before it.
 --
 -- A message is bound by the limits that all share (the first so many of each kind) and by its own: its recipient's, its
 -- network's. One that a shared limit holds ends the grant; one that its own hold is passed over.
@@ -10,7 +10,8 @@
 --       seen        highest grant number it knows     ahead_us how far beyond now a slot may lie
 --       throughputs caps rollings leases messages     how many of each follow
 --       shared throughputs, caps, rollings            how many of each, from the first on, bind every message
---       per throughput  n, period_us (guard included), 1 if it counts segments
+--       per throughput  n, period_us (guard included), apart_us (how far unit k keeps from unit k - n at least), 1 if it
+--                       counts segments
 --       per cap         limit, 1 if it counts segments, previous, start, end, after: bounds of three windows, us
 --       per rolling     limit, 1 if it counts segments, length_us, part_us, number of its first part in KEYS, how many
 --       per shared one  its member
@@ -26,17 +27,15 @@
 --       full    the windows at four fifths or more after this grant: 3 * (place among the caps - 1) + 1, 2 or 3
 -- State  marker: hash epoch, seq, now, quiet, longest, server, c:<key> = until when that key must exist; unheld: when
 --        channels were forgotten that others may hold, who renew them within a lease (0: none)
---        throughput: hash n, period, base, k, gaps: the next slot is base + ceil(k * period / n), 0 <= k < n; gaps are
---        the stretches before it that nobody took, "from:to,from:to"; pushes are late.lua's own
+--        throughput: hash n, period, base, k: no slot before the line's next, base + ceil(k * period / n), 0 <= k < n;
+--        waits: when it last kept somebody waiting; log: when the last units leave, the first and then the steps between
 --        cap: hash window start -> units debited.  lease: zset holder -> expiry.  Instants are us.
 --        rolling: a hash a part, member -> units debited; an index, hash start of part -> until when that must exist
 
 local NEAR = 2000000            -- a slot this close to a boundary is charged to both windows
 local SKEW = 2000000            -- clocks that differ by more are not trusted
 local RETAIN = 40 * 86400000000 -- longer than any window
-local MOST_GAPS = 64
-
-local function int(x) return string.format('%.0f', x) end
+local CATCH_UP = 1000000        -- of its line a rate that is waited for makes up so much
 
 local at, key_at = 0, 1
 local function arg() at = at + 1 return tonumber(ARGV[at]) end
@@ -63,23 +62,13 @@ local function lost(name)
   return known and tonumber(known) > now
 end
 
--- --- rates: a schedule, and the gaps that were left in it
-
-local function due(t) return t.base + math.ceil(t.k * t.period / t.n) end
-
-local function units(t, segments) return t.segments and segments or 1 end
-
-local function width(t, segments) return math.ceil(units(t, segments) * t.period / t.n) end
-
-local function keep_gap(t, from, to)
-  if to - from >= math.floor(t.period / t.n) then t.gaps[#t.gaps + 1] = {from, to} end
-end
+-- --- rates: see rate.lua
 
 -- A rate whose numbers changed starts anew, one new interval after its last slot. One that was forgotten begins a period
 -- after the latest slot before, and after what the longest message then still had to leave.
 local function throughput(name)
-  local t = {key = name, n = arg(), period = arg(), segments = arg() == 1, base = 0, k = 0, gaps = {}}
-  local was = redis.call('HMGET', name, 'n', 'period', 'base', 'k', 'gaps')
+  local t = {key = name, n = arg(), period = arg(), apart = arg(), segments = arg() == 1, base = 0, k = 0, waits = 0, log = {}}
+  local was = redis.call('HMGET', name, 'n', 'period', 'base', 'k', 'waits', 'log')
   local free = quiet + t.period
   if t.segments and longest > t.n then free = free + math.ceil((longest - t.n) * t.period / t.n) end
   if was[1] then
@@ -88,51 +77,15 @@ local function throughput(name)
     if n ~= t.n or period ~= t.period then
       local slower = math.ceil(t.period / t.n) - math.floor(period / n)
       t.base, t.k = t.base + math.ceil(t.k * period / n) + math.max(0, slower), 0
-    elseif was[5] and was[5] ~= '' then
-      local from_now = math.max(now, free)
-      for from, to in string.gmatch(was[5], '(%d+):(%d+)') do
-        keep_gap(t, math.max(tonumber(from), from_now), tonumber(to))
-      end
+    else
+      t.waits, t.log = tonumber(was[5] or 0), unpacked(was[6], now - t.apart)
     end
   end
+  -- Time that nobody used is gone: spacing, not a bucket. What was lost while somebody waited is made up.
+  local waited = now - t.waits <= 2 * CATCH_UP
+  free = math.max(free, waited and now - CATCH_UP or now)
   if due(t) < free then t.base, t.k = free, 0 end
   return t
-end
-
--- The first instant from `from` on at which a message fits in: a gap wide enough, or the schedule's end.
-local function fits(t, from, segments)
-  if t.gaps[1] then
-    local wide = width(t, segments)
-    for _, gap in ipairs(t.gaps) do
-      local slot = math.max(from, gap[1])
-      if slot + wide <= gap[2] then return slot end
-    end
-  end
-  return math.max(from, due(t))
-end
-
-local function spend(t, slot, segments)
-  local next_due = due(t)
-  if slot < next_due then -- it lies in a gap: what is left of that on both sides stays
-    local gaps = t.gaps
-    t.gaps = {}
-    for _, gap in ipairs(gaps) do
-      if gap[1] <= slot and slot < gap[2] then
-        keep_gap(t, gap[1], slot)
-        keep_gap(t, slot + width(t, segments), gap[2])
-      else
-        t.gaps[#t.gaps + 1] = gap
-      end
-    end
-    return
-  end
-  if slot > next_due then
-    keep_gap(t, math.max(next_due, now), slot)
-    if #t.gaps > MOST_GAPS then table.remove(t.gaps, 1) end
-    t.base, t.k = slot, 0 -- time not used is gone: spacing, not a bucket
-  end
-  t.k = t.k + units(t, segments)
-  t.base, t.k = t.base + math.floor(t.k / t.n) * t.period, t.k % t.n
 end
 
 -- --- caps
@@ -365,14 +318,13 @@ for m = 1, messages do
 end
 
 if granted == 0 then return {'ok', now, seq, slots, charged, stopped, {}} end
+if stopped[1] and stopped[1] <= throughputs then T[stopped[1]].waits = now end
 
 -- --- what changed
 
 for _, t in ipairs(T) do
-  local gaps = {}
-  for i, gap in ipairs(t.gaps) do gaps[i] = int(gap[1]) .. ':' .. int(gap[2]) end
   redis.call('HSET', t.key, 'n', int(t.n), 'period', int(t.period), 'base', int(t.base), 'k', int(t.k),
-    'gaps', table.concat(gaps, ','))
+    'waits', int(t.waits), 'log', packed(t.log))
   redis.call('PEXPIRE', t.key, int(math.ceil((math.max(t.base - now, 0) + 2 * t.period) / 1000) + 60000))
 end
 
