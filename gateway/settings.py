@@ -150,7 +150,7 @@ class Callbacks(Section):
 class Limits(Section):
     """How the gate paces."""
 
-    guard: Annotated[float, Field(ge=0, le=0.005)] = 0.004
+    guard: Annotated[float, Field(ge=0, le=0.005)] = 0.0035
     unknown_network: Literal["all", "none"] = "all"
 
 

@@ -38,7 +38,7 @@ from gateway.model.limit import (
     UsageRow,
 )
 
-GUARD = 0.004  # the share of a rate left over, so that jitter on the way does not pass it at the far end
+GUARD = 0.0035  # the share of a rate left over, so that jitter on the way does not pass it at the far end
 AHEAD_US = 1_000_000  # slots reach at most this far, so that one sender never blocks a limit that others share
 ROWS = 1_000  # usage rows a call of refill.lua
 KEEP_RATES = frozenset({"take", "late"})  # scripts that begin with rate.lua

@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.limits.asking import index_of, key_of, part_of
-from gateway.limits.gate import Gate, Late, guarded_us
+from gateway.limits.gate import Gate, Late, apart_us, guarded_us
 from gateway.limits.gcra import Ask, Pace, Request, State, take
 from gateway.model.limit import Cap, Concurrency, Debit, Granted, Refused, Rolling, Throughput, UsageRow
 
@@ -17,7 +17,8 @@ DAY = 24 * 3600 * SECOND
 
 
 def pace(name: str, n: int) -> Pace:
-    return Pace(name, n, guarded_us(Throughput(name, n, SECOND)))
+    limit = Throughput(name, n, SECOND)
+    return Pace(name, n, guarded_us(limit), apart_us=apart_us(limit))
 
 
 def live(own: Sequence[int], account: int, seconds: int, segments: int = 1) -> list[int]:
@@ -45,8 +46,9 @@ def live(own: Sequence[int], account: int, seconds: int, segments: int = 1) -> l
         ((1,) * 60, 50, 0.995),
         ((1, 50), 40, 0.995),
         ((100,) * 8, 100, 0.995),
-        ((10, 2), 11, 0.93),  # their own spacings do not fit into one another: see docs/decisions
-        ((3, 3, 25), 30, 0.87),
+        ((10, 2), 11, 0.995),  # their own spacings do not fit into one another
+        ((3, 3, 25), 30, 0.98),
+        ((50, 50, 1, 1), 75, 0.99),
     ],
 )
 @pytest.mark.parametrize("segments", [1, 2])
