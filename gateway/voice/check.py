@@ -1,5 +1,6 @@
 """Whether a plan should be run: what would annoy, trap or mislead the people it calls."""
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from typing import Literal
@@ -9,20 +10,24 @@ from gateway.voice.dialplan import (
     HANGUP,
     INBOUND_VARIABLES,
     AskNode,
+    CollectNode,
     MenuNode,
     Node,
     OptOutNode,
     OutcomeNode,
     Plan,
     Play,
+    RecordNode,
     SetNode,
     SmsNode,
+    TransferNode,
+    listening,
     quiet_targets,
     spoken_parts,
     targets,
 )
 from gateway.voice.loader import parse
-from gateway.voice.resolve import used_variables
+from gateway.voice.resolve import spoken_variables, used_variables
 from gateway.voice.values import LANGUAGE
 from gateway.voice.yaml_source import Problems
 
@@ -43,8 +48,8 @@ def load_checked(
     plan = parse(source, problems)
     if plan is None:
         raise BadDialplan(tuple(problems.found))
-    more = _missing_prompts(plan, prompts) if problems.found else check(plan, prompts=prompts, broadcast=broadcast)
-    found = tuple(sorted((*problems.found, *more), key=lambda problem: problem.line))
+    whole = check(plan, prompts=prompts, broadcast=broadcast) if not problems.found else _certain(plan, prompts)
+    found = tuple(sorted((*problems.found, *whole), key=lambda problem: problem.line))
     if any(problem.severity == "error" for problem in found):
         raise BadDialplan(found)
     return plan, found
@@ -57,14 +62,19 @@ def check(plan: Plan, *, prompts: PromptNames, broadcast: bool) -> list[PlanProb
     broadcast: whether the plan is to call people by itself, who must then be able to opt out by a key.
     """
     found = [
-        *_missing_prompts(plan, prompts),
+        *_certain(plan, prompts),
         *_unreachable(plan),
-        *_deaf_to_silence(plan),
-        *_circles(plan),
         *_unused_variables(plan),
+        *_told_too_soon(plan),
+        *_without_outcome(plan),
         *(_broadcast(plan) if broadcast else ()),
     ]
     return sorted(found, key=lambda problem: problem.line)
+
+
+def _certain(plan: Plan, prompts: PromptNames) -> list[PlanProblem]:
+    """What is wrong whatever the nodes that could not be read, or do not exist, would have been."""
+    return [*_missing_prompts(plan, prompts), *_deaf_to_silence(plan), *_circles(plan), *_hidden_keys(plan)]
 
 
 def _problem(
@@ -83,19 +93,20 @@ def _missing_prompts(plan: Plan, prompts: PromptNames) -> Iterable[PlanProblem]:
                 yield _problem(plan, name, f"{told}: record it, or give a 'text' to speak instead")
 
 
-def _reachable(plan: Plan, *starts: str) -> set[str]:
+def _reachable(plan: Plan, edges: Callable[[Node], tuple[str, ...]] = targets) -> set[str]:
+    """The nodes that a call can come to, from the start."""
     seen: set[str] = set()
-    ahead = list(starts)
+    ahead = [plan.start]
     while ahead:
         name = ahead.pop()
         if name != HANGUP and name not in seen:
             seen.add(name)
-            ahead.extend(targets(plan.nodes[name]))
+            ahead.extend(edges(plan.nodes[name]))
     return seen
 
 
 def _unreachable(plan: Plan) -> Iterable[PlanProblem]:
-    reached = _reachable(plan, plan.start) | {plan.machine.node}
+    reached = _reachable(plan) | {plan.machine.node}
     for name in plan.nodes:
         if name not in reached:
             yield _problem(plan, name, "is never reached")
@@ -127,7 +138,7 @@ def _find_circles(plan: Plan, edges: Callable[[Node], tuple[str, ...]]) -> Itera
             name, depth = stack.pop()
             finished.update(path[depth:])
             del path[depth:]
-            if name == HANGUP or name in finished:
+            if name not in plan.nodes or name in finished:
                 continue
             if name in path:
                 yield tuple(path[path.index(name) :])
@@ -135,6 +146,67 @@ def _find_circles(plan: Plan, edges: Callable[[Node], tuple[str, ...]]) -> Itera
             path.append(name)
             stack.extend((target, len(path)) for target in dict.fromkeys(edges(plan.nodes[name])))
         finished.update(path)
+
+
+def _hidden_keys(plan: Plan) -> Iterable[PlanProblem]:
+    """Keys that somebody presses for one thing and that are taken for another."""
+    for name, node in plan.nodes.items():
+        ends = node.finish_key if isinstance(node, CollectNode | RecordNode) else None
+        following = _question_after(plan, node.next) if isinstance(node, CollectNode | RecordNode) else None
+        if isinstance(following, MenuNode) and ends in following.choices:
+            told = f"ends with {ends!r}, which is also a choice of the question that follows and hides it"
+            yield _problem(plan, name, f"{told}: give one of them another key")
+        asked = _question_after(plan, node.otherwise) if isinstance(node, MenuNode) and node.otherwise else None
+        digits = [key for key in node.choices if key.isdigit()] if isinstance(node, MenuNode) else []
+        if isinstance(asked, CollectNode) and digits:
+            told = (
+                f"hides digits of the collect that follows on silence: who types too soon chooses {' or '.join(digits)}"
+            )
+            yield _problem(plan, name, told, severity="warning")
+
+
+def _question_after(plan: Plan, name: str) -> AskNode | None:
+    meant = listening(plan, name) if name in plan.nodes else None
+    return meant.question if meant else None
+
+
+def _told_too_soon(plan: Plan) -> Iterable[PlanProblem]:
+    """Private values said to somebody who has not given the PIN, or to a machine."""
+
+    def without_pin(node: Node) -> tuple[str, ...]:
+        is_pin = isinstance(node, CollectNode) and node.equals
+        return quiet_targets(node) if is_pin else targets(node)
+
+    private = {name for name, variable in plan.variables.items() if variable.is_private}
+    open_to_all = _reachable(plan, without_pin) | {plan.machine.node}
+    for name, node in plan.nodes.items():
+        said = [used for used in dict.fromkeys(spoken_variables(node)) if used in private]
+        if name in open_to_all and said:
+            yield _problem(plan, name, f"tells the private {said[0]!r} before a PIN was right: see 'equals'")
+
+
+def _without_outcome(plan: Plan) -> Iterable[PlanProblem]:
+    """Ways to the end of a call on which it has been given no outcome."""
+    if not any(isinstance(node, OutcomeNode | OptOutNode | TransferNode) for node in plan.nodes.values()):
+        yield _problem(plan, None, "sets no outcome: its calls cannot be told apart", severity="warning")
+        return
+    came_from: dict[str, str] = {plan.start: ""}
+    ahead = deque([plan.start])
+    while ahead:
+        name = ahead.popleft()
+        node = plan.nodes[name]
+        if isinstance(node, OutcomeNode | OptOutNode):
+            continue
+        if HANGUP in targets(node):
+            way = [name]
+            while came_from[way[-1]]:
+                way.append(came_from[way[-1]])
+            told = f"a call can end here without an outcome: {' > '.join(reversed(way))}"
+            yield _problem(plan, name, told, severity="warning")
+        for target in targets(node):
+            if target != HANGUP and target not in came_from:
+                came_from[target] = name
+                ahead.append(target)
 
 
 def _unused_variables(plan: Plan) -> Iterable[PlanProblem]:
@@ -148,7 +220,7 @@ def _unused_variables(plan: Plan) -> Iterable[PlanProblem]:
 def _broadcast(plan: Plan) -> Iterable[PlanProblem]:
     if plan.inbound:
         yield _problem(plan, None, "answers inbound calls: it cannot be a broadcast's dialplan")
-    reached = _reachable(plan, plan.start)
+    reached = _reachable(plan)
     menus = [node for name, node in plan.nodes.items() if name in reached and isinstance(node, MenuNode)]
     if not any(_opts_out(plan, target) for menu in menus for target in menu.choices.values()):
         yield _problem(plan, None, "has no opt-out key: a broadcast needs a menu with a key that leads to 'opt_out'")

@@ -76,6 +76,7 @@ class Variable:
     name: str
     default: str | None  # None: required
     type: VariableType  # how it is spoken, and what it may hold
+    is_private: bool  # said only to whom a PIN was right
     line: int
 
 
@@ -102,10 +103,14 @@ class MenuNode:
 
 @dataclass(frozen=True, slots=True)
 class CollectNode:
-    """`collect`: several digits into a variable. Too few, a `*` or silence asks again, `attempts` times in all."""
+    """`collect`: several digits into a variable. Too few, a `*` or silence asks again, `attempts` times in all.
+
+    equals: the variable that they must equal (a PIN), or they count as wrong; then `into` may be "", kept nowhere.
+    """
 
     prompt: tuple[PlanPart, ...]
     into: str
+    equals: str
     min_digits: int
     max_digits: int
     finish_key: str | None
@@ -226,7 +231,7 @@ class Plan:
 
     def collected_variables(self) -> frozenset[str]:
         """Names that `collect` nodes fill with digits."""
-        return frozenset(node.into for node in self.nodes.values() if isinstance(node, CollectNode))
+        return frozenset(node.into for node in self.nodes.values() if isinstance(node, CollectNode) and node.into)
 
     def late_variables(self) -> frozenset[str]:
         """Names that `collect`, `record` and `set` nodes fill during the call."""
@@ -309,7 +314,7 @@ def listening(plan: Plan, name: str) -> Listening | None:
     """
     way: list[str] = []
     node = plan.nodes[name]
-    while isinstance(node, SpeakNode) and node.next != HANGUP and node.next not in way:
+    while isinstance(node, SpeakNode) and node.next in plan.nodes and node.next not in way:
         way.append(node.next)
         node = plan.nodes[node.next]
     return Listening(tuple(way), node) if isinstance(node, AskNode) else None

@@ -1,5 +1,7 @@
 """What a key means to a menu and to a collect, and when a question has its answer."""
 
+import hmac
+
 from gateway.voice.dialplan import AskNode, MenuNode, RecordNode, WaitNode
 
 
@@ -15,11 +17,16 @@ def press(node: AskNode, digits: str, key: str) -> tuple[str, bool]:
     return digits + key, len(digits) + 1 >= node.max_digits
 
 
-def answer(node: AskNode, digits: str) -> str | None:
-    """Where `digits` lead, or None if they are no answer and the question is to be asked again."""
+def answer(node: AskNode, digits: str, wanted: str | None = None) -> str | None:
+    """Where `digits` lead, or None if they are no answer and the question is to be asked again.
+
+    wanted: what they must equal, where the question asks for a PIN; compared in constant time.
+    """
     if isinstance(node, MenuNode):
         return node.choices.get(digits)
     is_whole = digits.isascii() and digits.isdigit() and node.min_digits <= len(digits) <= node.max_digits
+    if wanted is not None and not (wanted and hmac.compare_digest(digits.encode(), wanted.encode())):
+        return None
     return node.next if is_whole else None
 
 

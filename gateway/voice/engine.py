@@ -155,14 +155,21 @@ def _wait(state: State, question: AskNode, now: float) -> Moved:
 def _answer(state: State, asked: str, question: AskNode, now: float) -> Moved:
     """Leave the question with what was pressed, or ask it again."""
     typed = state.digits
-    target = digits.answer(question, typed)
+    target = digits.answer(question, typed, _wanted(state, question))
     if target is None and state.attempt < question.attempts and len(state.path) < MAX_VISITS:
         again = _visit(_leave(state, asked, "again"), asked, now)
         return _ask(replace(again, attempt=state.attempt + 1), question)
-    if target is not None and isinstance(question, CollectNode):
+    if target is not None and isinstance(question, CollectNode) and question.into:
         state = replace(state, collected={**state.collected, question.into: typed})
     state = _leave(state, asked, "otherwise" if target is None else digits.way_out(question, typed))
     return _go(replace(state, digits="", deadline=None), target or question.otherwise or HANGUP, now)
+
+
+def _wanted(state: State, question: AskNode) -> str | None:
+    """What the digits must equal: the variable of a PIN."""
+    if isinstance(question, CollectNode) and question.equals:
+        return values(state)[question.equals]
+    return None
 
 
 def _go(state: State, target: str, now: float) -> Moved:

@@ -95,8 +95,9 @@ def _variables(top: Fields) -> dict[str, Variable]:
         kind = cast("VariableType", fields.choice("type", VARIABLE_TYPES, default="text"))
         if default and (why := values.why_not(kind, default)):
             fields.wrong("default", f"the default of {name!r} {why}, as its type says")
+        is_private = fields.flag("private")
         fields.done()
-        found[name] = Variable(name, default, kind, value.line)
+        found[name] = Variable(name, default, kind, is_private, value.line)
     return found
 
 

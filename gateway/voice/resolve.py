@@ -7,6 +7,7 @@ from gateway.voice.dialplan import (
     HANGUP,
     INBOUND_VARIABLES,
     BranchNode,
+    CollectNode,
     Node,
     Pause,
     Plan,
@@ -56,12 +57,20 @@ def check_variables(plan: Plan, problems: Problems) -> None:
 
 def used_variables(node: Node) -> Iterator[str]:
     """Names of the variables whose values the node needs."""
+    yield from spoken_variables(node)
+    match node:
+        case SetNode(values=texts) | TransferNode(headers=texts):
+            for text in texts.values():
+                yield from template.names(text)
+        case BranchNode(on=name) | CollectNode(equals=name):
+            yield name
+
+
+def spoken_variables(node: Node) -> Iterator[str]:
+    """Names of the variables that the node lets the person hear or read."""
     for part in spoken_parts(node):
         if not isinstance(part, Pause):
             yield from template.names(part.text)
-    match node:
-        case SetNode(values=texts) | TransferNode(headers=texts) | SmsNode(bodies=texts):
-            for text in texts.values():
-                yield from template.names(text)
-        case BranchNode(on=name):
-            yield name
+    if isinstance(node, SmsNode):
+        for text in node.bodies.values():
+            yield from template.names(text)

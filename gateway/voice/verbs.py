@@ -171,10 +171,12 @@ def _collect(fields: Fields, languages: Languages) -> Node | None:
     if collect is None:
         return None
     finish = collect.choice("finish_key", ("#", "*", "none"), default="#")
+    equals = collect.text("equals", pattern=template.NAME) if collect.value("equals") else ""
     timeout = collect.seconds("timeout", default=5.0, low=1, high=60)
     node = CollectNode(
         prompt=_prompt(collect, languages),
-        into=collect.text("into", pattern=template.NAME),
+        into=collect.text("into", pattern=template.NAME) if "into" in collect.block.items or not equals else "",
+        equals=equals,
         min_digits=collect.integer("min_digits", default=1, low=1, high=32),
         max_digits=collect.integer("max_digits", low=1, high=32),
         finish_key=None if finish == "none" else finish,

@@ -17,8 +17,10 @@ nodes:
       otherwise: bye
   noted: {outcome: removed, next: remove}
   remove: {opt_out: tenant}
-  bye: {play: goodbye, then: hangup}
+  bye: {play: goodbye, next: end}
+  end: {outcome: heard, then: hangup}
 """
+COLLECT = "  pin: {collect: {prompt: {say: PIN?}, into: pin, max_digits: 4, otherwise: bye}, next: bye}\n"
 
 
 def recorded(language: str) -> frozenset[str]:
@@ -49,12 +51,12 @@ def test_a_sound_plan_has_no_problems() -> None:
             "6: error: node a: has no exit on silence: without a key the call goes round a > a",
         ),
         (
-            "bye: {play: goodbye, then: hangup}",
+            "bye: {play: goodbye, next: end}",
             "bye: {play: goodbye, next: a}",
             "node a: has no exit on silence: without a key the call goes round a > bye > a",
         ),
         (
-            "bye: {play: goodbye, then: hangup}",
+            "bye: {play: goodbye, next: end}",
             "bye: {play: goodbye, next: bye}",
             "13: error: node bye: loops without waiting for a key: bye > bye",
         ),
@@ -71,12 +73,81 @@ def test_a_sound_plan_has_no_problems() -> None:
             "3: error: answers inbound calls: it cannot be a broadcast's dialplan",
         ),
         ("  bye:", "  lost: {hangup}\n  bye:", "13: error: node lost: is never reached"),
+        ("next: end}", "then: hangup}", "13: warning: node bye: a call can end here without an outcome: a > bye"),
+        ("otherwise: bye", "otherwise: pin", "hides digits of the collect that follows on silence"),
     ],
 )
 def test_what_is_wrong_is_told(old: str, new: str, problem: str) -> None:
     assert old in SOUND
 
-    assert any(problem in text for text in told(SOUND.replace(old, new)))
+    source = SOUND.replace(old, new) + (COLLECT if "pin" in new else "")
+    assert any(problem in text for text in told(source)), told(source)
+
+
+PIN = """\
+name: x
+language: en-US
+start: pin
+variables: {pin: {type: digits, required: true}, amount: {type: money, required: true, private: true}}
+nodes:
+  pin:
+    collect: {prompt: {say: Your PIN?}, equals: pin, max_digits: 4, attempts: 3, otherwise: locked}
+    next: owed
+  owed: {say: "You owe {{ amount }}.", next: paid}
+  paid:
+    menu: {prompt: {say: Press 1.}, choices: {"1": good}, otherwise: good}
+  good: {outcome: heard, then: hangup}
+  locked: {outcome: locked, then: hangup}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('choices: {"1": good}', 'choices: {"#": good}', "6: error: node pin: ends with '#', which is also a choice"),
+        ("Your PIN?", "'PIN for {{ amount }}?'", "6: error: node pin: tells the private 'amount' before a PIN"),
+        ("otherwise: locked", "otherwise: owed", "9: error: node owed: tells the private 'amount' before a PIN"),
+        ("start: pin", "start: owed", "9: error: node owed: tells the private 'amount' before a PIN"),
+        ("nodes:", "machine: {leave: owed}\nnodes:", "node owed: tells the private 'amount' before a PIN was right"),
+        ("equals: pin", "into: typed", "9: error: node owed: tells the private 'amount' before a PIN was right"),
+        (
+            "good: {outcome: heard, then: hangup}",
+            "good: {hangup}",
+            "a call can end here without an outcome: pin > owed",
+        ),
+    ],
+)
+def test_what_a_plan_with_a_pin_does_wrong_is_told(old: str, new: str, problem: str) -> None:
+    assert told(PIN, broadcast=False) == []
+    assert old in PIN
+
+    changed = told(PIN.replace(old, new), broadcast=False)
+
+    assert any(problem in text for text in changed), changed
+
+
+def test_a_recordings_finish_key_does_not_hide_a_choice() -> None:
+    source = SOUND.replace("bye: {play: goodbye, next: end}", "bye: {record: {into: x, finish_key: 9}, next: a}")
+
+    assert any("ends with '9', which is also a choice" in text for text in told(source))
+
+
+def test_a_plan_that_sets_no_outcome_at_all_is_warned_of_once() -> None:
+    source = "name: x\nlanguage: en-US\nstart: a\nnodes:\n  a: {say: Hi., then: hangup}\n"
+
+    assert told(source, broadcast=False) == ["3: warning: sets no outcome: its calls cannot be told apart"]
+
+
+def test_what_is_wrong_besides_a_node_that_could_not_be_read_is_told_with_it() -> None:
+    source = SOUND.replace("{outcome: removed, next: remove}", "{outcome: NO, next: lost}").replace(
+        "      otherwise: bye\n", ""
+    )
+
+    with pytest.raises(BadDialplan) as caught:
+        load_checked(source, file="x.yaml", prompts=lambda _: frozenset(), broadcast=True)
+
+    found = [(problem.line, problem.node) for problem in caught.value.problems]
+    assert found == [(6, "a"), (10, "noted"), (10, "noted"), (12, "bye")]
 
 
 def test_a_plan_that_is_no_broadcast_needs_no_opt_out_key() -> None:
@@ -93,7 +164,7 @@ def test_hearing_it_again_by_a_key_is_no_circle() -> None:
 
 def test_a_branch_that_comes_back_by_itself_is_a_circle() -> None:
     source = SOUND.replace(
-        "bye: {play: goodbye, then: hangup}", "bye: {branch: {on: who, cases: {x: bye}, otherwise: hangup}}"
+        "bye: {play: goodbye, next: end}", "bye: {branch: {on: who, cases: {x: bye}, otherwise: hangup}}"
     )
 
     assert "13: error: node bye: loops without waiting for a key: bye > bye" in told(source)
@@ -119,7 +190,7 @@ def test_a_warning_lets_the_plan_through() -> None:
 
 def test_a_plan_of_five_hundred_nodes_is_checked_without_running_out_of_stack() -> None:
     chain = "".join(f"  n{at}: {{pause: 1s, next: n{at + 1}}}\n" for at in range(498))
-    source = f"name: x\nlanguage: en-US\nstart: n0\nnodes:\n{chain}  n498: {{hangup}}\n"
+    source = f"name: x\nlanguage: en-US\nstart: n0\nnodes:\n{chain}  n498: {{outcome: heard, then: hangup}}\n"
 
     assert told(source, broadcast=False) == []
 
@@ -129,8 +200,6 @@ def test_a_plan_of_many_forks_that_meet_again_is_checked_at_once() -> None:
         f"  n{at}: {{branch: {{on: who, cases: {{x: m{at}}}, otherwise: n{at + 1}}}}}\n  m{at}: {{pause: 1s, next: n{at + 1}}}\n"
         for at in range(60)
     )
-    source = (
-        f"name: x\nlanguage: en-US\nstart: n0\nvariables: {{who: {{default: x}}}}\nnodes:\n{forks}  n60: {{hangup}}\n"
-    )
+    source = f"name: x\nlanguage: en-US\nstart: n0\nvariables: {{who: {{default: x}}}}\nnodes:\n{forks}  n60: {{outcome: heard, then: hangup}}\n"
 
     assert told(source, broadcast=False) == []  # 2 to the 60th ways through

@@ -21,6 +21,7 @@ from gateway.voice.state import (
     StopSpeaking,
     WaitUntil,
 )
+from gateway.voice.transcript import simulate
 
 PLAN = load(
     """\
@@ -321,3 +322,37 @@ def test_a_key_in_a_circle_of_words_changes_nothing() -> None:
     state, commands = run((0.5, Pressed("1")), plan=load(source, file="x.yaml"))
 
     assert (path(state), commands[-1]) == (["a"], ())
+
+
+PIN = load(
+    """\
+name: x
+language: en-US
+start: pin
+variables: {pin: {type: digits, default: "0042"}}
+nodes:
+  pin:
+    collect: {prompt: {say: PIN?}, equals: pin, max_digits: 4, attempts: 3, otherwise: locked}
+    next: told
+  told: {outcome: told, then: hangup}
+  locked: {outcome: locked, then: hangup}
+""",
+    file="x.yaml",
+)
+
+
+@pytest.mark.parametrize(
+    ("pin", "keys", "outcome"),
+    [
+        ("0042", ["0042"], "told"),
+        ("0042", ["0043", "42#", "0042"], "told"),
+        ("0042", ["0043", "0000", "42#", "0042"], "locked"),
+        ("", ["#", "0#", "silence"], "locked"),
+    ],
+    ids=["at once", "at the third try", "too late", "no PIN is none that can be guessed"],
+)
+def test_a_pin_has_to_be_right_within_the_tries_and_is_kept_nowhere(pin: str, keys: list[str], outcome: str) -> None:
+    transcript = simulate(PIN, {"pin": pin}, keys)
+
+    assert transcript.outcome == outcome
+    assert not transcript.collected
