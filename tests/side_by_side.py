@@ -25,6 +25,7 @@ ALONE: Final = (
     "tests/practice/test_phone.py",
     "tests/test_benchmarks.py",
     "tests/workers/test_fairness.py",
+    "tests/workers/test_two_workers.py",
 )
 FIRST: Final = ("tests/simulation/",)
 _HANDED_OUT: Final = 4  # tests at once; a worker begins its last one only when it has the next

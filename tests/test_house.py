@@ -45,7 +45,7 @@ def test_make_hands_arguments_on_and_builds_nothing_twice(project: Path) -> None
     assert make(project, "-n", "demo", "ARGS=--exit --report demo.json").stdout == (
         ".venv/bin/gateway demo --exit --report demo.json\n"
     )
-    assert make(project, "-n", "test", "ARGS=-k gate").stdout == ".venv/bin/pytest -k gate\n"
+    assert make(project, "-n", "test", "ARGS=-k gate").stdout == ".venv/bin/pytest -n 3 -k gate\n"
 
 
 @needs_make

@@ -43,6 +43,7 @@ from gateway.store.signals import Signals
 from gateway.workers.call_runner import CallRunner
 from gateway.workers.counters import Counters
 from gateway.workers.leases import Leases
+from tests.peers.ports import free_port
 
 SENDER = "+18005550199"
 ROOT = Path(__file__).parents[2]
@@ -174,7 +175,7 @@ class Calling:
         return trunk_to(port, **more)
 
     def free_port(self) -> int:
-        return free_port()
+        return free_port(socket.SOCK_DGRAM)
 
     def heard(self) -> list[dict[str, Any]]:
         """What the far end's phone knows of its calls, oldest first."""
@@ -188,13 +189,6 @@ async def refusing(request: web.Request, handler: Callable[[web.Request], Awaita
         return await handler(request)
     except GatewayError as error:
         return web.Response(status=error.status, text=error.slug)
-
-
-def free_port() -> int:
-    """A UDP port that nobody has just now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def trunk_to(port: int, **more: Any) -> settings.Trunk:
@@ -216,7 +210,7 @@ async def calling(tmp_path: Path, valkey_url: str, speech_cache: Path) -> AsyncI
         stack.push_async_callback(prompts.close)
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        sip_port = free_port()
+        sip_port = free_port(socket.SOCK_DGRAM)
         options = Options(pause_ms=500, gateway_sip=f"127.0.0.1:{sip_port}", voice_url=f"{url}/carriers/twilio/voice")
         far_end = await stack.enter_async_context(running(options))
         rtp = RtpEngine("127.0.0.1", None)

@@ -17,17 +17,11 @@ from redis.exceptions import RedisError
 
 from gateway.lifeline import before_exec
 from gateway.limits.valkey import _shipped_binary as shipped_valkey
+from tests.peers.ports import free_port
 
 HOME = Path(__file__).parents[2]
 FAKETIME = Path(libfaketime.__file__).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
 STARTED_IN_S = 60.0  # on a machine that is busy with other things
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port that nobody has, so that webhooks and calls find the gateway again after a restart."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def faked_clock(file: Path) -> dict[str, str]:

@@ -23,7 +23,8 @@ from gateway.errors.store import StoreUnavailable
 from gateway.model.tenant import OPERATORS, SCOPES
 from gateway.store import keys
 from gateway.store.database import Database
-from tests.chaos.processes import Child, FarEnd, Gateway, Valkey, free_port
+from tests.chaos.processes import Child, FarEnd, Gateway, Valkey
+from tests.peers.ports import free_port
 from tests.peers.postgres import PostgresServer
 
 SENDER = "+18005550199"

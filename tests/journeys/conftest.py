@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from twilio.request_validator import RequestValidator
 
 from gateway.store import keys
 from gateway.store.database import Database
+from tests.peers.ports import free_port
 
 HOME = Path(__file__).parents[2]
 SENDER = "+18005550199"
@@ -64,12 +64,6 @@ def far_end(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Json]:
     words = ["simulate", "--auth-token", TOKEN, "--report-delay-s", "0.05", "--reply-delay-s", "0.3"]
     with child(words, {}, log) as (_, ready):
         yield ready
-
-
-def free_port() -> int:
-    """A port that nobody listens on, so that webhooks find the gateway again after a restart."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """A replica that was behind takes over: noticed before it grants, and the caps hold."""
 
 import asyncio
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -13,13 +12,9 @@ from redis.exceptions import RedisError
 from gateway.limits.gate import Gate, connect
 from gateway.limits.valkey import _shipped_binary
 from gateway.model.limit import Cap, Granted, Refused, UsageRow
+from tests.peers.ports import free_port
 
 DAY = Cap("day", 10, "day", "Etc/GMT+8")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 @pytest.fixture

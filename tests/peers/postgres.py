@@ -5,7 +5,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.lifeline import before_exec
+from tests.peers.ports import free_port
 
 _FAST = ("-c", "fsync=off", "-c", "full_page_writes=off")
 _START_S = 20.0
@@ -42,8 +42,7 @@ class PostgresServer:
                 self._programs = _copied(where, self._folder)
         self._process: subprocess.Popen[bytes] | None = None
         self._names = 0
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self._call(
             "initdb", "-A", "trust", "-E", "utf8", "-U", "gateway", "--no-sync", "-D", str(self._folder / "data")
         )
