@@ -50,35 +50,47 @@ class CallAnswering:
             if not isinstance(found, Answering):
                 await ringing.reject(_REFUSALS[found])
                 return
-            await self._with_channel(ringing, found)
+            await self._hold(ringing, found)
         except (GatewayError, TimeoutError) as error:
             _log.error("cannot_answer", error=str(error))
-            await ringing.reject(_NO_ROOM)  # nothing happens where it was answered
+            await ringing.reject(_NO_ROOM)
 
-    async def _with_channel(self, ringing: InboundCall, found: Answering) -> None:
+    async def _hold(self, ringing: InboundCall, found: Answering) -> None:
+        """Keep its row first: whoever fills Redis anew then knows of a call that may hold a channel."""
+        await self.inbound.keep(found.call, self.desk.leases.holder)
+        record = CallRecord(found.call, self.desk.database, self.desk.signals)
+        try:
+            why = await self._with_channel(ringing, found, record)
+        except (GatewayError, TimeoutError) as error:
+            _log.error("cannot_answer", error=str(error))
+            why = error.slug if isinstance(error, GatewayError) else "timeout"
+        if why:
+            await ringing.reject(_NO_ROOM)  # nothing happens where it was answered
+            record.unanswered("failed", why, "")
+        await record.finish()
+
+    async def _with_channel(self, ringing: InboundCall, found: Answering, record: CallRecord) -> str:
+        """Answer it on a channel of the trunk, and hold it to its end. Returns why it was not answered, if so."""
         call_id = found.call.id
         limits = self._channels()
         taken = await self.desk.counters.take(limits, [1], ahead_us=0, holders=[call_id])
         if isinstance(taken, Refused):
-            await ringing.reject(_NO_ROOM)
-            return
+            return taken.reason
         self.desk.channels.hold(call_id, limits)
         try:
-            await self._answer(ringing, found, limits)
+            return await self._answer(ringing, found, limits, record)
         finally:
             await self.desk.channels.release(call_id)
 
-    async def _answer(self, ringing: InboundCall, found: Answering, limits: tuple[Limit, ...]) -> None:
+    async def _answer(
+        self, ringing: InboundCall, found: Answering, limits: tuple[Limit, ...], record: CallRecord
+    ) -> str:
         await ringing.ring()
         audio = CallAudio(self.desk.prompts)
         await audio.prepare(found.state)
-        await self.inbound.keep(found.call, self.desk.leases.holder)
-        record = CallRecord(found.call, self.desk.database, self.desk.signals)
         leg = await ringing.accept()
         if leg is None:
-            record.unanswered("failed", "no_usable_media", "")
-            await record.finish()
-            return
+            return "no_usable_media"
         session = CallSession(leg, found.state, audio, record, ring_timeout_s=None)
         self.desk.sessions[found.call.id] = session
         self.desk.channels.hold(found.call.id, limits, lambda: session.end("channel_lost"))
@@ -86,6 +98,7 @@ class CallAnswering:
             await session.run()
         finally:
             del self.desk.sessions[found.call.id]
+        return ""
 
     def _channels(self) -> tuple[Limit, ...]:
         every = self.desk.limits_of(self.road, self.mode)

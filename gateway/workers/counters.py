@@ -52,6 +52,7 @@ class Counters:
         self._in_force = LimitsInForce(database, profiles, unknown_network)
         self._rebuilding = asyncio.Lock()
         self._held: dict[tuple[str, str], Concurrency] = {}
+        self._asking: set[str] = set()  # holders that ask for a channel this moment, and have none yet
         self._late: list[Late] = []  # not told yet
         self._telling: asyncio.Task[None] | None = None
         self._behind = -1  # an epoch that the database has left, though Redis has not: a rebuild stopped half way
@@ -136,6 +137,20 @@ class Counters:
         holders: where a limit is a Concurrency, who holds each channel; kept alive by `renew`, freed by `release`.
         Raises:  RedisAway, StoreUnavailable.
         """
+        self._asking |= set(holders)
+        try:
+            answer = await self._take(limits, segments, ahead_us, holders, own)
+        finally:
+            self._asking -= set(holders)
+        if isinstance(answer, Granted):
+            channels = [limit for limit in limits if isinstance(limit, Concurrency)]
+            self._held |= {(limit.key, each): limit for limit in channels for each in _granted(holders, answer)}
+            self._show_channels(channels)
+        return answer
+
+    async def _take(
+        self, limits: Sequence[Limit], segments: Sequence[int], ahead_us: int, holders: Sequence[str], own: Own
+    ) -> Granted | Refused:
         known = self._gate.epoch
         if known in {0, self._behind}:  # 0: none was begun yet; a Redis that forgot all would look like one in step
             await self.rebuild(known)
@@ -144,10 +159,6 @@ class Counters:
         if isinstance(answer, Refused) and answer.reason == "rebuild":
             await self.rebuild(known)
             answer = await self._ask(limits, segments, ahead_us, holders, own)
-        if isinstance(answer, Granted):
-            channels = [limit for limit in limits if isinstance(limit, Concurrency)]
-            self._held |= {(limit.key, each): limit for limit in channels for each in _granted(holders, answer)}
-            self._show_channels(channels)
         return answer
 
     async def _ask(
@@ -245,7 +256,7 @@ class Counters:
             last_slot_us=last_us,
             longest=wanted.longest,
             held=held,
-            unheld=not wanted.calls <= {holder for _, holder in held},
+            unheld=not wanted.calls <= {holder for _, holder in held} | self._asking,
         )
         steps.reached("rebuild:after")
         word = "counters_rebuilt" if in_force else "clocks_disagree"

@@ -157,6 +157,8 @@ async def test_calls_that_come_in_take_channels_too(calling: Any) -> None:
     await calling.until_true(lambda: calling.heard()[1]["status"] != 0)
 
     assert calling.heard()[1]["status"] == 503
+    (row,) = await calling.until(lambda tx: tx.rows("calls_with_status", status="failed", limit=9))
+    assert (row["reason"], row["direction"]) == ("channels", "in")  # it was on disk before a channel was asked for
 
 
 async def test_a_stop_answers_no_more_and_ends_what_goes_on(calling: Any) -> None:
