@@ -283,7 +283,7 @@ async def _start_loops(parts: Parts, roads: Roads) -> None:
         await calls.recover()
         for mode, trunk, road in roads.trunks:
             await trunk.start(calls.answering(road, mode))
-            parts.metrics.ignored.watch(trunk.name, trunk.ignored)
+            parts.metrics.ignored.watch(trunk.name, trunk.ignored, partial(getattr, trunk, "trouble"))
         loops["calls"] = calls.run
     for name, loop in loops.items():
         task = asyncio.create_task(_kept_alive(name, loop), name=name)

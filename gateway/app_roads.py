@@ -29,6 +29,7 @@ from gateway.store.database import Database
 from gateway.store.signals import Signals
 
 _CARRIER_CONNECTIONS: Final = 8192
+_TROUBLE: Final = {"trunk_down": "it does not answer", "trunk_not_registered": "it has not accepted our registration"}
 _LOOPBACK: Final = "127.0.0.1"
 _PRACTICE_CALLS_PER_S: Final = 10.0
 _PRACTICE_CHANNELS: Final = 200
@@ -52,8 +53,14 @@ class Roads:
 
     def missing(self) -> dict[str, str]:
         """Trunks that cannot be dialled just now, for `/readyz`."""
-        silent = [trunk.name for _, trunk, _ in self.trunks if trunk.address is None]
-        return {f"trunk {name}": "its host does not resolve" for name in silent}
+        told = {trunk.name: _trouble_of(trunk) for _, trunk, _ in self.trunks}
+        return {f"trunk {name}": why for name, why in told.items() if why}
+
+
+def _trouble_of(trunk: SipTrunk) -> str:
+    if trunk.address is None:
+        return "its host does not resolve"
+    return _TROUBLE.get(trunk.trouble, trunk.trouble)
 
 
 @dataclass(frozen=True, slots=True)

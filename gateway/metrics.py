@@ -10,7 +10,7 @@ from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST as CONTENT_TYPE
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -30,18 +30,18 @@ class Ignored(Collector):
     """What trunks threw away, by reason. They count it themselves, where it arrives; it is read when somebody asks."""
 
     def __init__(self) -> None:
-        self._trunks: dict[str, Callable[[], tuple[Tally, Tally]]] = {}
+        self._trunks: dict[str, tuple[Callable[[], tuple[Tally, Tally]], Callable[[], str]]] = {}
 
-    def watch(self, trunk: str, tallies: Callable[[], tuple[Tally, Tally]]) -> None:
-        """Show what a trunk counts. `tallies` gives SIP datagrams and RTP packets, each by reason."""
-        self._trunks[trunk] = tallies
+    def watch(self, trunk: str, tallies: Callable[[], tuple[Tally, Tally]], trouble: Callable[[], str]) -> None:
+        """Show whether a trunk is up, and what it counts: SIP messages and RTP packets, each by reason."""
+        self._trunks[trunk] = tallies, trouble
 
-    def collect(self) -> Iterator[CounterMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """As Prometheus's client asks for it."""
         labels = ["trunk", "why"]
         sip = CounterMetricFamily(
             "gateway_sip_ignored",
-            "SIP datagrams dropped or refused: garbage, foreign (not the trunk's).",
+            "SIP messages dropped or refused: garbage, foreign (not the trunk's).",
             labels=labels,
         )
         rtp = CounterMetricFamily(
@@ -49,11 +49,15 @@ class Ignored(Collector):
             "RTP packets dropped: bad, foreign (not the far end's), told as a call ends.",
             labels=labels,
         )
-        for trunk, tallies in self._trunks.items():
+        up = GaugeMetricFamily(
+            "gateway_trunk_up", "1 where a trunk answers and has accepted us, 0 where calls wait.", labels=["trunk"]
+        )
+        for trunk, (tallies, trouble) in self._trunks.items():
+            up.add_metric([trunk], 0 if trouble() else 1)
             for family, tally in zip((sip, rtp), tallies(), strict=True):
                 for why, count in tally.items():
                     family.add_metric([trunk, why], count)
-        return iter((sip, rtp))
+        return iter((sip, rtp, up))
 
 
 class Metrics:

@@ -2,13 +2,15 @@
 
 import ipaddress
 from collections.abc import Iterator, Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, SecretStr
 
 from gateway.settings_layers import Key
-from gateway.settings_types import NO_SECRET, Address, CallerId, Codecs, Port, Section, Text
+from gateway.settings_types import NO_SECRET, Address, CallerId, Codecs, Port, Section, Text, like, split
 
+SHORTEST_SESSION_S = 90
+CallerName = Annotated[str, AfterValidator(like(r"[^\x00-\x1f\x7f]{1,80}", "one line of at most 80 characters"))]
 OTHER_ROADS = frozenset({"twilio", "practice"})  # a sender names its road; a trunk of that name would be another one
 
 
@@ -26,12 +28,25 @@ class Trunk(Section):
     """One voice carrier's route over SIP."""
 
     host: Text
-    port: Annotated[int, Field(ge=1, le=65535)] = 5060
+    port: Port = 0
+    transport: Literal["udp", "tcp", "tls"] = "udp"
+    large_requests_over_tcp: bool = False
+    networks: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(split)] = ()
+    tls_ca_file: str = ""
+    tls_verify: bool = True
+    tls_certificate_file: str = ""
+    tls_key_file: str = ""
+    options_interval_s: Annotated[float, Field(ge=0)] = 30
+    options_misses: Annotated[int, Field(ge=1, le=100)] = 3
+    register_s: Annotated[int, Field(ge=0, le=86_400)] = 0
+    session_expires_s: Annotated[int, Field(ge=0, le=86_400)] = 1800
     username: str = ""
     password: SecretStr = NO_SECRET
     realm: str = ""
     from_domain: str = ""
     caller_id: CallerId = ""
+    caller_name: CallerName = ""
+    asserted_identity: bool = False
     codecs: Codecs = ("PCMU", "PCMA")
     calls_per_second: Annotated[float, Field(gt=0)] = 1
     channels: Annotated[int, Field(ge=1)] = 10
@@ -69,6 +84,22 @@ def _shared_ports(trunks: Mapping[str, Trunk]) -> Iterator[tuple[Key, str]]:
             yield ("trunks", name, "local_port"), f"is trunk {first}'s too: each trunk listens on a port of its own"
 
 
+def _sip_contradictions(trunk: Trunk) -> Iterator[tuple[str, str]]:
+    if any(network.prefixlen == 0 for network in trunk.networks):
+        yield "networks", "must not hold every address: anyone could then call as the carrier"
+    if trunk.transport != "tls" and (trunk.tls_ca_file or trunk.tls_certificate_file or not trunk.tls_verify):
+        yield "transport", 'must be "tls" where certificates are set'
+    if bool(trunk.tls_certificate_file) != bool(trunk.tls_key_file):
+        missing = "tls_key_file" if trunk.tls_certificate_file else "tls_certificate_file"
+        yield missing, "must be set: tls_certificate_file and tls_key_file go together"
+    if trunk.large_requests_over_tcp and trunk.transport != "udp":
+        yield "large_requests_over_tcp", 'must be off unless transport is "udp": there all of them go over a stream'
+    if trunk.register_s and not trunk.username:
+        yield "username", "must be set with register_s: it is what is registered"
+    if 0 < trunk.session_expires_s < SHORTEST_SESSION_S:
+        yield "session_expires_s", f"must be 0, or {SHORTEST_SESSION_S} at least (RFC 4028)"
+
+
 def contradictions(trunks: Mapping[str, Trunk], sip: Sip) -> Iterator[tuple[Key, str]]:
     """What is wrong between settings that are each right by themselves."""
     ports = (sip.rtp_port_max - sip.rtp_port_min + 1) // 2  # RTP takes the even ports
@@ -85,5 +116,6 @@ def contradictions(trunks: Mapping[str, Trunk], sip: Sip) -> Iterator[tuple[Key,
             yield ("trunks", name, missing), "must be set: username and password go together"
         if ipaddress.ip_address(trunk.advertised_ip or trunk.local_host or "::").is_unspecified:
             yield ("trunks", name, "advertised_ip"), "must be set here or in [sip]: the far end cannot answer 0.0.0.0"
+        yield from ((("trunks", name, key), why) for key, why in _sip_contradictions(trunk))
         if len(set(trunk.codecs)) != len(trunk.codecs):
             yield ("trunks", name, "codecs"), "names a codec twice"

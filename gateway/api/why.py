@@ -65,6 +65,8 @@ _HOLDS: Final[Mapping[str, str]] = {
     "carrier_not_configured": "No carrier of the sender's is configured here",
     "carrier_throttled": "The carrier asked to slow down",
     "carrier_unreachable": "The carrier cannot be reached",
+    "trunk_down": "The trunk does not answer; calls go out when it does",
+    "trunk_not_registered": "The trunk has not accepted our registration",
     "carrier_account": "The carrier does not accept our account",
     "carrier_slow": "The carrier has not answered yet for what was offered to it",
     "carrier_queue": "The carrier has not sent on yet what it took; more would only wait there, out of reach",

@@ -42,6 +42,8 @@ def unanswered(failed: sip.Failed, *, was_heard: bool) -> Unanswered:
     was_heard: whether the far end ever said anything. Where it did not, nobody knows what became of the INVITE.
     """
     code = "" if failed.local else str(failed.status)
+    if failed.local and failed.status == 503:  # no connection: the INVITE never left
+        return Unanswered("queued", "carrier_unreachable")
     if failed.local and not was_heard:
         return Unanswered("unknown", "no_response")
     if failed.status in _BUSY:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -18,9 +19,14 @@ from gateway.net.rtp_stream import RtpStream
 from gateway.net.sip_call import SipCall
 from gateway.net.sip_endpoint import SipEndpoint
 from gateway.net.sip_route import Trunk as Route
+from gateway.net.sip_sockets import Tls
 from gateway.settings_trunks import Trunk
 from gateway.sip import sdp
 from gateway.sip.digest import Credentials
+from gateway.sip.headers import NameAddr
+from gateway.sip.hop import TRANSPORTS
+from gateway.sip.keepalive import KeepaliveOptions
+from gateway.sip.session_timer import SessionLimits
 from gateway.sip.transaction_table import Timers
 
 _CODECS: Final = {"PCMU": sdp.PCMU, "PCMA": sdp.PCMA}
@@ -96,6 +102,11 @@ class SipTrunk:
         return asdict(self._endpoint.counters) if self._endpoint is not None else {}, dict(self.bad_rtp)
 
     @property
+    def trouble(self) -> str:
+        """See `TrunkCarrier.trouble`. A trunk whose name did not resolve is looked for again by each call."""
+        return self._endpoint.trouble if self._endpoint is not None else ""
+
+    @property
     def address(self) -> tuple[str, int] | None:
         """The bound address, once it is started."""
         return self._endpoint.address if self._endpoint is not None else None
@@ -104,20 +115,29 @@ class SipTrunk:
         """Place a call, once. See `TrunkCarrier.dial`."""
         try:
             endpoint = await self._started()
+            if endpoint.trouble:
+                return NotSent(endpoint.trouble)
             stream = await self._rtp.open()
         except (SipTrunkUnresolved, MediaDown, MediaLimit) as error:
             return NotSent(error.slug)
         try:
             if await ready():
-                placed = await endpoint.invite(
-                    call.recipient, self._settings.caller_id or call.sender, self._offer(stream)
-                )
+                placed = await self._invite(endpoint, call, stream)
                 return SipLeg(placed, stream, self._rtp, self.bad_rtp, detection_times(self._settings))
             reason = "taken_back"
         except TooManyCalls as error:
             reason = error.slug
         await stream.close()
         return NotSent(reason)
+
+    async def _invite(self, endpoint: SipEndpoint, call: Call, stream: RtpStream) -> SipCall:
+        """Send the INVITE, from the number and under the name that this trunk is to show."""
+        ours, number = self._settings, self._settings.caller_id or call.sender
+        vouched = str(NameAddr(ours.caller_name, str(endpoint.own_uri(number))))
+        headers = (("P-Asserted-Identity", vouched),) if ours.asserted_identity else ()
+        return await endpoint.invite(
+            call.recipient, number, self._offer(stream), display=ours.caller_name, headers=headers
+        )
 
     async def accept(self, call: SipCall) -> SipLeg | None:
         """Answer an inbound call; see `InboundCall.accept`."""
@@ -156,7 +176,26 @@ class SipTrunk:
         ours = self._settings
         password = ours.password.get_secret_value()
         known = Credentials(ours.username, password, ours.realm or None) if ours.username else None
-        return Route(ours.host, ours.port, credentials=known, domain=ours.from_domain or None)
+        return Route(
+            ours.host,
+            ours.port,
+            networks=tuple(str(network) for network in ours.networks),
+            credentials=known,
+            domain=ours.from_domain or None,
+            transport=TRANSPORTS[ours.transport],
+            large_over_tcp=ours.large_requests_over_tcp,
+            tls=self._tls(),
+            keepalive=KeepaliveOptions(ours.options_interval_s, ours.options_misses),
+            register=ours.register_s,
+            session=SessionLimits(ours.session_expires_s),
+        )
+
+    def _tls(self) -> Tls:
+        ours = self._settings
+        authorities, certificate, key = (
+            Path(name) if name else None for name in (ours.tls_ca_file, ours.tls_certificate_file, ours.tls_key_file)
+        )
+        return Tls(ours.host, authorities, ours.tls_verify, certificate, key)
 
     async def _take(self, call: SipCall) -> None:
         if self._on_call is None:

@@ -106,6 +106,11 @@ class TrunkCarrier(Protocol):
 
     name: str
 
+    @property
+    def trouble(self) -> str:
+        """Why no call should be placed now, as `why` names it; "" where one may be."""
+        ...
+
     async def dial(self, call: Call, ready: Ready) -> Leg | NotSent:
         """Place a call, once. `ready` is awaited just before the first byte leaves; False takes the call back."""
         ...

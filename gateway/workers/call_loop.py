@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from gateway.carriers.twilio_voice import Between
-from gateway.carriers.voice_base import Road, WebhookRoad
+from gateway.carriers.voice_base import Road, TrunkRoad, WebhookRoad
 from gateway.clock import monotonic, now_ms
 from gateway.errors.limits import RedisAway
 from gateway.errors.store import StoreUnavailable
@@ -94,6 +94,10 @@ class CallLoop:
         backoff = self.desk.backoffs[self.mode, sender.voice]
         if (wait_s := backoff.not_before - monotonic()) > 0:
             await asyncio.sleep(min(wait_s, _LOOK_AGAIN_S))
+            return
+        if isinstance(road, TrunkRoad) and (trouble := road.carrier.trouble):
+            self._note(trouble)
+            await asyncio.sleep(_LOOK_AGAIN_S)
             return
         if not self.rendering.begin(sends):
             self._note("rendering")

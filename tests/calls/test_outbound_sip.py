@@ -180,6 +180,23 @@ async def test_a_trunk_whose_name_is_not_known_sends_nothing_and_the_call_waits(
     assert "call.ringing" not in await calling.events(call_id)
 
 
+async def test_calls_wait_while_their_trunk_is_down(calling: Any) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        settings = calling.trunk_to(silent.getsockname()[1], options_interval_s=0.1, options_misses=1)
+        trunk = SipTrunk("down", settings, calling.rtp, timers=Timers(t1=0.02))
+        await trunk.start()
+        await calling.until_true(lambda: trunk.trouble == "trunk_down")
+        calling.roads["live", "down"] = TrunkRoad(trunk, 20.0, 10, 10)
+        await calling.sender(voice="down")
+        (call_id,) = await calling.queue("1234")
+        await calling.start()
+
+        await calling.until_gate("trunk_down")
+        assert await calling.events(call_id) == []
+        await trunk.stop()
+
+
 async def test_a_carrier_in_trouble_gets_the_call_again_later(calling: Any) -> None:
     (call_id,) = await calling.queue("0405")
     await calling.start()
