@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O, U: read aloud without mistakes
 _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]  # ten bits at a time: a large job makes many
@@ -56,7 +57,13 @@ class IdMaker:
 
 
 def _written(value: int) -> str:
-    return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
+    return _head(value >> 10) + _PAIRS[value & 1023]
+
+
+@lru_cache(maxsize=4)
+def _head(bits: int) -> str:
+    """All but the last two characters: the same for up to 1,024 identifiers of one millisecond."""
+    return "".join([_PAIRS[bits >> shift & 1023] for shift in range(110, -1, -10)])
 
 
 def first_id(kind: str, at_ms: int) -> str:
