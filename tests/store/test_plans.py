@@ -62,6 +62,8 @@ def test_what_is_taken_in_order_is_not_sorted_first(schema: sqlite3.Connection, 
     assert not [step for step in plan(schema, queries()[name]) if "TEMP B-TREE" in step]
 
 
-@pytest.mark.parametrize("name", ["messages_counts", "messages_segments_of_job", "messages_ahead_segments"])
+@pytest.mark.parametrize(
+    "name", ["messages_counts", "messages_segments_of_job", "messages_copies_of_job", "messages_ahead_segments"]
+)
 def test_what_counts_a_large_job_reads_an_index_alone(schema: sqlite3.Connection, name: str) -> None:
     assert all("COVERING INDEX" in step for step in plan(schema, queries()[name]) if "messages" in step)

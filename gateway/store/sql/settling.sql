@@ -49,7 +49,7 @@ UPDATE messages SET reason = :reason, updated_ms = :now_ms WHERE id IN :ids AND 
 UPDATE messages SET copies = copies + 1, carrier_id = NULL WHERE id IN :ids;
 
 -- name: messages_copies_of_job
-SELECT COALESCE(SUM(copies), 0) FROM messages WHERE job_id = :job_id;
+SELECT COALESCE(SUM(copies), 0) FROM messages WHERE job_id = :job_id AND copies > 0;
 
 -- name: early_reports_insert!
 INSERT INTO early_reports (carrier, carrier_id, status, mode, reason, error_code, at_ms)
