@@ -148,7 +148,7 @@ async def put(call: Call) -> Answer:
         source = (await call.request.read()).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise BadDialplan((PlanProblem(plans.file_of(name), 1, None, "this is not UTF-8"),)) from None
-    _, warnings = await asyncio.to_thread(plans.checked, source, name, call.doors.prompts)
+    _, warnings = await asyncio.to_thread(plans.checked, source, name, call.doors.prompts.of(call.key.tenant_id))
 
     async def work(tx: Tx) -> int:
         return await dialplans.publish(tx, call.key.tenant_id, name, source, call.now_ms)

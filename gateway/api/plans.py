@@ -6,7 +6,7 @@ from functools import lru_cache
 from gateway.api.operation import Call
 from gateway.errors.api import FieldProblem, InvalidRequest
 from gateway.errors.voice import BadDialplan, BadVariables, PlanProblem
-from gateway.speech.prompts import Prompts
+from gateway.speech.prompts import TenantPrompts
 from gateway.store import dialplans
 from gateway.voice import values
 from gateway.voice.check import check, load_checked
@@ -43,7 +43,7 @@ async def for_calling(call: Call, name: str, field: str, *, broadcast: bool) -> 
     version, plan = await published(call, name, field)
     if plan.inbound:
         raise InvalidRequest(FieldProblem(field, "inbound_dialplan", "this dialplan answers calls, it places none"))
-    found = check(plan, prompts=call.doors.prompts.names, broadcast=broadcast)
+    found = check(plan, prompts=call.doors.prompts.of(call.key.tenant_id).names, broadcast=broadcast)
     wrong = [each for each in found if each.severity == "error"]
     if wrong:
         raise BadDialplan(tuple(wrong))
@@ -63,7 +63,7 @@ def check_variables(plan: Plan, variables: dict[str, str], *, at: str = "variabl
         ) from None
 
 
-def checked(source: str, name: str, prompts: Prompts) -> tuple[Plan, tuple[PlanProblem, ...]]:
+def checked(source: str, name: str, prompts: TenantPrompts) -> tuple[Plan, tuple[PlanProblem, ...]]:
     """Read and check a plan that is to be published. It may take a second: call it in a thread.
 
     Returns: the plan and its warnings.

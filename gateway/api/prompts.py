@@ -51,7 +51,9 @@ def _view(info: PromptInfo) -> PromptView:
 @operation("GET", "/v1/prompts", "List recordings.", scope="dialplans:admin", answers={200: PromptViews})
 async def every(call: Call) -> Answer:
     """Each is decoded to see that it plays."""
-    return Answer(200, PromptViews(items=[_view(info) for info in await call.doors.prompts.listing()]))
+    return Answer(
+        200, PromptViews(items=[_view(info) for info in await call.doors.prompts.of(call.key.tenant_id).listing()])
+    )
 
 
 @operation(
@@ -65,7 +67,7 @@ async def every(call: Call) -> Answer:
 async def one(call: Call, query: PromptQuery) -> Answer:
     """Its format, length and checksum."""
     name = call.path("name")
-    for info in await call.doors.prompts.listing():
+    for info in await call.doors.prompts.of(call.key.tenant_id).listing():
         if (info.name, info.language) == (name, query.language):
             return Answer(200, _view(info))
     raise UnknownPrompt(name, query.language)
@@ -81,6 +83,10 @@ async def one(call: Call, query: PromptQuery) -> Answer:
     answers={200: PromptView},
 )
 async def put(call: Call, query: PromptQuery) -> Answer:
-    """Checked, then put in place in one step; where it cannot be played the one before stays."""
+    """Checked, then put in place in one step; where it cannot be played the one before stays.
+
+    It is the tenant's own: what others' calls play under this name is left as it is.
+    """
     data = await call.request.read()
-    return Answer(200, _view(await call.doors.prompts.put(call.path("name"), query.language, data)))
+    own = call.doors.prompts.of(call.key.tenant_id)
+    return Answer(200, _view(await own.put(call.path("name"), query.language, data)))

@@ -14,7 +14,7 @@ from gateway.media.events import Detected, GreetingEnded
 from gateway.model.call import Call
 from gateway.model.outcome import NotSent, Outcome
 from gateway.speech.audio import Audio
-from gateway.speech.prompts import Prompts
+from gateway.speech.prompts import TenantPrompts
 from gateway.voice.dialplan import Play, Say
 
 # --- what happens on a leg
@@ -150,7 +150,7 @@ class WebhookRoad:
 Road = TrunkRoad | WebhookRoad
 
 
-async def rendered(prompts: Prompts, part: Say | Play) -> Audio:
+async def rendered(prompts: TenantPrompts, part: Say | Play) -> Audio:
     """The audio of one part, from the cache where it was made before.
 
     Raises: UnspeakableText, UnknownVoice, SpeechUnavailable, UnknownPrompt, BadPrompt.

@@ -27,7 +27,6 @@ from gateway.model.call import Call
 from gateway.model.event import Event
 from gateway.model.message import Message
 from gateway.model.states import CALL_FINALS
-from gateway.speech.audio import Audio
 from gateway.speech.prompts import Prompts
 from gateway.store import call_texts, calls, events, lives, opt_outs
 from gateway.store.calls import Plans
@@ -107,8 +106,8 @@ class VoiceTurns:
         if turn.is_repeat:
             return twiml.reply(turn, clip=_no_clip, action=str, now=now)[1]
         try:
-            parts = turn.parts
-            audio = dict(zip(parts, await asyncio.gather(*map(self._rendered, parts)), strict=True))
+            parts, ours = turn.parts, self.prompts.of(call.tenant_id)
+            audio = dict(zip(parts, await asyncio.gather(*(rendered(ours, part) for part in parts)), strict=True))
         except GatewayError as error:
             _log.error("call_cannot_speak", error=str(error))
             await self._cut(call, kept, error.slug)
@@ -159,9 +158,6 @@ class VoiceTurns:
     async def _cut(self, call: Call, kept: Between, reason: str) -> None:
         """End a call that cannot go on."""
         await self._end(call, kept, "failed", CallReport("", "failed", reason, "", "", None))
-
-    async def _rendered(self, part: Say | Play) -> Audio:
-        return await rendered(self.prompts, part)
 
     # --- its states
 

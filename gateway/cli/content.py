@@ -27,13 +27,17 @@ from gateway.cli.common import (
 )
 from gateway.client import Client
 from gateway.errors.voice import BadDialplan, BadVariables
-from gateway.speech.recordings import DEFAULT_LIMITS, Recordings
+from gateway.speech.recordings import DEFAULT_LIMITS, Recordings, own_folder
 from gateway.voice import check, loader
 from gateway.voice.cases import run_tests
 from gateway.voice.transcript import SILENCE, Transcript, simulate
 
 config_app = group("config", "The settings.")
 dialplan_app = group("dialplan", "Dialplans: what calls say and ask.")
+Tenant = Annotated[
+    str, typer.Option(help="Whose recording it is; without this, that of all who have none of their own.")
+]
+
 prompt_app = group("prompt", "Recorded prompts: audio that calls play.")
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help="YAML files, such as dialplans/*.yaml.")]
@@ -160,25 +164,27 @@ def add_prompt(
     name: Annotated[str, typer.Argument(help="Small letters, digits and hyphens, such as after-hours.")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A wav, flac, ogg or mp3 file of up to 5 minutes.")],
     language: Annotated[str, typer.Option(help="The language it speaks, as a tag.")] = "en-US",
+    tenant: Tenant = "",
     config: Config = None,
 ) -> None:
     """Check a recording and put it in place; calls play it from the next one on.
 
     gateway prompt add welcome welcome.mp3 --language en-US
     """
-    info = _recordings(config).put(name, language, read_bytes(file))
+    info = _recordings(config, tenant).put(name, language, read_bytes(file))
     typer.echo(f"{info.name} ({info.language}): {info.seconds:.1f} s, from {info.format} at {info.rate_hz} Hz")
 
 
 @prompt_app.command("list")
-def list_prompts(config: Config = None) -> None:
+def list_prompts(tenant: Tenant = "", config: Config = None) -> None:
     """List recorded prompts, each decoded to see that it plays."""
-    found = _recordings(config).listing()
+    found = _recordings(config, tenant).listing()
     rows: Sequence[Sequence[object]] = [
         (info.name, info.language, info.format, f"{info.seconds:.1f}", info.error or "good") for info in found
     ]
     show_table(("name", "language", "format", "seconds", "state"), rows)
 
 
-def _recordings(config: Path | None) -> Recordings:
-    return Recordings(load(config).folders.audio / "prompts", DEFAULT_LIMITS)
+def _recordings(config: Path | None, tenant: str = "") -> Recordings:
+    folder = load(config).folders.audio / "prompts"
+    return Recordings(own_folder(folder, tenant) if tenant else folder, DEFAULT_LIMITS)

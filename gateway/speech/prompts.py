@@ -15,12 +15,12 @@ from typing import Final
 
 import structlog
 
-from gateway.errors.speech import SpeechUnavailable, UnknownAudio, UnknownVoice, UnspeakableText
+from gateway.errors.speech import SpeechUnavailable, UnknownAudio, UnknownPrompt, UnknownVoice, UnspeakableText
 from gateway.media.level import levelled
 from gateway.speech.audio import Audio, AudioCache, Recent
 from gateway.speech.fragments import Fragment, cut
 from gateway.speech.joining import joined
-from gateway.speech.recordings import DEFAULT_LIMITS, LANGUAGE, PromptInfo, PromptLimits, Recordings
+from gateway.speech.recordings import DEFAULT_LIMITS, LANGUAGE, PromptInfo, PromptLimits, Recordings, own_folder
 from gateway.speech.tts import Engine, espeak, hibari
 from gateway.voice.dialplan import Value
 
@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 class Prompts:
     """All audio of a gateway. Needs a running event loop; nothing here blocks it.
 
-    folder:    recorded prompts, `<language>/<name>.wav|flac|ogg|mp3`.
+    folder:    recorded prompts, `<language>/<name>.wav|flac|ogg|mp3`; a tenant's own in `tenants/<tenant>/` of it.
     cache_dir: rendered audio; may be emptied at any time.
     engines:   asked in this order; the first that speaks a language and works says it.
     speed:     of every spoken text; 1.0 is the engine's own pace.
@@ -56,7 +56,8 @@ class Prompts:
         limits: PromptLimits = DEFAULT_LIMITS,
         disk_bytes: int = DISK_BYTES,
     ) -> None:
-        self._recordings = Recordings(folder, limits)
+        self.shared = Recordings(folder, limits)
+        self.folder, self.limits = folder, limits
         self._cache = AudioCache(cache_dir, max_bytes=disk_bytes, memory_bytes=MEMORY_BYTES)
         self._engines = [hibari(), espeak()] if engines is None else list(engines)
         self._speed = speed
@@ -88,11 +89,6 @@ class Prompts:
                 failed.append(error.why)
         raise SpeechUnavailable("; ".join(failed))
 
-    async def recorded(self, name: str, language: str) -> Audio:
-        """A recorded prompt as calls play it. Raises UnknownPrompt; BadPrompt if its file no longer plays."""
-        path, key = await asyncio.to_thread(self._identified, name, language)
-        return await self._once(key, lambda: asyncio.to_thread(self._recordings.read, path))
-
     async def joined(self, parts: Sequence[Audio | float]) -> Audio:
         """Several pieces as one, without a click between them.
 
@@ -110,17 +106,14 @@ class Prompts:
             raise UnknownAudio
         return found
 
-    async def put(self, name: str, language: str, data: bytes) -> PromptInfo:
-        """Check a recording and put it in place, whole or not at all. Raises BadPrompt, saying what is wrong."""
-        return await asyncio.to_thread(self._recordings.put, name, language, data)
+    def of(self, tenant_id: str) -> "TenantPrompts":
+        """What calls of one tenant play."""
+        return TenantPrompts(self, tenant_id)
 
-    async def listing(self) -> list[PromptInfo]:
-        """Every recorded prompt, by language and name; one that does not play has its `error`."""
-        return await asyncio.to_thread(self._recordings.listing)
-
-    def names(self, language: str) -> frozenset[str]:
-        """The recorded prompts of one language, for checking a dialplan. Reads the folder, no file."""
-        return self._recordings.names(language)
+    async def recording(self, recordings: Recordings, name: str, language: str) -> Audio:
+        """A recorded prompt as calls play it. Raises UnknownPrompt; BadPrompt if its file no longer plays."""
+        path, key = await asyncio.to_thread(self._identified, recordings, name, language)
+        return await self._once(key, lambda: asyncio.to_thread(recordings.read, path))
 
     async def close(self) -> None:
         """Give up what is being made, and end the workers."""
@@ -159,8 +152,8 @@ class Prompts:
             self._fragments.put(key, pcm)
         return pcm
 
-    def _identified(self, name: str, language: str) -> tuple[Path, str]:
-        path = self._recordings.find(name, language)
+    def _identified(self, recordings: Recordings, name: str, language: str) -> tuple[Path, str]:
+        path = recordings.find(name, language)
         stat = path.stat()
         seen = (path, stat.st_mtime_ns, stat.st_size)
         if seen not in self._files:
@@ -181,6 +174,40 @@ class Prompts:
             return await self._cache.get(key) or await self._cache.put(key, await make())
         finally:
             del self._making[key]
+
+
+class TenantPrompts:
+    """What calls of one tenant play: its own recordings before those that all share, and whatever can be spoken."""
+
+    def __init__(self, prompts: Prompts, tenant_id: str) -> None:
+        self._prompts = prompts
+        self._own = Recordings(own_folder(prompts.folder, tenant_id), prompts.limits)
+
+    async def say(self, text: str, language: str, *, pieces: Sequence[str | Value] = ()) -> Audio:
+        """Speak a text. See `Prompts.say`."""
+        return await self._prompts.say(text, language, pieces=pieces)
+
+    async def recorded(self, name: str, language: str) -> Audio:
+        """A recorded prompt as calls play it. Raises UnknownPrompt; BadPrompt if its file no longer plays."""
+        try:
+            return await self._prompts.recording(self._own, name, language)
+        except UnknownPrompt:
+            return await self._prompts.recording(self._prompts.shared, name, language)
+
+    async def put(self, name: str, language: str, data: bytes) -> PromptInfo:
+        """Check a recording and make it the tenant's own, whole or not at all. Raises BadPrompt, saying why not."""
+        return await asyncio.to_thread(self._own.put, name, language, data)
+
+    async def listing(self) -> list[PromptInfo]:
+        """Every recorded prompt its calls may play, by language and name; one that does not play has its `error`."""
+        shared = await asyncio.to_thread(self._prompts.shared.listing)
+        own = await asyncio.to_thread(self._own.listing)
+        every = {(each.language, each.name): each for each in [*shared, *own]}
+        return [every[key] for key in sorted(every)]
+
+    def names(self, language: str) -> frozenset[str]:
+        """The recorded prompts of one language, for checking a dialplan. Reads folders, no file."""
+        return self._own.names(language) | self._prompts.shared.names(language)
 
 
 def _in_one_breath(heard: Sequence[tuple[Fragment, bytes]]) -> list[bytes | float]:

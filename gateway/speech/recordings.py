@@ -32,6 +32,12 @@ class PromptLimits:
 DEFAULT_LIMITS: Final = PromptLimits()
 
 
+def own_folder(folder: Path, tenant_id: str) -> Path:
+    """Where a tenant's own recordings lie. An id that is no plain name is hashed: it could lead out of the folder."""
+    name = tenant_id if NAME.fullmatch(tenant_id) else f"_{_sha256(tenant_id.encode())}"
+    return folder / "tenants" / name
+
+
 @dataclass(frozen=True, slots=True)
 class PromptInfo:
     """One recorded prompt. `seconds` is what is played, without silence around it; `error` why it cannot be played."""

@@ -86,7 +86,7 @@ class CallAnswering:
         self, ringing: InboundCall, found: Answering, limits: tuple[Limit, ...], record: CallRecord
     ) -> str:
         await ringing.ring()
-        audio = CallAudio(self.desk.prompts)
+        audio = CallAudio(self.desk.prompts.of(found.call.tenant_id))
         await audio.prepare(found.state)
         leg = await ringing.accept()
         if leg is None:

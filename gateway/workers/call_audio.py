@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from gateway.carriers.voice_base import rendered
 from gateway.speech.audio import Audio
-from gateway.speech.prompts import Prompts
+from gateway.speech.prompts import TenantPrompts
 from gateway.voice import filling
 from gateway.voice.dialplan import Part, Pause, Play, Say
 from gateway.voice.state import State
@@ -16,7 +16,7 @@ from gateway.voice.state import State
 class CallAudio:
     """Parts by what they sound like. Holds what was made ahead; the rest is made when it is needed."""
 
-    prompts: Prompts
+    prompts: TenantPrompts
     made: dict[Say | Play, Audio] = field(default_factory=dict)
 
     async def prepare(self, state: State) -> None:

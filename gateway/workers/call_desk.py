@@ -92,7 +92,7 @@ class Desk:
         """
         _, plan = await self.plans.get(call.tenant_id, call.dialplan, call.dialplan_version)
         state = engine.start(plan, call.variables)
-        audio = CallAudio(self.prompts)
+        audio = CallAudio(self.prompts.of(call.tenant_id))
         await audio.prepare(state)
         return Prepared(state, audio)
 

@@ -71,12 +71,12 @@ async def test_a_text_ends_with_a_breath_before_the_next_prompt_or_the_end_of_th
 
 @pytest.mark.skipif(importlib.util.find_spec("espeakng_loader") is None, reason="the extra [espeak] is not installed")
 async def test_every_engine_and_recording_is_equally_loud(prompts: Prompts, record: Record) -> None:
-    await prompts.put("welcome", "en-US", record(peak=0.01))
+    await prompts.of("city-water").put("welcome", "en-US", record(peak=0.01))
     heard = [
         await prompts.say(REMINDER, "en-US", voice="hibari"),
         await prompts.say(REMINDER, "en-US", voice="espeak"),
         await prompts.say("Usted debe $30.50.", "es-US"),
-        await prompts.recorded("welcome", "en-US"),
+        await prompts.of("city-water").recorded("welcome", "en-US"),
     ]
     levels = [active_level(audio.pcm) for audio in heard]
 
@@ -156,35 +156,35 @@ async def test_a_voice_that_is_not_there_is_refused(prompts: Prompts, language: 
 
 
 async def test_a_recording_put_anew_is_what_is_played(prompts: Prompts, record: Record) -> None:
-    await prompts.put("welcome", "en-US", record(seconds=1.0))
-    first = await prompts.recorded("welcome", "en-US")
-    await prompts.put("welcome", "en-US", record(seconds=2.0))
-    second = await prompts.recorded("welcome", "en-US")
+    await prompts.of("city-water").put("welcome", "en-US", record(seconds=1.0))
+    first = await prompts.of("city-water").recorded("welcome", "en-US")
+    await prompts.of("city-water").put("welcome", "en-US", record(seconds=2.0))
+    second = await prompts.of("city-water").recorded("welcome", "en-US")
 
     assert (round(first.seconds), round(second.seconds)) == (1, 2)
-    assert prompts.names("en-US") == {"welcome"}
-    assert [info.seconds for info in await prompts.listing()] == [second.seconds]
+    assert prompts.of("city-water").names("en-US") == {"welcome"}
+    assert [info.seconds for info in await prompts.of("city-water").listing()] == [second.seconds]
 
 
 async def test_a_bad_recording_leaves_the_old_one_playing(prompts: Prompts, record: Record) -> None:
-    await prompts.put("welcome", "en-US", record())
-    before = await prompts.recorded("welcome", "en-US")
+    await prompts.of("city-water").put("welcome", "en-US", record())
+    before = await prompts.of("city-water").recorded("welcome", "en-US")
     with pytest.raises(BadPrompt):
-        await prompts.put("welcome", "en-US", b"no audio")
+        await prompts.of("city-water").put("welcome", "en-US", b"no audio")
 
-    assert await prompts.recorded("welcome", "en-US") == before
+    assert await prompts.of("city-water").recorded("welcome", "en-US") == before
 
 
 async def test_what_was_never_made_or_recorded_is_unknown(prompts: Prompts) -> None:
     with pytest.raises(UnknownPrompt):
-        await prompts.recorded("welcome", "en-US")
+        await prompts.of("city-water").recorded("welcome", "en-US")
     with pytest.raises(UnknownAudio):
         await prompts.stored("0" * 64)
 
 
 async def test_pieces_are_joined_and_kept(prompts: Prompts, record: Record) -> None:
-    await prompts.put("welcome", "en-US", record())
-    welcome = await prompts.recorded("welcome", "en-US")
+    await prompts.of("city-water").put("welcome", "en-US", record())
+    welcome = await prompts.of("city-water").recorded("welcome", "en-US")
     both = await prompts.joined([welcome, 0.5, welcome])
 
     assert both.seconds == pytest.approx(2 * welcome.seconds + 0.5)
@@ -247,3 +247,23 @@ async def test_nothing_clicks_where_fragments_meet(quick: Prompts) -> None:
         return float(np.abs(np.diff(pcm.astype(np.int32))).max())
 
     assert steps(heard) < 1.5 * steps(whole)
+
+
+async def test_each_tenant_has_recordings_of_its_own_before_those_that_all_share(
+    prompts: Prompts, record: Record
+) -> None:
+    shared = prompts.folder / "en-US"
+    shared.mkdir(parents=True)
+    (shared / "welcome.wav").write_bytes(record(seconds=1.0))
+    ours, theirs, odd = (prompts.of(name) for name in ("city-water", "clinic", "../../etc"))
+    await ours.put("welcome", "en-US", record(seconds=2.0))
+    await odd.put("bye", "en-US", record(seconds=1.0))
+
+    heard = [round((await each.recorded("welcome", "en-US")).seconds) for each in (ours, theirs, odd)]
+
+    assert heard == [2, 1, 1]
+    assert [round(info.seconds) for info in await ours.listing()] == [2]
+    assert (ours.names("en-US"), odd.names("en-US")) == ({"welcome"}, {"welcome", "bye"})
+    with pytest.raises(UnknownPrompt):
+        await theirs.recorded("bye", "en-US")
+    assert {path.parent.parent.parent for path in prompts.folder.rglob("bye.wav")} == {prompts.folder / "tenants"}
