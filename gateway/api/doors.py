@@ -1,7 +1,7 @@
 """What the API works with: handed in by `gateway.app`, shared by every handler."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -11,6 +11,7 @@ from gateway.metrics import Metrics
 from gateway.settings import Settings
 from gateway.speech.prompts import Prompts
 from gateway.store.database import Database
+from gateway.store.leases import Stillness
 from gateway.store.signals import Signals
 
 
@@ -20,6 +21,7 @@ class Doors:
 
     ready:    what is missing beside the database and Redis, by name, each with why: `{"trunk main": "no answer"}`.
     webhooks: what carriers call, served beside the API; their own signatures guard them.
+    stillness: which processes that send are gone, as `why` tells.
     """
 
     settings: Settings
@@ -31,3 +33,4 @@ class Doors:
     profiles: Profiles
     ready: Callable[[], Mapping[str, str]] = dict
     webhooks: Sequence[web.AbstractRouteDef] = ()
+    stillness: Stillness = field(default_factory=Stillness)

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from gateway.api import limits_of
 from gateway.api.deeds import deed
 from gateway.api.inputs import CallbackUrl, Input, Name, validated
 from gateway.api.operation import Answer, Call, View, operation
@@ -191,9 +192,10 @@ def _check(call: Call, scope: Scope) -> None:
         raise InvalidRequest(FieldProblem("limits", "bad_limits", detail))
     try:
         call.doors.profiles.of_scope(scope, "live", datetime.now(UTC).date())
-    except (BadLimits, UnknownProfile) as error:
-        where = "status" if isinstance(error, UnknownProfile) else "limits"
-        raise InvalidRequest(FieldProblem(where, error.slug, str(error))) from None
+    except UnknownProfile as error:
+        raise InvalidRequest(FieldProblem("status", error.slug, str(error))) from None
+    except BadLimits as error:
+        raise limits_of.invalid(error) from None
 
 
 async def _release(call: Call, scope: Scope) -> None:

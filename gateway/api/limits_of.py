@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from gateway.api.doors import Doors
 from gateway.clock import now_ms
+from gateway.errors.api import FieldProblem, InvalidRequest
 from gateway.errors.limits import BadLimits, RedisAway, UnknownProfile
 from gateway.limits import binding
 from gateway.limits.gate import counter_name, usage_from_rows
@@ -33,6 +34,14 @@ async def of_all_scopes(doors: Doors, sender: Sender, mode: str) -> tuple[Limit,
     bound = binding.of_texts(limits, found, 0, counts_unknown=doors.settings.limits.unknown_network == "all")
     networks = dict.fromkeys(each for limits in bound.networks.values() for each in limits)
     return (*bound.shared, *networks)
+
+
+def invalid(error: BadLimits) -> InvalidRequest:
+    """The answer to numbers that cannot be used: an entry for each that is wrong."""
+    keys = error.keys or {"": str(error)}
+    return InvalidRequest(
+        *(FieldProblem(f"limits.{key}" if key else "limits", error.slug, told) for key, told in keys.items())
+    )
 
 
 def slowest_source(limits: Sequence[Limit]) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import ConfigDict, Field
 
+from gateway.api import limits_of
 from gateway.api.deeds import deed
 from gateway.api.inputs import CallbackUrl, Input, Name, Text
 from gateway.api.operation import Answer, Call, View, operation
@@ -195,8 +196,10 @@ def _check(call: Call, sender: Sender) -> None:
     try:
         today = datetime.now(UTC).date()
         call.doors.profiles.of_sender(sender, "live", today)
-    except (BadLimits, UnknownProfile) as error:
+    except UnknownProfile as error:
         raise InvalidRequest(FieldProblem("limits", error.slug, str(error))) from None
+    except BadLimits as error:
+        raise limits_of.invalid(error) from None
     for name in ("stop_text", "start_text", "help_text"):
         text = getattr(sender, name)
         if text and segment(text).segments > 1:

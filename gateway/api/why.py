@@ -8,11 +8,12 @@ from pydantic import Field
 from gateway.api import limits_of
 from gateway.api.operation import Call, View
 from gateway.api.views import when
+from gateway.clock import monotonic
 from gateway.errors.limits import BadLimits, UnknownProfile
 from gateway.limits.profiles import kind_of, scope_name
 from gateway.model.job import Job
 from gateway.model.limit import Cap, Rolling
-from gateway.store import attempts, lives, tenants
+from gateway.store import attempts, leases, lives, tenants
 from gateway.store.database import Row, Tx
 from gateway.store.jobs import things_of
 from gateway.store.signals import Things
@@ -71,6 +72,7 @@ _HOLDS: Final[Mapping[str, str]] = {
     "carrier_slow": "The carrier has not answered yet for what was offered to it",
     "carrier_queue": "The carrier has not sent on yet what it took; more would only wait there, out of reach",
     "circuit_open": "The carrier failed several times in a row, so nothing is offered to it",
+    "no_worker": "No process that would send it is running: start one with --roles sms (texts) or voice (calls)",
     "lease_not_renewed": "The database does not answer, so nobody knows whether this process may still send",
     "redis_away": "Redis is away, and without it no limit can be kept; sending goes on when it is back",
     "rebuild": "The counters of the limits are being rebuilt",
@@ -206,7 +208,24 @@ async def _gate_of(call: Call, things: Things, sender: str, mode: str) -> tuple[
     if (known := call.doors.signals.gates.get((things, sender, mode))) is not None:
         return known
     row = await call.doors.database.read(lambda tx: tx.row("leases_of", things=things, sender=sender, mode=mode))
-    return (row["reason"], row["opens_ms"]) if row is not None and row["is_held"] else ("", None)
+    if row is not None and row["is_held"]:
+        return row["reason"], row["opens_ms"]
+    return ("", None) if await _has_worker(call, things) else ("no_worker", None)
+
+
+async def _has_worker(call: Call, things: Things) -> bool:
+    """Whether any process lives that sends these. Where there is one process in all, it is this one.
+
+    One that was killed is known to be gone when its beat has stood still between two looks.
+    """
+    if call.doors.database.bus is None:
+        return True
+
+    async def look(tx: Tx) -> tuple[set[int], dict[int, int]]:
+        return await leases.holders_of(tx, things), await leases.beats(tx)
+
+    holders, beats = await call.doors.database.read(look)
+    return not holders <= call.doors.stillness.look(beats, monotonic()).keys()
 
 
 async def _of_queued(call: Call, things: Things, row: Row) -> Why:

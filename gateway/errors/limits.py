@@ -1,5 +1,8 @@
 """Limits, their scopes and Redis."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from gateway.errors import GatewayError
 
 
@@ -22,9 +25,16 @@ class BadRolling(GatewayError):
 
 
 class BadLimits(GatewayError):
-    """The limits file, or a sender's own limits, cannot be used. The text names the row and the key."""
+    """The limits file, or a sender's own limits, cannot be used. The text names the row and the key.
+
+    keys: of a sender's or a scope's own limits, each that is wrong (`daily`, `zones.0`) and what is wrong with it.
+    """
 
     slug, status = "bad_limits", 422
+
+    def __init__(self, text: str, keys: Mapping[str, str] = MappingProxyType({})) -> None:
+        super().__init__(text)
+        self.keys = keys
 
 
 class UnknownProfile(GatewayError):

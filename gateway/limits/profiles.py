@@ -146,7 +146,7 @@ class Profiles:
         except tomllib.TOMLDecodeError as error:
             raise BadLimits(f"not TOML: {error}") from error
         except ValidationError as error:
-            raise BadLimits(_told(error)) from error
+            raise BadLimits(_told(_wrong(error))) from error
         named = [(row.kind, row.status, row.effective_from) for row in rows]
         twice = next((name for name in named if named.count(name) > 1), None)
         if twice:
@@ -197,7 +197,8 @@ def _limits(scope: str, profile: Profile, overrides: Mapping[str, object]) -> tu
     own = _own(overrides)
     row = profile.model_copy(update=own)
     if row.has_caps and not row.zones:
-        raise BadLimits("zones: a cap needs the zones whose calendars it is kept in")
+        wrong = {"zones": "a cap needs the zones whose calendars it is kept in"}
+        raise BadLimits(_told(wrong), wrong)
     source = profile.source if not own else f"{profile.source}; set for this scope: {', '.join(sorted(own))}"
     kinds = (_rates, _caps, _rollings, _channels)
     return tuple(limit for kind in kinds for limit in kind(scope, row, source))
@@ -209,8 +210,10 @@ def kind_of(limit_key: str) -> str:
 
 
 def scope_name(limit_key: str) -> str:
-    """What the scope of a limit is called, as people know it: a number, `acme/appointments`, a carrier's name."""
-    return limit_key.removeprefix("test:").partition(":")[2].partition(":")[0]
+    """What the scope of a limit is called within its tenant, as in `/v1/limits`: a number, a campaign's own name."""
+    kind, _, rest = limit_key.removeprefix("test:").partition(":")
+    name = rest.partition(":")[0]
+    return "each" if kind == "recipient" else name.rpartition("/")[2] if kind in {"campaign", "brand"} else name
 
 
 def scope_of(mode: str, what: str) -> str:
@@ -222,7 +225,7 @@ def _own(overrides: Mapping[str, object]) -> dict[str, object]:
     try:
         numbers = Numbers.model_validate(overrides)
     except ValidationError as error:
-        raise BadLimits(_told(error)) from error
+        raise BadLimits(_told(wrong := _wrong(error)), wrong) from error
     return {name: getattr(numbers, name) for name in numbers.model_fields_set}
 
 
@@ -270,11 +273,14 @@ def _channels(scope: str, row: Profile, source: str) -> Iterator[Limit]:
         yield Concurrency(f"{scope}:channels", row.channels, row.lease_ms or 30_000, source, row.effective_from)
 
 
-def _told(error: ValidationError) -> str:
-    """Name each key that is wrong. A list with a wrong entry is told by the entry, not by its length too."""
+def _wrong(error: ValidationError) -> dict[str, str]:
+    """Each key that is wrong. A list with a wrong entry is told by the entry, not by its length too."""
     found = [(".".join(map(str, each["loc"])), each) for each in error.errors(include_url=False)]
-    told = [f"{key}: {each['msg'].removeprefix('Value error, ')}" for key, each in found if not _repeats(key, found)]
-    return "; ".join(told)
+    return {key: each["msg"].removeprefix("Value error, ") for key, each in found if not _repeats(key, found)}
+
+
+def _told(wrong: Mapping[str, str]) -> str:
+    return "; ".join(f"{key}: {problem}" for key, problem in wrong.items())
 
 
 def _repeats(key: str, found: Sequence[tuple[str, object]]) -> bool:

@@ -1,13 +1,19 @@
 """`/v1/limits` and what it does to what waits."""
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from gateway.api import why
 from gateway.clock import now_ms
 from gateway.model.tenant import SCOPES
-from gateway.store import lives
+from gateway.store import leases, lives
+from gateway.store.database import Database
+from gateway.store.leases import Stillness
 from tests.api.conftest import TOLL_FREE, Api
 
 LONG_CODE = "+12125551234"
@@ -57,9 +63,9 @@ async def test_who_changed_a_sender_or_a_limit_is_in_the_audit_log_and_a_put_tha
         ("brand/water", {"status": "score_75", "brand": "x"}, 422, "brand"),
         ("campaign/bills", {"status": "score_75", "brand": "nobodys"}, 422, "brand"),
         ("tenant/acme", {"status": "score_75"}, 422, "status"),
-        ("tenant/acme", {"limits": {"daily": 5}}, 422, "limits"),
+        ("tenant/acme", {"limits": {"daily": 5}}, 422, "limits.zones"),
         ("recipient/each", {"limits": {"rate": "1/s"}}, 422, "limits"),
-        ("recipient/each", {"limits": {"rolling": ["3/1s"]}}, 422, "limits"),
+        ("recipient/each", {"limits": {"rolling": ["3/1s"]}}, 422, "limits.rolling.0"),
         ("campaign/a:b", {"status": "score_75"}, 422, "name"),
         ("campaign/a%23b", {"status": "score_75"}, 422, "name"),
         ("brand/%C3%A9", {"status": "score_75"}, 422, "name"),
@@ -97,7 +103,7 @@ async def test_a_campaign_in_use_stays_and_a_sender_names_only_one_that_is_there
     (window,) = told["windows"]
     assert (window["scope"], window["name"], window["network"], window["limit"]) == (
         "brand",
-        "acme/water",
+        "water",
         "tmobile",
         40000,
     )
@@ -139,6 +145,25 @@ async def test_why_names_whose_cap_it_is_and_what_can_never_leave(api: Api) -> N
     assert await told("cap_week") == (
         "It takes 1 of the 0 messages a week of tenant acme: it stays until that limit is raised."
     )
+
+
+async def test_why_says_where_no_process_sends(api: Api, postgres_url: str) -> None:
+    """None was ever started; one lives; it was killed, which is known when its beat stood still between two looks."""
+    async with Database.open(postgres_url) as database:
+        call: Any = SimpleNamespace(doors=replace(api.doors, database=database, stillness=Stillness(lease_s=0.01)))
+
+        async def told() -> str:
+            return (await why._gate_of(call, "messages", TOLL_FREE, "live"))[0]
+
+        await database.write(lambda tx: leases.join(tx, ["calls"], now_ms(), alone=False))
+        assert await told() == "no_worker"
+        holder = await database.write(lambda tx: leases.join(tx, ["messages"], now_ms(), alone=False))
+        assert await told() == ""
+        await database.write(lambda tx: leases.beat(tx, holder))
+        assert await told() == ""
+        while await told() == "":
+            await asyncio.sleep(0.02)
+        assert await told() == "no_worker"
 
 
 def test_every_gate_that_holds_stands_in_the_documentation() -> None:
