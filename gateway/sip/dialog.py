@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from gateway.errors.sip import BadSipMessage
-from gateway.sip.headers import NameAddr
+from gateway.sip.headers import BRANCH_COOKIE, NameAddr
 from gateway.sip.hop import Hop
 from gateway.sip.message import Headers, Request, Response
 from gateway.sip.uri import parse_uri
@@ -45,13 +45,18 @@ class Dialog:
 
     @classmethod
     def of_request(cls, request: Request, local_tag: str, source: Hop) -> "Dialog":
-        """Make the callee's dialog from an INVITE (section 12.1.1). Raises BadSipMessage where it has no Contact."""
-        if not request.contact:
+        """Make the callee's dialog from an INVITE (section 12.1.1). Raises BadSipMessage where it has no Contact.
+
+        A caller of RFC 2543 needs none: then its From stands in.
+        """
+        is_old = not request.via.branch.startswith(BRANCH_COOKIE)
+        target = request.contact or (request.from_.uri if is_old else "")
+        if not target:
             raise BadSipMessage("an INVITE without a Contact")
         number, _ = request.cseq
         local = f"{request.get('To')};tag={local_tag}"
         routes = tuple(request.values("Record-Route"))
-        return cls(request.call_id, local, request.get("From"), request.contact, routes, source, 0, number)
+        return cls(request.call_id, local, request.get("From"), target, routes, source, 0, number)
 
     @property
     def remote_tag(self) -> str:

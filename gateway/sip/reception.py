@@ -11,6 +11,7 @@ from gateway.sip.headers import Via
 from gateway.sip.hop import Hop
 from gateway.sip.incoming import IncomingCall, identity
 from gateway.sip.message import Headers, Request, Response, check, parse
+from gateway.sip.salvage import refusal
 from gateway.sip.sdp import Session
 from gateway.sip.transaction import Transaction
 
@@ -38,8 +39,8 @@ class Reception:
                 self._context.transactions.receive_response(message, source, now)
             else:
                 self._receive_request(_stamp(message, source), source, now)
-        except BadSipMessage:
-            counters.garbage += 1
+        except BadSipMessage as refused:
+            self._turn_away(data, source, refused.answer)
 
     def _receive_request(self, request: Request, source: Hop, now: float) -> None:
         context = self._context
@@ -54,6 +55,15 @@ class Reception:
         transaction = context.transactions.receive_request(request, source, now)
         if transaction is not None:
             self._dispatch(transaction, now)
+
+    def _turn_away(self, data: bytes, source: Hop, status: int) -> None:
+        """Refuse what is a request but cannot be parsed; count what is nothing at all."""
+        response = refusal(data, status)
+        if response is None:
+            self._context.counters.garbage += 1
+            return
+        self._context.counters.refused += 1
+        self._context.send(response.encode(), source)
 
     def _refuse_unread(self, request: Request, source: Hop, status: int) -> None:
         """Refuse a request that cannot be read, without a transaction; an ACK is never answered."""
@@ -103,6 +113,9 @@ class Reception:
         if identity(request) in context.ringing:
             self._refuse(transaction, 482, now)  # the same INVITE by another way (8.2.2.2)
             return
+        if not _accepts_sdp(request):
+            self._refuse(transaction, 406, now, ACCEPT)
+            return
         try:
             offer = _offer_of(request)
             context.transactions.respond(transaction, request.respond(100), now)
@@ -127,6 +140,12 @@ def _stamp(request: Request, source: Hop) -> Request:
     vias = [str(Via.parse(first).seen_from(*source.address)), *others]
     rest = tuple(header for header in request.headers if header[0] != "Via")
     return replace(request, headers=(*(("Via", via) for via in vias), *rest))
+
+
+def _accepts_sdp(request: Request) -> bool:
+    """Return whether the caller takes session descriptions; it does where it says nothing (20.1)."""
+    named = {value.partition(";")[0].strip().lower() for value in request.values("Accept")}
+    return not named or bool(named & {SDP, "application/*", "*/*"})
 
 
 def _offer_of(request: Request) -> Session | None:
