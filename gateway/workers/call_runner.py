@@ -27,7 +27,9 @@ from gateway.workers.counters import Counters
 from gateway.workers.leases import Leases, Pair
 
 _LOOK_EVERY_S: Final = 1.0
-_GOODBYE_S: Final = 4.0  # for the far ends to agree to a BYE or CANCEL, and for the last writes
+_GOODBYE_S: Final = 1.5  # for the far ends to agree to a BYE or CANCEL, and for the last writes
+_KEPT_S: Final = 2.0  # of a stop's time, for these goodbyes and for what is closed after them …
+_KEPT_SHARE: Final = 0.2  # … but no more of it than this
 _log = structlog.get_logger(__name__)
 
 
@@ -36,7 +38,7 @@ class CallRunner:
 
     roads:      by (mode, what a sender's `voice` says): ("live", "twilio"), ("live", "main"), ("test", "twilio") …
     turns:      who applies what carriers with webhooks say.
-    shutdown_s: how long calls that are up may go on when the gateway stops.
+    shutdown_s: how long a stop may take; calls that are up may go on for most of it.
     """
 
     def __init__(
@@ -113,7 +115,7 @@ class CallRunner:
         left = self.desk.plan.recall(EVERYTHING)
         await self.desk.database.write(lambda tx: self._put_back(tx, left))
         await self.desk.leases.release_all("calls")  # what is up goes on under this process's number
-        await self._settled(self._shutdown_s)
+        await self._settled(self._shutdown_s - min(_KEPT_S, _KEPT_SHARE * self._shutdown_s))
         for session in list(self.desk.sessions.values()):
             session.end("gateway_stopped")
         await self._settled(_GOODBYE_S)

@@ -38,7 +38,7 @@ from gateway.workers.call_answer import Answer
 from gateway.workers.call_audio import CallAudio
 from gateway.workers.call_record import CallRecord
 
-_GOODBYE_S: Final = 2.0  # how long the far end may take to agree to our BYE before the call is written as over
+_GOODBYE_S: Final = 1.0  # how long the far end may take to agree to our BYE before the call is written as over
 _log = structlog.get_logger(__name__)
 
 
