@@ -1,6 +1,6 @@
 """`/v1/calls`: one call to one person, and how it went."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -71,7 +71,7 @@ class CallView(View):
     carrier: str
     carrier_id: str | None
     error_code: str
-    answered_by: str
+    answered_by: Literal["", "human", "machine", "unknown"] = Field(description="Empty: nobody did (yet).")
     outcome: str
     keys: str
     path: list[dict[str, Any]]

@@ -223,7 +223,7 @@ class Phone(asyncio.DatagramProtocol):
         if call.script.status != 200:
             self._reject(call.handle, call.script.status)
             return
-        call.leg = await RtpLeg.open(self._options.host, self._options.pause_ms / 1000, call.prompt_ended)
+        call.leg = await self._leg(call)
         self._accept(call, offer)
 
     def _accept(self, call: PhoneCall, offer: sdp.Session | None) -> None:
@@ -248,10 +248,14 @@ class Phone(asyncio.DatagramProtocol):
             self._agent.hangup(call.handle, self._loop.time())
             self._turn()
 
+    async def _leg(self, call: PhoneCall) -> RtpLeg:
+        pause_s = self._options.pause_ms / 1000
+        return await RtpLeg.open(self._options.host, pause_s, call.prompt_ended, lambda: self._hang_up(call))
+
     # --- calling
 
     async def _invite(self, call: PhoneCall, gateway: tuple[str, int]) -> None:
-        call.leg = await RtpLeg.open(self._options.host, self._options.pause_ms / 1000, call.prompt_ended)
+        call.leg = await self._leg(call)
         if not self._agent:
             return
         host = context.bracket(gateway[0])

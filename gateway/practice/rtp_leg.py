@@ -7,34 +7,39 @@ from typing import Any, Self
 
 from gateway.errors.media import BadRtp
 from gateway.media import g711, rtp
-from gateway.media.events import Digit, Stats
+from gateway.media.events import Digit, Lost, Stats
 from gateway.media.session import Session
 from gateway.practice.ear import Ear
 from gateway.sip.sdp import Media
 
 KEPT_S = 60.0  # of audio heard in a call
+LOST_S = 30.0  # without a packet: the far side was killed, and will never hang up
 
 
 class RtpLeg(asyncio.DatagramProtocol):
-    """The media side of a SIP call. `on_prompt` is called each time a prompt has ended."""
+    """The media side of a SIP call.
 
-    def __init__(self, pause_s: float, on_prompt: Callable[[], None]) -> None:
+    on_prompt: called each time a prompt has ended. on_lost: when the far side has sent nothing for half a minute.
+    """
+
+    def __init__(self, pause_s: float, on_prompt: Callable[[], None], on_lost: Callable[[], None]) -> None:
         """Not open yet: use `open`."""
         self._on_prompt = on_prompt
+        self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.DatagramTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.ear = Ear(pause_s)
         self.keys_heard = ""
         dice = {"ssrc": secrets.randbits(32), "sequence": secrets.randbits(16), "timestamp": secrets.randbits(32)}
-        self.session = Session(**dice)
+        self.session = Session(**dice, lost_after_s=LOST_S)
         self.session.listen(KEPT_S)
 
     @classmethod
-    async def open(cls, host: str, pause_s: float, on_prompt: Callable[[], None]) -> Self:
+    async def open(cls, host: str, pause_s: float, on_prompt: Callable[[], None], on_lost: Callable[[], None]) -> Self:
         """Bind a free UDP port of `host`."""
         loop = asyncio.get_running_loop()
-        _, leg = await loop.create_datagram_endpoint(lambda: cls(pause_s, on_prompt), local_addr=(host, 0))
+        _, leg = await loop.create_datagram_endpoint(lambda: cls(pause_s, on_prompt, on_lost), local_addr=(host, 0))
         return leg
 
     def connection_made(self, transport: Any) -> None:
@@ -99,7 +104,12 @@ class RtpLeg(asyncio.DatagramProtocol):
             if self._transport and self.session.remote:
                 self._transport.sendto(packet, self.session.remote)
         self.session.tick(now)
-        self.keys_heard += "".join(event.digit for event in self.session.events() if isinstance(event, Digit))
+        for event in self.session.events():
+            match event:
+                case Digit(digit):
+                    self.keys_heard += digit
+                case Lost():
+                    self._on_lost()
         if self.ear.prompt_ended(now):
             self._on_prompt()
         due = self.session.next_deadline()

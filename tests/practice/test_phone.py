@@ -96,6 +96,20 @@ async def test_a_person_hangs_up(start: Start) -> None:
     assert (await over(callee))["seconds"] == pytest.approx(0.5, abs=0.4)
 
 
+async def test_a_gateway_that_was_killed_leaves_no_call_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It sends nothing any more, and will never say goodbye."""
+    monkeypatch.setattr("gateway.practice.rtp_leg.LOST_S", 0.5)
+    caller, callee = await pair(start)
+    caller.at.parts.phone.place(SENDER, "+12125555555", CallScript("stays on the line"))
+    await eventually(lambda: [call["state"] for call in callee.at.parts.phone.calls()] == ["answered"])
+    (known,) = caller.at.parts.phone._live.values()
+    known.leg._timer.cancel()  # no frame leaves any more
+
+    taken = await over(callee)
+
+    assert (taken["state"], taken["ended_by"]) == ("ended", "phone")
+
+
 async def test_a_demanded_login_keeps_strangers_out(start: Start) -> None:
     caller, callee = await pair(start, sip_username="trunk", sip_password="secret")
     caller.at.parts.phone.place(SENDER, "+12125555555", GREETS)
