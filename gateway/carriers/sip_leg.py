@@ -11,7 +11,8 @@ from gateway.carriers.voice_base import Digit, Ended, LegEvent, PickedUp, Played
 from gateway.media import events as media
 from gateway.media.amd import Times
 from gateway.net.rtp_engine import RtpEngine
-from gateway.net.rtp_stream import AudioId, RtpStream
+from gateway.net.rtp_library import AudioId
+from gateway.net.rtp_stream import RtpStream
 from gateway.net.sip_call import SipCall
 from gateway.settings_trunks import Trunk
 from gateway.sip import events as sip

@@ -4,12 +4,14 @@ from typing import Final
 
 from gateway.media import g711
 from gateway.media.amd import Detector
+from gateway.media.arrivals import Arrivals
 from gateway.media.goertzel import ToneReceiver
+from gateway.media.jitter import JitterBuffer
 from gateway.media.rtp import Packet, timestamp_distance
 from gateway.media.telephone_event import DigitReceiver
 
 GAP_S: Final = 0.030
-DROPOUT: Final = 3000  # a jump in sequence numbers beyond this is a restart (RFC 3550, appendix A.1)
+COMFORT_NOISE: Final = 13  # RFC 3389, section 4
 JUMP_TICKS: Final = 10 * g711.RATE_HZ  # a jump in timestamps beyond this is a restart
 MOST_SECONDS: Final = 600.0
 
@@ -45,44 +47,40 @@ class Receiver:
     """Judges the packets of one far end. Whose packets these are is for the session to know."""
 
     def __init__(self) -> None:
-        self.received = self.gaps = self.lost = 0
+        self.received = self.gaps = 0
         self.heard_at: float | None = None  # when the last packet came
+        self.arrivals = Arrivals()
         self.recorder: Recorder | None = None
         self.tones: ToneReceiver | None = None  # set where keys have to be heard in the audio
         self.detector: Detector | None = None  # set while it is asked who answered
+        self._in_order = JitterBuffer()
         self._digits = DigitReceiver()
-        self._ssrc: int | None = None
-        self._highest = 0
 
-    def receive(self, packet: Packet, *, is_event: bool, now: float) -> str | None:
-        """Take one packet of audio (G.711, either law) or telephone events. Returns a key that is new."""
+    def receive_event(self, packet: Packet, now: float) -> str | None:
+        """Take one packet of telephone events. Returns a key that is new."""
+        self.heard_at = now
+        self.received += 1
+        self.arrivals.add_event(packet.ssrc, packet.sequence)
+        return self._digits.receive(packet)
+
+    def receive(self, packet: Packet, now: float) -> None:
+        """Take one packet of audio (G.711, either law), or of comfort noise, which is silence (RFC 3389)."""
         if self.heard_at is not None and now - self.heard_at > GAP_S:
             self.gaps += 1
         self.heard_at = now
         self.received += 1
-        self._count_lost(packet)
-        if is_event:
-            return self._digits.receive(packet)
-        if self.recorder is not None or self.tones is not None or self.detector is not None:
-            self._hear(packet)
-        return None
+        follows = self.arrivals.add(packet.ssrc, packet.sequence, packet.timestamp, now)
+        if self.recorder is None and self.tones is None and self.detector is None:
+            return
+        if packet.payload_type != COMFORT_NOISE:
+            self._hear(packet, follows=follows)
 
-    def _hear(self, packet: Packet) -> None:
+    def _hear(self, packet: Packet, *, follows: bool) -> None:
         pcm = g711.decode(packet.payload, packet.payload_type)
         if self.recorder is not None:
-            self.recorder.add(packet, pcm)
+            self.recorder.add(packet, pcm)  # which has all the time there is to put it in order
+        pcm = self._in_order.add(packet.ssrc, packet.timestamp, pcm, follows=follows)
         if self.tones is not None:
             self.tones.hear(pcm)
         if self.detector is not None:
             self.detector.hear(pcm)
-
-    def _count_lost(self, packet: Packet) -> None:
-        ahead = (packet.sequence - self._highest) & 0xFFFF
-        if packet.ssrc != self._ssrc:
-            self._ssrc = packet.ssrc
-        elif ahead < DROPOUT:
-            self.lost += max(0, ahead - 1)
-        elif -ahead & 0xFFFF < DROPOUT:  # late: it was counted as lost when it was overtaken
-            self.lost -= self.lost > 0
-            return
-        self._highest = packet.sequence

@@ -7,6 +7,7 @@ from gateway.errors.media import BadRtp
 
 HEADER: Final = struct.Struct("!BBHII")
 VERSION_2: Final = 0x80
+MARKER: Final = 0x80  # in the byte of the payload type
 SEQUENCES: Final = 1 << 16
 TIMESTAMPS: Final = 1 << 32
 

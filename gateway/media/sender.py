@@ -4,20 +4,22 @@ Frame n is due at start + n * 20 ms, so that lateness never adds up. While nothi
 of addresses and far ends that time out both want a steady stream. Keys go before audio, which waits for them.
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors.media import MediaLimit
 from gateway.media import g711, telephone_event, tones
-from gateway.media.events import Played
-from gateway.media.rtp import HEADER, SEQUENCES, TIMESTAMPS, VERSION_2
+from gateway.media.events import Event, Played
+from gateway.media.rtp import HEADER, MARKER, SEQUENCES, TIMESTAMPS, VERSION_2
 
 LATE_S: Final = 0.030
 STALL_S: Final = 0.200  # a clock that stood still for longer leaves frames out instead of sending them all at once
 ROUNDING_S: Final = 1e-6  # floats of one clock may differ in their last digits
 KEY_FRAMES: Final = 5  # 100 ms down and 100 ms up; Q.24 asks for 40 of each
 END_PACKETS: Final = 3  # RFC 4733, section 2.5.1.4
+_SILENT_FRAME: Final = {law: silent * g711.FRAME_TICKS for law, silent in g711.SILENCE.items()}
 
 MOST_PLAYS: Final = 200
 MOST_KEYS: Final = 64
@@ -73,14 +75,20 @@ class Sender:
         self.sent = self.late = self.skipped = 0
         self.due: float | None = None  # when the next frame leaves; None before `start`
         self.payload_type = g711.PCMU
+        self._silence = _SILENT_FRAME[g711.PCMU]
         self.event_payload_type: int | None = None
         self._ssrc, self._sequence, self._timestamp = ssrc, sequence, timestamp
         self._start, self._frames = 0.0, 0
-        self._sent_at: float | None = None
+        self._sent_at = math.inf  # when the last packet left
         self._marker = True
         self._plays: deque[_Play] = deque()
         self._keys: deque[_KeyFrame] = deque()
         self._key_timestamp = 0
+
+    def speak(self, payload_type: int, event_payload_type: int | None) -> None:
+        """Send this law from now on, and keys as these events, or as tones where that is None."""
+        self.payload_type, self.event_payload_type = payload_type, event_payload_type
+        self._silence = _SILENT_FRAME[payload_type]
 
     def start(self, at: float) -> None:
         """Let the clock run: the first frame is due at `at`. Does nothing when it runs already."""
@@ -115,13 +123,14 @@ class Sender:
         starts = range(0, len(coded), g711.FRAME_TICKS)
         return [_KeyFrame(coded[start : start + g711.FRAME_TICKS], event=False) for start in starts]
 
-    def to_send(self, now: float, ended: list[Played]) -> list[bytes]:
+    def to_send(self, now: float, ended: list[Event]) -> list[bytes]:
         """The packets that are due, oldest first. Plays that came to their end are added to `ended`."""
-        packets = []
-        while self.due is not None and self.due <= now + ROUNDING_S:
+        packets: list[bytes] = []
+        until = now + ROUNDING_S
+        while self.due is not None and self.due <= until:
             if now - self.due > STALL_S:
                 self._skip(int((now - self.due) / g711.FRAME_S))
-            if self._sent_at is not None and now - self._sent_at > LATE_S:
+            if now - self._sent_at > LATE_S:
                 self.late += 1
             self._sent_at = now
             packets.append(self._packet(ended))
@@ -139,31 +148,35 @@ class Sender:
         self._timestamp = (self._timestamp + frames * g711.FRAME_TICKS) % TIMESTAMPS
         self.due = self._start + self._frames * g711.FRAME_S
 
-    def _packet(self, ended: list[Played]) -> bytes:
-        kind, timestamp, marker = self.payload_type, self._timestamp, self._marker
-        key = self._keys.popleft() if self._keys else None
-        if key is not None and key.event and self.event_payload_type is not None:
-            kind, payload, marker = self.event_payload_type, key.payload, key.first
-            self._key_timestamp = timestamp if key.first else self._key_timestamp
-            timestamp = self._key_timestamp
-        else:
-            payload = self._padded(self._audio(ended) if key is None else key.payload)
-            self._marker = False
+    def _packet(self, ended: list[Event]) -> bytes:
         self._sequence = (self._sequence + 1) % SEQUENCES
+        if self._keys:
+            return self._key_packet(self._keys.popleft())
+        payload = self._audio(ended) if self._plays else self._silence
+        kind = self.payload_type
+        if self._marker:
+            kind, self._marker = kind | MARKER, False
+        return HEADER.pack(VERSION_2, kind, self._sequence, self._timestamp, self._ssrc) + payload
+
+    def _key_packet(self, key: _KeyFrame) -> bytes:
+        if key.event and self.event_payload_type is not None:
+            kind, payload, marker = self.event_payload_type, key.payload, key.first
+            self._key_timestamp = timestamp = self._timestamp if key.first else self._key_timestamp
+        else:
+            kind, payload, timestamp = self.payload_type, self._padded(key.payload), self._timestamp
+            marker, self._marker = self._marker, False
         return HEADER.pack(VERSION_2, marker << 7 | kind, self._sequence, timestamp, self._ssrc) + payload
 
-    def _audio(self, ended: list[Played]) -> bytes:
+    def _audio(self, ended: list[Event]) -> bytes:
         while self._plays:
             frame = self._plays[0].take()
             if frame is not None:
-                return frame
+                return frame if len(frame) == g711.FRAME_TICKS else self._padded(frame)
             ended.append(self._plays.popleft().ended(finished=True))
-        return b""
+        return self._silence
 
     def _padded(self, frame: bytes) -> bytes:
-        if len(frame) == g711.FRAME_TICKS:
-            return frame
-        return frame + g711.SILENCE[self.payload_type] * (g711.FRAME_TICKS - len(frame))
+        return frame + self._silence[len(frame) :]
 
 
 def _evented(digit: str) -> list[_KeyFrame]:

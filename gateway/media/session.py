@@ -17,34 +17,35 @@ from typing import Final
 from gateway.errors.media import BadRtp
 from gateway.media import amd, g711, goertzel
 from gateway.media.amd import Detector, Times
-from gateway.media.events import Digit, Event, FirstPacket, Lost, Played, Stats
+from gateway.media.events import Digit, Event, FirstPacket, Lost, Stats
 from gateway.media.goertzel import ToneReceiver
-from gateway.media.receiver import Receiver, Recorder
-from gateway.media.rtp import parse
+from gateway.media.peer import Address, Peer
+from gateway.media.receiver import COMFORT_NOISE, Receiver, Recorder
+from gateway.media.rtp import Packet, parse
 from gateway.media.sender import Sender
 
-Address = tuple[str, int]
 MOST_EVENTS: Final = 200  # keys beyond are dropped until the events are fetched
+_HEARD: Final = frozenset({*g711.SILENCE, COMFORT_NOISE})
 
 
 class Session:
-    """Both halves of one stream, and the rule of whom to listen to.
-
-    Sent to is the address of the SDP until the first valid packet comes from its IP, of whatever port (translators
-    of addresses change it). From there on that source alone is heard and sent to; all others are counted as foreign.
-    """
+    """Both halves of one stream. Whom to listen to is for `Peer` to say; all others are counted as foreign."""
 
     def __init__(self, *, ssrc: int, sequence: int, timestamp: int, lost_after_s: float = 30.0) -> None:
         """The first three are dice of 32, 16 and 32 bits; `lost_after_s` of silence from the far end is reported."""
-        self.remote: Address | None = None
         self.foreign = self.bad = self.ignored = 0
+        self._peer = Peer()
         self._sender = Sender(ssrc=ssrc, sequence=sequence, timestamp=timestamp)
         self._receiver = Receiver()
-        self._locked: Address | None = None
         self._events: list[Event] = []
         self._lost_after_s = lost_after_s
         self._quiet_since: float | None = None  # from when on the far end should be heard
         self._reported_lost = False
+
+    @property
+    def remote(self) -> Address | None:
+        """Where to send to: the address of the SDP, then where the far end was found to be."""
+        return self._peer.remote
 
     @property
     def payload_type(self) -> int:
@@ -62,10 +63,12 @@ class Session:
             raise ValueError(f"{payload_type=}")
         if payload_type != self.payload_type:
             self.stop_playing()
-        if self.remote is None or self.remote[0] != ip or (self._locked is None and self.remote != (ip, port)):
-            self.remote, self._locked = (ip, port), None
-        self._sender.payload_type, self._sender.event_payload_type = payload_type, event_payload_type
-        self._receiver.tones = ToneReceiver() if event_payload_type is None else None
+        self._peer.tell(ip, port, now)
+        self._sender.speak(payload_type, event_payload_type)
+        if event_payload_type is not None:
+            self._receiver.tones = None
+        elif self._receiver.tones is None:  # else a key that sounds now would be heard again
+            self._receiver.tones = ToneReceiver()
         self._quiet_since, self._reported_lost = now, False
         self._sender.start(now)
 
@@ -99,7 +102,8 @@ class Session:
 
     def receive(self, data: bytes, source: Address, now: float) -> None:
         """Take one datagram. What is foreign, broken or of another payload type is counted and has no effect."""
-        if source != self._locked and not self._may_lock(source):
+        is_locked = source == self._peer.locked
+        if not is_locked and not self._peer.may_be(source, now):
             self.foreign += 1
             return
         try:
@@ -107,23 +111,24 @@ class Session:
         except BadRtp:
             self.bad += 1
             return
-        is_event = packet.payload_type == self._sender.event_payload_type
-        if not is_event and packet.payload_type not in g711.SILENCE:
+        kind = packet.payload_type
+        if kind not in _HEARD and kind != self._sender.event_payload_type:
             self.ignored += 1
+        elif not is_locked and not self._peer.lock(source, packet.ssrc, packet.sequence, now):
+            self.foreign += 1
+        else:
+            self._hear(packet, now)
+
+    def _hear(self, packet: Packet, now: float) -> None:
+        receiver = self._receiver
+        if receiver.heard_at is None:
+            self._events.append(FirstPacket(now))
+        if packet.payload_type in _HEARD:
+            receiver.receive(packet, now)
             return
-        if self._locked is None:
-            self._lock(source, now)
-        digit = self._receiver.receive(packet, is_event=is_event, now=now)
+        digit = receiver.receive_event(packet, now)
         if digit is not None:
             self.add_digit(digit, now)
-
-    def _may_lock(self, source: Address) -> bool:
-        return self._locked is None and self.remote is not None and source[0] == self.remote[0]
-
-    def _lock(self, source: Address, now: float) -> None:
-        if self._receiver.heard_at is None:
-            self._events.append(FirstPacket(now))
-        self._locked = self.remote = source
 
     def add_digit(self, digit: str, now: float) -> None:
         """A key that was found in the audio (see `hear_tones`)."""
@@ -139,10 +144,7 @@ class Session:
 
     def to_send(self, now: float) -> list[bytes]:
         """The packets that are due; send them to `remote`."""
-        ended: list[Played] = []
-        packets = self._sender.to_send(now, ended)
-        self._events += ended
-        return packets
+        return self._sender.to_send(now, self._events)
 
     def next_deadline(self) -> float | None:
         """When the next frame is due; None before `connect`."""
@@ -153,6 +155,17 @@ class Session:
         hear_tones((self,), now)
         detect_all((self,), now)
         self.check_silence(now)
+
+    @property
+    def has_events(self) -> bool:
+        """Whether `events` has something to tell."""
+        return bool(self._events)
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether `hear_tones` or `detect_all` has something to do here."""
+        receiver = self._receiver
+        return receiver.tones is not None or receiver.detector is not None
 
     @property
     def tones(self) -> ToneReceiver | None:
@@ -189,7 +202,7 @@ class Session:
             late=sender.late,
             skipped=sender.skipped,
             received=receiver.received,
-            lost=receiver.lost,
+            lost=receiver.arrivals.lost,
             gaps=receiver.gaps,
             foreign=self.foreign,
             bad=self.bad,

@@ -11,12 +11,11 @@ never adds up.
 import gc
 import os
 import random
-import selectors
+import select
 import signal
 import socket
 import sys
 import time
-from collections import deque
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Final
@@ -28,6 +27,7 @@ from gateway.lifeline import end_with_parent
 from gateway.media.amd import Times
 from gateway.media.events import Stats
 from gateway.media.session import Session, detect_all, hear_tones
+from gateway.net.rtp_ports import Config, Ports
 from gateway.net.rtp_wire import Message, Unpacker, pack, pack_events
 
 PHASE_S: Final = 0.005
@@ -37,61 +37,7 @@ STALL_TICKS: Final = 40  # a clock that stood still goes on from here; sessions 
 MOST_DATAGRAM: Final = 2048
 DRAIN_ROUNDS: Final = 8  # datagrams taken from one socket in one phase; a flood cannot hold the clock up
 CONTROL_READ: Final = 1 << 16  # a long prompt arrives over several phases
-EXPEDITED: Final = 46 << 2  # DSCP EF for voice (RFC 4594, section 4.1)
-URGENT: Final = -19  # the scheduler's most, short of real time
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """How the process is started. Ports are the first and the last; 0, 0 lets the system choose."""
-
-    bind_ip: str
-    first_port: int
-    last_port: int
-    drain_s: float
-    lost_after_s: float
-    most_streams: int
-
-
-class Ports:
-    """Even ports in turn; one that was used rests for a while, so that no late packet of its last call is heard."""
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        first = config.first_port + config.first_port % 2
-        self._free = deque((port, 0.0) for port in range(first, config.last_port + 1, 2)) if first else None
-
-    def bind(self, now: float) -> socket.socket | None:
-        """A bound socket, or None when no port is free."""
-        if self._free is None:
-            return self._bound(0)
-        for _ in range(len(self._free)):
-            port, free_at = self._free[0]
-            if free_at > now:
-                return None
-            self._free.popleft()
-            bound = self._bound(port)
-            if bound is not None:
-                return bound
-            self.rest(port, now)  # somebody else holds it
-        return None
-
-    def rest(self, port: int, now: float) -> None:
-        """Take a port back."""
-        if self._free is not None:
-            self._free.append((port, now + self._config.drain_s))
-
-    def _bound(self, port: int) -> socket.socket | None:
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            udp.bind((self._config.bind_ip, port))
-        except OSError:
-            udp.close()
-            return None
-        udp.setblocking(False)
-        with suppress(OSError):  # a mark is a wish
-            udp.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, EXPEDITED)
-        return udp
+URGENT: Final = -19  # the most that a nice value can do
 
 
 @dataclass(slots=True, eq=False)
@@ -117,9 +63,11 @@ class Stream:
 
     def receive(self, now: float) -> None:
         """Take one datagram, if one is there."""
-        with suppress(OSError):
+        try:
             data, source = self.udp.recvfrom(MOST_DATAGRAM)
-            self.session.receive(data, source, now)
+        except OSError:
+            return
+        self.session.receive(data, source, now)
 
     def stats(self) -> Stats:
         """The session's counters, less what the system would not send."""
@@ -134,8 +82,9 @@ class MediaProcess:
     control: socket.socket
     config: Config
     ports: Ports
-    selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+    poll: select.epoll = field(default_factory=select.epoll)
     streams: dict[int, Stream] = field(default_factory=dict)
+    by_fd: dict[int, Stream] = field(default_factory=dict)
     phases: tuple[list[Stream], ...] = field(default_factory=lambda: tuple([] for _ in range(PHASES)))
     audio: dict[str, bytes] = field(default_factory=dict)
     unpacker: Unpacker = field(default_factory=Unpacker)
@@ -147,7 +96,7 @@ class MediaProcess:
     def run(self) -> None:
         """Keep the clock until the gateway closes its end."""
         self.control.setblocking(False)
-        self.selector.register(self.control, selectors.EVENT_READ)
+        self.poll.register(self.control.fileno(), select.EPOLLIN)
         self.epoch = time.monotonic()
         self._say({"re": "ready"})
         while self.running:
@@ -158,7 +107,7 @@ class MediaProcess:
     def _wait(self) -> None:
         """Until the next phase; without streams, until the gateway has something to say."""
         if not self.streams and not self.outgoing:
-            self.selector.select()
+            self.poll.poll()
         behind = int((time.monotonic() - self.epoch) / PHASE_S) - self.tick
         self.tick += behind if behind > STALL_TICKS else 1
         delay = self.epoch + self.tick * PHASE_S - time.monotonic()
@@ -170,7 +119,7 @@ class MediaProcess:
         turn = self.phases[self.tick % PHASES]
         for stream in turn:
             stream.send(now)
-        touched = dict.fromkeys(turn)
+        touched = dict.fromkeys(stream for stream in turn if stream.session.has_events)
         until = self.epoch + (self.tick + 1) * PHASE_S
         for _ in range(DRAIN_ROUNDS):
             if not self._take_what_arrived(touched) or time.monotonic() > until:
@@ -178,26 +127,38 @@ class MediaProcess:
         if self.tick % SILENCE_CHECK_TICKS == 0:
             for stream in self.streams.values():
                 stream.session.check_silence(now)
-        self._report([stream for stream in touched if stream.number in self.streams])
+        self._listen(turn, touched)
+        self._report(touched)
 
     def _take_what_arrived(self, touched: dict[Stream, None]) -> bool:
-        ready = self.selector.select(0)
+        ready = self.poll.poll(0)
         now = time.monotonic()
-        for key, _ in ready:
-            if key.data is None:
+        by_fd = self.by_fd
+        for fd, _ in ready:
+            stream = by_fd.get(fd)
+            if stream is not None:
+                stream.receive(now)
+                if stream.session.has_events:
+                    touched[stream] = None
+            elif fd == self.control.fileno():
                 self._obey()
-            elif key.data.number in self.streams:  # not closed by the message before
-                key.data.receive(now)
-                touched[key.data] = None
         return bool(ready)
 
-    def _report(self, touched: list[Stream]) -> None:
-        """Hear keys in the audio of these streams, and pass on what they have to say."""
-        hear_tones((stream.session for stream in touched), time.monotonic())
-        detect_all((stream.session for stream in touched), time.monotonic())
+    @staticmethod
+    def _listen(turn: list[Stream], touched: dict[Stream, None]) -> None:
+        """Hear keys, and who answered, in the audio of the streams whose turn it is."""
+        listening = [stream for stream in turn if stream.session.is_listening]
+        if listening:
+            now = time.monotonic()
+            hear_tones((stream.session for stream in listening), now)
+            detect_all((stream.session for stream in listening), now)
+            touched |= dict.fromkeys(stream for stream in listening if stream.session.has_events)
+
+    def _report(self, touched: dict[Stream, None]) -> None:
+        """Pass on what these streams have to say."""
         for stream in touched:
             events = stream.session.events()
-            if events:
+            if events and stream.number in self.streams:
                 self.outgoing += pack_events(stream.number, events)
 
     def _obey(self) -> None:
@@ -255,7 +216,8 @@ class MediaProcess:
         stream = Stream(number, udp, self._session(), phase)
         self.streams[number] = stream
         self.phases[phase].append(stream)
-        self.selector.register(udp, selectors.EVENT_READ, stream)
+        self.by_fd[udp.fileno()] = stream
+        self.poll.register(udp.fileno(), select.EPOLLIN)
         self._say({"re": "opened", "stream": number, "port": udp.getsockname()[1]})
 
     def _session(self) -> Session:
@@ -271,7 +233,8 @@ class MediaProcess:
         stream.session.stop_playing()
         self.outgoing += pack_events(stream.number, stream.session.events())
         self._say({"re": "closed", "stream": stream.number, "stats": asdict(stream.stats())})
-        self.selector.unregister(stream.udp)
+        self.poll.unregister(stream.udp.fileno())
+        del self.by_fd[stream.udp.fileno()]
         self.ports.rest(stream.udp.getsockname()[1], time.monotonic())
         stream.udp.close()
         self.phases[stream.phase].remove(stream)
@@ -298,23 +261,30 @@ class MediaProcess:
         del self.outgoing[:written]
 
 
-def _go_first() -> None:
-    """Be scheduled before all else, where we may: on a machine whose cores are all busy this decides who is late."""
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, URGENT)
+def go_first() -> None:
+    """Be scheduled before all else, where we may: on a machine whose cores are all busy this decides who is late.
+
+    Nice values count only within a session where the kernel groups processes by session (CONFIG_SCHED_AUTOGROUP), so
+    real time is asked for first. The kernel still keeps a twentieth of each second for others (sched(7)).
+    """
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    except (AttributeError, OSError):  # no Linux, or we may not
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, URGENT)
 
 
 def main() -> None:
     """Run until the gateway closes its end. SIGINT and SIGTERM are its to handle: calls end first."""
     end_with_parent()  # even while the clock is stuck
-    _go_first()
+    go_first()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     config = Config(**orjson.loads(sys.argv[2]))
     gc.collect()
     gc.freeze()  # what is loaded by now stays; the collector need not walk through it between frames
     control = socket.socket(fileno=int(sys.argv[1]))
-    MediaProcess(control, config, Ports(config)).run()
+    MediaProcess(control, config, Ports(config, random.SystemRandom().random())).run()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import asdict
-from typing import Final, NewType, Protocol
+from typing import Final, Protocol
 
 from gateway.errors.media import InvalidDigit, MediaDown, MediaLimit
 from gateway.media import g711
@@ -15,9 +15,8 @@ from gateway.media.events import Digit, Event, Played, Stats
 from gateway.media.receiver import MOST_SECONDS
 from gateway.media.sender import KEY_FRAMES, MOST_KEYS, MOST_PLAYS
 from gateway.media.telephone_event import DIGITS
+from gateway.net.rtp_library import AudioId, Library
 from gateway.net.rtp_wire import Message
-
-AudioId = NewType("AudioId", str)
 
 MOST_KEYS_UNREAD: Final = 200
 KEY_S: Final = 2 * KEY_FRAMES * g711.FRAME_S
@@ -26,19 +25,14 @@ _EVENT_TYPES: Final = {None, *range(128)} - set(g711.SILENCE)
 
 
 class Home(Protocol):
-    """What a stream needs of the engine that it was opened by."""
+    """What a stream needs of the process that it was opened in."""
 
-    def load(self, pcm: bytes) -> AudioId:
-        """Hold a prompt."""
-
-    def release(self, audio_id: AudioId) -> None:
-        """Undo one `load`."""
+    @property
+    def library(self) -> Library:
+        """The prompts that are held, and numbers that were never given before."""
 
     def provide(self, audio_id: AudioId, law: int) -> str:
         """See that the process has a prompt; returns its name there."""
-
-    def next_id(self) -> int:
-        """A number that was never given before."""
 
     def tell(self, number: int, message: Message) -> bool:
         """Give a message to the process; false when the stream is gone."""
@@ -88,13 +82,13 @@ class RtpStream:
             raise ValueError("nothing can be played before the stream is connected")
         if len(self._waiting) >= MOST_PLAYS:
             raise MediaLimit("too many pieces of audio wait to be played")
-        audio_id = self._home.load(audio) if isinstance(audio, bytes) else audio
+        audio_id = self._home.library.load(audio) if isinstance(audio, bytes) else audio
         key = self._home.provide(audio_id, self._payload_type)
-        play_id = self._home.next_id()
+        play_id = self._home.library.next_id()
         if self._tell("play", play_id=play_id, audio=key, silence_s=silence_s, loops=loops):
             self._waiting.add(play_id)
         if isinstance(audio, bytes):
-            self._home.release(audio_id)  # the process keeps what it plays
+            self._home.library.release(audio_id)  # the process keeps what it plays
         return play_id
 
     def stop_playing(self) -> None:

@@ -102,7 +102,7 @@ async def test_a_killed_media_process_ends_its_calls_by_name_and_the_next_ones_w
     await calling.start()
     await calling.until_status(call_id, status)
 
-    os.kill(calling.rtp.pid, signal.SIGKILL)
+    os.kill(calling.rtp.pids[0], signal.SIGKILL)
     call = await calling.until_status(call_id, "failed")
     (next_id,) = await calling.queue("0101")
 

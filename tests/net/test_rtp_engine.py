@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from gateway.errors.media import InvalidDigit, MediaDown, MediaLimit
 from gateway.media import g711, rtp, telephone_event, tones
 from gateway.media.events import Digit, FirstPacket, Lost, Played, Stats
-from gateway.net.rtp_engine import RtpEngine
+from gateway.net.rtp_engine import RtpEngine, _shares
 from gateway.net.rtp_stream import RtpStream
 
 HERE = "127.0.0.1"
@@ -206,8 +207,10 @@ async def test_a_stranger_is_counted_and_has_no_effect(engine: RtpEngine, far: F
 async def test_a_far_end_behind_a_translator_is_answered_where_it_really_is(engine: RtpEngine, far: FarEnd) -> None:
     behind = FarEnd()
     stream = await calling(engine, far)
-    behind.say(stream.port, b"\xff" * 160)
-    await first(stream, FirstPacket)
+    found = asyncio.ensure_future(first(stream, FirstPacket))
+    while not found.done():
+        behind.say(stream.port, b"\xff" * 160)
+        await asyncio.sleep(0.02)
 
     assert len(await behind.hear(3)) == 3
     behind.socket.close()
@@ -277,8 +280,8 @@ async def test_when_the_process_dies_its_streams_are_lost_and_new_ones_can_be_op
     stream = await calling(engine, far)
     stream.play(audio)
     await first(stream, Played)
-    assert engine.pid is not None
-    os.kill(engine.pid, signal.SIGKILL)
+    (pid,) = engine.pids
+    os.kill(pid, signal.SIGKILL)
 
     assert (await first(stream, Lost)).why == "process_died"
     assert [e async for e in stream.events()] == []
@@ -291,6 +294,38 @@ async def test_when_the_process_dies_its_streams_are_lost_and_new_ones_can_be_op
     assert engine.restarts == 1
 
 
+async def test_calls_are_spread_over_processes_and_one_that_dies_takes_only_its_own(far: FarEnd) -> None:
+    engine = RtpEngine(HERE, None, processes=2)
+    await engine.start()
+    try:
+        streams = [await calling(engine, far) for _ in range(4)]
+        victim = engine.pids[0]
+        own = [await _sockets_of(pid) for pid in engine.pids]
+        in_victim = [stream for stream in streams if stream.port in own[0]]
+        beside = [stream for stream in streams if stream.port in own[1]]
+        assert (len(in_victim), len(beside)) == (2, 2)
+        os.kill(victim, signal.SIGKILL)
+
+        assert {(await first(stream, Lost)).why for stream in in_victim} == {"process_died"}
+        played = beside[0].play(tones.beep(0.1))
+        assert (await first(beside[0], Played)) == Played(played, 0.1, finished=True)
+        await engine.open()
+        assert (await beside[1].close()).sent > 0
+    finally:
+        await engine.stop()
+
+
+async def _sockets_of(pid: int) -> set[int]:
+    return {each.laddr.port for each in psutil.Process(pid).net_connections("udp")}
+
+
+def test_each_process_has_ports_of_its_own() -> None:
+    assert _shares((20001, 20011), 2) == [(20002, 20004), (20006, 20010)]
+    assert _shares(None, 3) == [(0, 0)] * 3
+    with pytest.raises(ValueError, match="for each of 2"):
+        _shares((20000, 20001), 2)
+
+
 async def test_the_process_dies_with_the_gateway() -> None:
     gateway = f"""
 import asyncio
@@ -298,7 +333,7 @@ from gateway.net.rtp_engine import RtpEngine
 async def main():
     engine = RtpEngine("{HERE}", None)
     await engine.start()
-    print(engine.pid, flush=True)
+    print(*engine.pids, flush=True)
     await asyncio.Event().wait()
 asyncio.run(main())
 """
