@@ -22,6 +22,7 @@ class Sip(Section):
     advertised_ip: Address = ""
     rtp_port_min: Annotated[int, Field(ge=1024, le=65534)] = 20_000
     rtp_port_max: Annotated[int, Field(ge=1025, le=65535)] = 29_999
+    media_processes: Annotated[int, Field(ge=1, le=64)] = 1
 
 
 class Trunk(Section):

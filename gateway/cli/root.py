@@ -52,6 +52,9 @@ def serve(
     roles: Annotated[
         str | None, typer.Option(help="What this process does, of api,sms,voice,callbacks,housekeeper; without it all.")
     ] = None,
+    media_processes: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes that send and hear the audio of calls.")
+    ] = None,
     ready_file: Annotated[
         Path | None, typer.Option(help="File to write the line with the address to, once it listens.")
     ] = None,
@@ -68,7 +71,8 @@ def serve(
             ready_file.write_text(line, encoding="utf-8")
         typer.echo(line, nl=False)
 
-    run(gateway.serve(load(config, http__host=host, http__port=port, data_dir=data_dir, roles=roles), ready=ready))
+    flags = {"http__host": host, "http__port": port, "data_dir": data_dir, "roles": roles}
+    run(gateway.serve(load(config, **flags, sip__media_processes=media_processes), ready=ready))
 
 
 @app.command()
