@@ -62,6 +62,11 @@ class RtpEngine:
         """Of the media processes that run."""
         return [keeper.pid for keeper in self._keepers if keeper.pid is not None]
 
+    @property
+    def streams(self) -> list[RtpStream]:
+        """Those that are open."""
+        return [stream for keeper in self._keepers for stream in keeper.streams.values()]
+
     async def start(self) -> None:
         """Start the processes. Raises: MediaDown, when the address cannot be bound or one does not come up."""
         try:

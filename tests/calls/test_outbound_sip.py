@@ -46,7 +46,7 @@ async def test_audio_from_a_stranger_and_the_call_itself_are_counted(calling: An
     await calling.until_status(call_id, "answered")
     figures = calling.counters._metrics.registry.get_sample_value
     assert figures("gateway_channels", {"scope": "trunk:main"}) == 1
-    (stream,) = calling.rtp._streams.values()
+    (stream,) = calling.rtp.streams
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         stranger.bind(("127.0.0.2", 0))
         stranger.sendto(bytes([0x80, 0, *range(10), *bytes(160)]), ("127.0.0.1", stream.port))
