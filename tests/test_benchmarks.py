@@ -4,7 +4,9 @@ import asyncio
 import importlib.util
 import json
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -46,6 +48,32 @@ def test_a_second_is_half_open_and_one_too_many_in_it_is_found(load: object) -> 
     assert (kept["used"], kept["overshoot"], kept["closest_ms"]) == (1.0, 0, 0)
     assert passed["overshoot"] == 1
     assert passed["closest_ms"] == 1.0
+
+
+def test_quiet_senders_are_judged_each_from_its_own_first_text_to_its_last(load: object) -> None:
+    judged = load("fairness").judged
+    first = [("+16462001000", 10 + each / 5) for each in range(11)]  # 5 a second
+    second = [("+16462011000", 10.5 + each / 2) for each in range(6)]  # 2 a second
+    other = [("+12002000000", at) for at in (9.0, 10.0, 12.9, 13.1)]
+
+    assert judged([*first, *second, *other], 2) == {"per_s": 7.0, "neighbour": 2}
+
+
+async def test_the_stub_takes_its_time_for_one_sender_alone(load: object) -> None:
+    processes = load("parts/processes")
+    with processes.child([*processes.STUB, "--slow-ms", "400", "--slow-from", "+18005550199"]) as (_, stub):
+        async with HttpClient() as http:
+            sms = TwilioSms(TwilioAccount("twilio", stub["account"], "made-up", stub["url"], stub["url"]), http)
+
+            async def took(sender: str) -> float:
+                began = time.monotonic()
+                await sms.send(replace(text(1), sender=sender), yes, lambda: None, timeout_s=5, validity_s=60)
+                return time.monotonic() - began
+
+            slow, others = await asyncio.gather(took("+18005550199"), took("+18005550198"))
+
+    assert others < slow
+    assert slow >= 0.4
 
 
 async def _asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, told: asyncio.Queue[tuple]) -> None:

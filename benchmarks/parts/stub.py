@@ -1,13 +1,14 @@
 """A far end that costs next to nothing: it answers as a carrier does, and keeps a ledger of what reached it.
 
     python benchmarks/parts/stub.py [--reports] [--token practice] [--silent-every N | --broken-every N] [--slow-ms MS]
+                                    [--slow-from NUMBER]
 
 A POST that ends in `Messages.json` is answered 201 as Twilio does; any other path but these two is a plain carrier's
 and gets `200 Sent.` (Kannel's generic HTTP carrier). `GET /counts` tells how many texts came, `GET /ledger` each of
 them: [number, seconds since the epoch at which its last byte was here]. With `--reports` every text whose form has a
 StatusCallback is reported `delivered` there, signed with `--token`, 64 at once at most. `--silent-every N`: every Nth
-text is kept and never answered; `--broken-every N`: its connection is closed instead. One JSON line with the URL when
-it listens. Nothing is stored.
+text is kept and never answered; `--broken-every N`: its connection is closed instead. `--slow-ms` delays each answer,
+or those to one sender (`--slow-from`). One JSON line with the URL when it listens. Nothing is stored.
 """
 
 import argparse
@@ -62,12 +63,13 @@ def _response(status: bytes, kind: bytes, body: bytes) -> bytes:
 class Ledger:
     """What came, in order, and what is still to be reported."""
 
-    def __init__(self, *, reports: bool, silent_every: int, broken_every: int, slow_s: float) -> None:
+    def __init__(self, *, reports: bool, silent_every: int, broken_every: int, slow_s: float, slow_from: str) -> None:
         self.texts: list[tuple[str, float]] = []
         self.reports = reports
         self.silent_every = silent_every
         self.broken_every = broken_every
         self.slow_s = slow_s
+        self.slow_from = urlencode({"From": slow_from}).encode() if slow_from else b""
         self.to_report: deque[tuple[str, str]] = deque()
         self.woken = asyncio.Event()
 
@@ -119,7 +121,7 @@ class Connection(asyncio.Protocol):
             answer = self._ledger.tell(path) if asked else self._ledger.take(line, body)
             if answer == b"":
                 self._transport.close()
-            elif answer is not None and self._ledger.slow_s and not asked:
+            elif answer is not None and self._ledger.slow_s and not asked and self._ledger.slow_from in body:
                 asyncio.get_running_loop().call_later(self._ledger.slow_s, self._transport.write, answer)
             elif answer is not None:
                 self._transport.write(answer)
@@ -174,8 +176,16 @@ async def send_reports(ledger: Ledger, token: str) -> None:
         reporter.transport.write(report(url, sid, token))
 
 
-async def main(*, reports: bool, token: str, silent_every: int, broken_every: int, slow_ms: float) -> None:
-    ledger = Ledger(reports=reports, silent_every=silent_every, broken_every=broken_every, slow_s=slow_ms / 1000)
+async def main(
+    *, reports: bool, token: str, silent_every: int, broken_every: int, slow_ms: float, slow_from: str
+) -> None:
+    ledger = Ledger(
+        reports=reports,
+        silent_every=silent_every,
+        broken_every=broken_every,
+        slow_s=slow_ms / 1000,
+        slow_from=slow_from,
+    )
     server = await asyncio.get_running_loop().create_server(lambda: Connection(ledger), "127.0.0.1", 0, backlog=1024)
     reporting = asyncio.create_task(send_reports(ledger, token))
     print(json.dumps({"url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "account": ACCOUNT}), flush=True)
@@ -189,4 +199,5 @@ if __name__ == "__main__":
     parser.add_argument("--silent-every", type=int, default=0, metavar="N", help="never answer every Nth text")
     parser.add_argument("--broken-every", type=int, default=0, metavar="N", help="hang up on every Nth text")
     parser.add_argument("--slow-ms", type=float, default=0.0, metavar="MS", help="answer so much later")
+    parser.add_argument("--slow-from", default="", metavar="NUMBER", help="only what this sender sends")
     uvloop.run(main(**vars(parser.parse_args())))
