@@ -159,6 +159,7 @@ class Retention(Section):
 
     idempotency_h: Annotated[float, Field(ge=1)] = 24
     history_days: Annotated[float, Field(ge=0)] = 400
+    recordings_days: Annotated[float, Field(ge=0)] = 30
 
 
 class Settings(Section):

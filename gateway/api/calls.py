@@ -77,6 +77,8 @@ class CallView(View):
     path: list[dict[str, Any]]
     prompts: list[dict[str, Any]]
     collected: dict[str, str]
+    transfers: list[dict[str, Any]]
+    recordings: list[dict[str, Any]] = Field(description="Fetch each by GET /v1/recordings/{id}.")
     detection: dict[str, Any] = Field(description="How it was found out who answered; see docs/calls.md.")
     reference: str
     metadata: dict[str, Any]
@@ -126,6 +128,8 @@ def _fields(call: CallRecord) -> dict[str, Any]:
         "path": list(call.path),
         "alternatives": list(call.alternatives),
         "prompts": list(call.prompts),
+        "transfers": list(call.transfers),
+        "recordings": list(call.recordings),
         "held_until": when(call.hold_until_ms) if call.status == "held" else None,
         "expires_at": when(call.expires_ms),
         "created_at": when(call.created_ms),

@@ -2,12 +2,25 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
 
-from gateway.carriers.voice_base import Digit, Ended, LegEvent, PickedUp, Played, Ringing, Unanswered
+from gateway import steps
+from gateway.carriers.spoken_answer import SpokenAnswer
+from gateway.carriers.voice_base import (
+    Digit,
+    Ended,
+    LegEvent,
+    PickedUp,
+    Played,
+    ReferResult,
+    Ringing,
+    Spoken,
+    Unanswered,
+)
+from gateway.errors.sip import UnsafeSipValue
 from gateway.media import events as media
 from gateway.media.amd import Times
 from gateway.net.rtp_engine import RtpEngine
@@ -20,6 +33,7 @@ from gateway.sip import sdp
 from gateway.speech.audio import Audio
 
 _BYTES_A_SECOND: Final = 16_000  # 8 kHz PCM16
+_REFER_LATE_S: Final = 5.0  # beyond the ringing, for the far end to say so
 _INFO_KEY: Final = re.compile(rb"(?:Signal\s*=\s*)?([0-9*#A-D])\s*(?:[\r\n]|\Z)")
 # What a final SIP status means for a call (RFC 3261, section 21); what is missing here is `failed`, carrier_refused.
 _BUSY: Final = {486, 600}
@@ -60,18 +74,23 @@ class SipLeg:
     """One call: the SIP call and its audio, told as one row of events."""
 
     def __init__(
-        self, call: SipCall, stream: RtpStream, rtp: RtpEngine, bad_rtp: dict[str, int], detection: Times | None = None
+        self, call: SipCall, stream: RtpStream, rtp: RtpEngine, bad_rtp: dict[str, int], trunk: Trunk, number: str
     ) -> None:
         """Begin to follow both.
 
-        bad_rtp:   where packets that were thrown away are counted, by reason, at the end.
-        detection: the times that `detect` goes by; None: it finds nothing out.
+        bad_rtp: where packets that were thrown away are counted, by reason, at the end.
+        number:  ours in this call.
         """
         self._call = call
         self._stream = stream
         self._rtp = rtp
         self._bad_rtp = bad_rtp
-        self._detection = detection
+        self._trunk = trunk
+        self._number = number
+        self._answer: SpokenAnswer | None = None
+        self._recording: asyncio.Task[None] | None = None
+        self._referred: asyncio.Future[ReferResult] | None = None
+        self._is_taken_on = False  # the far end took our REFER on
         self._before: list[LegEvent] = []
         self._hear: Callable[[LegEvent], None] = self._before.append
         self._loaded: dict[str, AudioId] = {}
@@ -102,9 +121,51 @@ class SipLeg:
 
     def detect(self) -> bool:
         """See `Leg.detect`."""
-        if self._detection is not None:
-            self._stream.detect(self._detection)
-        return self._detection is not None
+        times = detection_times(self._trunk)
+        if times is not None:
+            self._stream.detect(times)
+        return times is not None
+
+    def record(self, *, max_s: float, finish_on: str | None, silence_s: float) -> None:
+        """See `Leg.record`."""
+        self._answer = SpokenAnswer(self._stream, max_s=max_s, finish_on=finish_on, silence_s=silence_s)
+        self._recording = asyncio.create_task(self._record(self._answer), name="leg-recording")
+
+    async def _record(self, answer: SpokenAnswer) -> None:
+        pcm = await answer.run()
+        self._answer = None
+        self._hear(Spoken(pcm))
+
+    async def refer(self, to: str, headers: Mapping[str, str], ring_s: float) -> ReferResult:
+        """See `Leg.refer`."""
+        if self._trunk.transfer == "bridge":
+            return "refused"
+        self._referred = asyncio.get_running_loop().create_future()
+        try:
+            steps.reached("refer:before")
+            await self._call.refer(to, self._number, tuple(headers.items()))
+            steps.reached("refer:after")
+            async with asyncio.timeout(ring_s + _REFER_LATE_S):
+                return await self._referred
+        except UnsafeSipValue as error:
+            _log.error("transfer_refused", error=str(error))
+            return "failed"
+        except TimeoutError:
+            return "no_answer"
+        finally:
+            self._referred = None
+
+    def _refer_told(self, told: sip.Referred) -> None:
+        """Take what the far end says of our REFER."""
+        self._is_taken_on = self._is_taken_on or not told.refused
+        if told.refused:
+            self._refer_ends("refused")
+        elif told.final:
+            self._refer_ends(_referred(told.status))
+
+    def _refer_ends(self, result: ReferResult) -> None:
+        if self._referred is not None and not self._referred.done():
+            self._referred.set_result(result)
 
     def hangup(self) -> None:
         """See `Leg.hangup`."""
@@ -125,6 +186,11 @@ class SipLeg:
             async for event in self._call.events():
                 last = self._take(event) or last
         finally:
+            self._refer_ends("transferred" if self._is_taken_on else "failed")  # it let go of us, having the person
+            if self._answer is not None:
+                self._answer.end()
+            if self._recording is not None:
+                await asyncio.wait([self._recording])
             await self._close()
         if last is not None:
             self._hear(last)
@@ -148,6 +214,8 @@ class SipLeg:
                     self._hear(PickedUp())
             case sip.Changed(media=agreed):
                 self._connect(agreed)
+            case sip.Referred():
+                self._refer_told(event)
             case sip.Info(body=body) if not self._hears_keys:
                 self._hear_info(body)
         self._was_heard = True
@@ -176,7 +244,12 @@ class SipLeg:
         """A key in an INFO (application/dtmf-relay, application/dtmf)."""
         found = _INFO_KEY.match(body)
         if found:
-            self._hear(Digit(found[1].decode()))
+            self._pressed(found[1].decode())
+
+    def _pressed(self, digit: str) -> None:
+        self._hear(Digit(digit))
+        if self._answer is not None:
+            self._answer.pressed(digit)
 
     def _give_up(self, reason: str) -> None:
         self._trouble = reason
@@ -186,11 +259,15 @@ class SipLeg:
         async for event in self._stream.events():
             match event:
                 case media.Digit(digit=digit):
-                    self._hear(Digit(digit))
+                    self._pressed(digit)
                 case media.Played(play_id, seconds, finished):
-                    self._hear(Played(play_id, seconds, finished))
+                    if self._answer is None or not self._answer.played(play_id):
+                        self._hear(Played(play_id, seconds, finished))
                 case media.Detected() | media.GreetingEnded():
-                    self._hear(event)
+                    if self._answer is None:
+                        self._hear(event)
+                    else:
+                        self._answer.end()
                 case media.Lost(why="process_died"):
                     self._give_up("media_down")
 
@@ -203,6 +280,13 @@ class SipLeg:
         for audio_id in self._loaded.values():
             self._rtp.release(audio_id)
         self._loaded.clear()
+
+
+def _referred(status: int) -> ReferResult:
+    """What the last word on a REFER means; one below 200 is a far end that has the person and says no more."""
+    if status < 300:
+        return "transferred"
+    return "busy" if status in _BUSY else "no_answer" if status in _NO_ANSWER else "failed"
 
 
 def detection_times(trunk: Trunk) -> Times | None:

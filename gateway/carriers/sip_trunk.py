@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from gateway.carriers.base import Ready
-from gateway.carriers.sip_leg import SipLeg, detection_times
+from gateway.carriers.sip_leg import SipLeg
 from gateway.errors.media import MediaDown, MediaLimit
 from gateway.errors.sip import NoCommonCodec, SipTrunkUnresolved, TooManyCalls
 from gateway.model.call import Call
@@ -123,7 +123,8 @@ class SipTrunk:
         try:
             if await ready():
                 placed = await self._invite(endpoint, call, stream)
-                return SipLeg(placed, stream, self._rtp, self.bad_rtp, detection_times(self._settings))
+                number = self._settings.caller_id or call.sender
+                return SipLeg(placed, stream, self._rtp, self.bad_rtp, self._settings, number)
             reason = "taken_back"
         except TooManyCalls as error:
             reason = error.slug
@@ -152,7 +153,8 @@ class SipTrunk:
             await stream.close()
             await call.reject(488)
             return None
-        return SipLeg(call, stream, self._rtp, self.bad_rtp)
+        number = call.incoming.to_user if call.incoming is not None else ""
+        return SipLeg(call, stream, self._rtp, self.bad_rtp, self._settings, number)
 
     def _offer(self, stream: RtpStream) -> sdp.Session:
         codecs = tuple(_CODECS[name] for name in self._settings.codecs)

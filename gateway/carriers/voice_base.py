@@ -4,7 +4,7 @@ There are two kinds. A trunk hands over a `Leg`, and the call lives in this proc
 with webhooks takes the call, and asks over HTTP what to do next.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -16,6 +16,8 @@ from gateway.model.outcome import NotSent, Outcome
 from gateway.speech.audio import Audio
 from gateway.speech.prompts import TenantPrompts
 from gateway.voice.dialplan import Play, Say
+
+ReferResult = Literal["transferred", "busy", "no_answer", "failed", "refused"]
 
 # --- what happens on a leg
 
@@ -47,6 +49,13 @@ class Played:
 
 
 @dataclass(frozen=True, slots=True)
+class Spoken:
+    """A recording is over: what was said, 8 kHz PCM16 without the silence around it; empty when nothing was."""
+
+    pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Unanswered:
     """The call never came up. Last event of the leg.
 
@@ -71,7 +80,7 @@ class Ended:
     reason: str = ""
 
 
-LegEvent = Ringing | PickedUp | Digit | Played | Detected | GreetingEnded | Unanswered | Ended
+LegEvent = Ringing | PickedUp | Digit | Played | Detected | GreetingEnded | Spoken | Unanswered | Ended
 
 
 class Leg(Protocol):
@@ -93,6 +102,21 @@ class Leg(Protocol):
         """Find out who answered, from PickedUp on: a Detected follows, and for a machine a GreetingEnded.
 
         Returns: whether this road can, and is set to.
+        """
+        ...
+
+    def record(self, *, max_s: float, finish_on: str | None, silence_s: float) -> None:
+        """Sound a tone and keep what is said then, until the silence, the key or the time; a Spoken follows.
+
+        Where the person hangs up meanwhile, it comes before Ended.
+        """
+        ...
+
+    async def refer(self, to: str, headers: Mapping[str, str], ring_s: float) -> ReferResult:
+        """Ask the far end to put the person through to a number, and wait for how that goes.
+
+        headers: X- headers for who takes the call.
+        Returns: `transferred`: hang up now, if the far end has not; `refused`: it does not put people through.
         """
         ...
 

@@ -127,7 +127,7 @@ class VoiceTurns:
         async def keep(tx: Tx) -> None:
             await self._keep(tx, call, following, prompts, texts, form.get("CallSid", ""))
             if step == 0:
-                await calls.found(tx, call.id, detection(form), delay_ms if pieces else None)
+                await calls.found(tx, call.id, calls.Evidence(detection(form), delay_ms if pieces else None))
 
         await self.database.write(keep)
         self.signals.wake("events")
@@ -195,8 +195,8 @@ class VoiceTurns:
                 await call_texts.add(tx, text)
             await calls.progress(tx, call.id, turn.call.state, prompts, now)
             if turn.call.state.is_leaving and call.detection:
-                left_s = round(sum(each["seconds"] for each in prompts), 2)
-                await calls.found(tx, call.id, {**call.detection, "left_s": left_s}, None)
+                detection = {**call.detection, "left_s": round(sum(each["seconds"] for each in prompts), 2)}
+                await calls.found(tx, call.id, calls.Evidence(detection, None, call.transfers, call.recordings))
             await calls.ended(tx, call.id, status, now, reason=report.reason, error_code=report.error_code, at_ms=at_ms)
 
         await self.database.write(work)

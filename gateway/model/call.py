@@ -14,6 +14,8 @@ class Call:
     detection: how it was found out who answered, and what a machine was left (docs/calls.md); empty where nobody asked.
     attempt:   which of a person's calls in a job it is, from 1; `first_id` is the first one's, where it is a later one.
     alternatives: the person's other numbers. tried: how many attempts before it ended in each outcome.
+    transfers: to whom the call was handed on, each `{"to", "how", "result", "after_s"}`.
+    recordings: spoken answers that were kept, each `{"id", "node", "seconds"}`.
     message_delay_ms: from the end of the person's greeting to the first sound of ours; None: they heard nothing.
     """
 
@@ -55,3 +57,5 @@ class Call:
     alternatives: Sequence[str] = ()
     tried: Mapping[str, int] = field(default_factory=dict)
     message_delay_ms: int | None = None
+    transfers: Sequence[Mapping[str, object]] = ()
+    recordings: Sequence[Mapping[str, object]] = ()

@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import orjson
@@ -108,10 +108,26 @@ async def progress(
     )
 
 
-async def found(tx: Tx, call_id: str, detection: Mapping[str, object], message_delay_ms: int | None) -> None:
-    """Keep how it was found out who answered (`Call.detection`), and how soon they heard the message."""
-    kept = orjson.dumps(dict(detection)).decode()
-    await tx.run("calls_found", id=call_id, detection=kept, message_delay_ms=message_delay_ms)
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a call leaves beside its way through the plan; the fields are those of `Call`."""
+
+    detection: Mapping[str, object] = field(default_factory=dict)
+    message_delay_ms: int | None = None
+    transfers: Sequence[Mapping[str, object]] = ()
+    recordings: Sequence[Mapping[str, object]] = ()
+
+
+async def found(tx: Tx, call_id: str, evidence: Evidence) -> None:
+    """Keep that of a call, in place of what was kept before."""
+    await tx.run(
+        "calls_found",
+        id=call_id,
+        detection=orjson.dumps(dict(evidence.detection)).decode(),
+        message_delay_ms=evidence.message_delay_ms,
+        transfers=orjson.dumps(list(evidence.transfers)).decode(),
+        recordings=orjson.dumps(list(evidence.recordings)).decode(),
+    )
 
 
 async def answered(tx: Tx, call_id: str, now_ms: int, by: str) -> bool:

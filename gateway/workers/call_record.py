@@ -1,7 +1,7 @@
 """Writes what happens in one call, in order, without the call having to wait for the disk."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import structlog
@@ -9,7 +9,7 @@ import structlog
 from gateway.clock import now_ms
 from gateway.errors.store import StoreUnavailable
 from gateway.model.call import Call
-from gateway.store import call_texts, calls, lives, opt_outs
+from gateway.store import call_texts, calls, lives, opt_outs, recordings
 from gateway.store.calls import Prompt
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals
@@ -59,6 +59,11 @@ class CallRecord:
         if message is not None:
             self._note(lambda tx: call_texts.add(tx, message))
 
+    def recorded(self, recording_id: str, node: str, audio: bytes) -> None:
+        """The person said something that is to be kept: G.711 mu-law."""
+        at = now_ms()
+        self._note(lambda tx: recordings.add(tx, self._call, recording_id, node, audio, at))
+
     def unanswered(self, status: str, reason: str, code: str) -> None:
         """The call never came up."""
         at = now_ms()
@@ -74,16 +79,14 @@ class CallRecord:
         status: str,
         reason: str,
         at_ms: int,
-        *,
-        detection: Mapping[str, object],
-        message_delay_ms: int | None,
+        evidence: calls.Evidence,
     ) -> None:
         """The call was up and is over."""
 
         async def work(tx: Tx) -> None:
             at = now_ms()
             await calls.progress(tx, self._call.id, state, prompts, at)
-            await calls.found(tx, self._call.id, detection, message_delay_ms)
+            await calls.found(tx, self._call.id, evidence)
             await calls.ended(tx, self._call.id, status, at, reason=reason, at_ms=at_ms)
 
         self._note(work)

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from gateway.carriers.voice_base import Digit, Ended, Leg, LegEvent, PickedUp, Played, Ringing, Unanswered
+from gateway.carriers.voice_base import Digit, Ended, Leg, LegEvent, PickedUp, Played, Ringing, Spoken, Unanswered
 from gateway.clock import monotonic, now_ms
 from gateway.errors import GatewayError
 from gateway.errors.media import MediaLimit
@@ -33,9 +33,11 @@ from gateway.voice.state import (
     StopSpeaking,
     Transfer,
     TransferFailed,
+    Transferred,
 )
 from gateway.workers.call_answer import Answer
 from gateway.workers.call_audio import CallAudio
+from gateway.workers.call_handover import Handed, Handover
 from gateway.workers.call_record import CallRecord
 
 _GOODBYE_S: Final = 1.0  # how long the far end may take to agree to our BYE before the call is written as over
@@ -69,18 +71,22 @@ class CallSession:
     audio: CallAudio
     record: CallRecord
     ring_timeout_s: float | None
-    _events: asyncio.Queue[LegEvent | _Rendered | _Stop] = field(default_factory=asyncio.Queue)
+    _events: asyncio.Queue[LegEvent | Handed | _Rendered | _Stop] = field(default_factory=asyncio.Queue)
     _playing: dict[int, tuple[Say | Play | Pause, int | None]] = field(default_factory=dict)  # part; token it ends
     _prompts: list[calls.Prompt] = field(default_factory=list)
     _answer: Answer = field(default_factory=Answer)
     _left: Speak | None = None  # the message to a machine
     _left_plays: tuple[int, ...] = ()
     _left_s: float = 0.0  # how much of it was played
+    _handover: Handover = field(init=False)
     _rendering: asyncio.Task[None] | None = None
     _deadline: float | None = None  # while the engine waits for nothing: of the ringing, or of the goodbye
     _ended_ms: int | None = None
     _reason: str = ""
     _is_written: bool = False
+
+    def __post_init__(self) -> None:
+        self._handover = Handover(self.leg, self.record, self._events.put_nowait)
 
     async def run(self) -> Unanswered | Ended:
         """Hold the call until its leg has ended; returns the leg's last event, with everything on disk."""
@@ -92,6 +98,7 @@ class CallSession:
             last = self._take(await self._next())
         if self._rendering is not None:
             self._rendering.cancel()
+        self._handover.stop()
         await self.record.finish()
         return last
 
@@ -99,7 +106,7 @@ class CallSession:
         """End the call from our side, whatever its state."""
         self._events.put_nowait(_Stop(reason))
 
-    async def _next(self) -> LegEvent | _Rendered | _Stop | None:
+    async def _next(self) -> LegEvent | Handed | _Rendered | _Stop | None:
         """The next thing that happens; None when the time that is waited for has come."""
         deadline = self.state.deadline if self.state.deadline is not None else self._deadline
         try:
@@ -108,7 +115,7 @@ class CallSession:
         except TimeoutError:
             return None
 
-    def _take(self, event: LegEvent | _Rendered | _Stop | None) -> Unanswered | Ended | None:
+    def _take(self, event: LegEvent | Handed | _Rendered | _Stop | None) -> Unanswered | Ended | None:
         match event:
             case None:
                 self._time_is_up()
@@ -126,6 +133,10 @@ class CallSession:
                 self._tell(Pressed(digit))
             case Played():
                 self._played(event)
+            case Handed():
+                self._handed(event)
+            case Spoken(pcm):
+                self._tell(self._handover.spoken(pcm, self.state.node or ""))
             case _Rendered():
                 self._play_rendered(event)
             case _Stop(reason):
@@ -202,11 +213,26 @@ class CallSession:
                 case SendSms(body):
                     self.record.texted(body)
                 case Transfer():
-                    self._tell(TransferFailed("failed"))  # no leg can yet
+                    self._handover.transfer(command)
                 case Record():
-                    self._tell(Recorded("", 0.0))  # nor this
+                    self._record(command)
                 case Hangup():
                     self.leg.hangup()
+
+    # --- what is handed on
+
+    def _handed(self, handed: Handed) -> None:
+        if handed.result != "transferred":
+            self._tell(TransferFailed(handed.result))
+            return
+        self._tell(Transferred())
+        self.leg.hangup()  # the far end has the person
+
+    def _record(self, wanted: Record) -> None:
+        if self._handover.may_record:
+            self.leg.record(max_s=wanted.max_s, finish_on=wanted.finish_on, silence_s=wanted.silence_s)
+        else:
+            self._tell(Recorded("", 0.0))
 
     # --- what is heard
 
@@ -273,9 +299,13 @@ class CallSession:
                 status,
                 self._reason,
                 self._ended_ms or now_ms(),
-                detection=self._answer.evidence(self._left_s),
-                message_delay_ms=self._answer.message_delay_ms(),
+                self._evidence(),
             )
+
+    def _evidence(self) -> calls.Evidence:
+        found, handover = self._answer, self._handover
+        detection, delay_ms = found.evidence(self._left_s), found.message_delay_ms()
+        return calls.Evidence(detection, delay_ms, handover.transfers, handover.recordings)
 
     def _told(self) -> State:
         """The state as it is kept: times count from the answer, and a machine that hung up early was one."""

@@ -13,7 +13,7 @@ from gateway.clock import now_ms
 from gateway.errors.store import StoreUnavailable
 from gateway.metrics import Metrics
 from gateway.settings import Settings
-from gateway.store import abandonment, jobs, lives, loads, retention, usage
+from gateway.store import abandonment, jobs, lives, loads, recordings, retention, usage
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals, Things
 
@@ -113,6 +113,9 @@ class Housekeeper:
         """Forget some of what is over for longer than it is to be kept."""
         if days := self.settings.retention.history_days:
             await retention.forget(self.database, now_ms() - int(days * 24 * _HOUR_MS), _CHUNK)
+        if days := self.settings.retention.recordings_days:
+            before_ms = now_ms() - int(days * 24 * _HOUR_MS)
+            await self.database.write(lambda tx: recordings.forget(tx, before_ms, _CHUNK))
 
     async def count(self, after: int) -> int:
         """Count the states that messages and calls entered since the event `after`; returns the newest event."""

@@ -36,12 +36,14 @@ class Listening(SipTrunk):
 
 
 @asynccontextmanager
-async def sipp(scenario: str, port: int, media_port: int, folder: Path) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+async def sipp(
+    scenario: str, port: int, media_port: int, folder: Path, *more: str
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
     """SIPp as a callee of one call; what it yields waits for its end, and fails with what SIPp has to say."""
     command = [
         SIPP or "", "-sf", str(SCENARIOS / f"{scenario}.xml"), "-i", "127.0.0.1", "-p", str(port), "-m", "1",
         "-mp", str(media_port), "-rtp_echo", "-nostdin", "-timeout", "18s", "-timeout_error", "-trace_err",
-        "-error_file", str(folder / "errors.log"),
+        "-error_file", str(folder / "errors.log"), *more,
     ]  # fmt: skip
     process = await asyncio.create_subprocess_exec(
         *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
@@ -107,3 +109,40 @@ async def test_sipp_hangs_up_into_the_prompt(calling: Any, trunk: Any, tmp_path:
 
     assert (call.outcome, call.keys) == ("", "")
     assert 1.7 < sum(prompt["seconds"] for prompt in call.prompts) < 2.4
+
+
+HANDS_OVER = """
+name: agent
+language: en-US
+start: agent
+nodes:
+  agent: {transfer: {to: "+12125550100", headers: {X-Account: "12 34"}, ring: 10s}, on_failure: sorry}
+  sorry: {say: "Nobody is there.", next: sent}
+  sent: {outcome: sent_away, then: hangup}
+"""
+
+
+@pytest.mark.parametrize(
+    ("scenario", "fragment", "result", "outcome", "path"),
+    [
+        ("uas_takes_refer", "200 OK", "transferred", "transferred", ["agent"]),
+        ("uas_takes_refer", "486 Busy Here", "busy", "sent_away", ["agent", "sorry", "sent"]),
+        ("uas_refuses_refer", "unused", "failed", "sent_away", ["agent", "sorry", "sent"]),
+    ],
+    ids=["taken", "busy", "refused"],
+)
+async def test_sipp_is_asked_to_put_the_person_through(
+    calling: Any, trunk: Any, tmp_path: Path, scenario: str, fragment: str, result: str, outcome: str, path: list[str]
+) -> None:
+    trunk._settings = calling.trunk_to(trunk.far_port, transfer="refer")
+    await calling.publish(HANDS_OVER, "agent")
+    more = ("-key", "fragment", fragment)
+    async with sipp(scenario, trunk.far_port, calling.free_port(), tmp_path, *more) as ended:
+        (call_id,) = await calling.queue("1234", dialplan="agent", variables={})
+        await calling.start()
+        call = await calling.until_status(call_id, "completed")
+        await ended()
+
+    assert (call.outcome, [visit["node"] for visit in call.path]) == (outcome, path)
+    ((told),) = call.transfers
+    assert (told["to"], told["how"], told["result"]) == ("+12125550100", "refer", result)

@@ -37,3 +37,14 @@ ALTER TABLE calls ADD COLUMN recordings TEXT NOT NULL DEFAULT '[]';
 
 -- Flagged copies of a job's texts, which hardly any has: asked for whenever somebody looks at the job.
 CREATE INDEX messages_copied ON messages (job_id, copies) WHERE copies > 0;
+
+-- What people said into calls, as G.711 mu-law; deleted when it is as old as the settings allow.
+CREATE TABLE recordings (
+    id          TEXT PRIMARY KEY,
+    tenant_id   TEXT NOT NULL,
+    mode        TEXT NOT NULL,
+    call_id     TEXT NOT NULL,
+    node        TEXT NOT NULL,
+    created_ms  BIGINT NOT NULL,
+    audio       BYTEA NOT NULL
+);

@@ -17,7 +17,9 @@ UPDATE calls SET answered_by = :answered_by, outcome = :outcome, keys = :keys, p
 WHERE id = :id;
 
 -- name: calls_found!
-UPDATE calls SET detection = :detection, message_delay_ms = :message_delay_ms WHERE id = :id;
+UPDATE calls SET detection = :detection, message_delay_ms = :message_delay_ms, transfers = :transfers,
+                 recordings = :recordings
+WHERE id = :id;
 
 -- name: calls_answered!
 UPDATE calls SET answered_ms = :now_ms WHERE id = :id AND answered_ms IS NULL;
