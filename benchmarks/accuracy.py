@@ -11,8 +11,9 @@ socket (benchmarks/parts/sender.py). By workers and rate:
     overshoot  the most texts in any rolling second (half open) above the rate; the mark is 0
     closest_ms how much less than a second after text k-N text k left, at worst, in milliseconds; 0: never less
     far_end    overshoot as the far end's own clock saw it arrive: with its jitter, and that of the way
+    load       of the machine when the run ended: work that waits for a core makes writes late, and the last is judged
 
-One JSON line.
+As it stands it makes all ten runs, in some seven minutes. One JSON line.
 """
 
 import argparse
@@ -80,7 +81,8 @@ async def measure(workers: int, rate: int, seconds: float) -> dict[str, Any]:
         notes = [json.loads((folder / f"{worker}.json").read_text(encoding="utf-8")) for worker in range(workers)]
     written = sorted(at for each in notes for _, at in each)
     shares = {"written_by": [len(each) for each in notes]} if workers > 1 else {}
-    return {**judge(written, rate), **shares, "far_end": {"overshoot": overshoot(arrived, rate)}}
+    load = round(os.getloadavg()[0], 1)
+    return {**judge(written, rate), **shares, "far_end": {"overshoot": overshoot(arrived, rate)}, "load": load}
 
 
 async def send(gateway: str, key: str, far_end: str, number: int, rate: int, senders: int) -> list[int]:
@@ -112,8 +114,8 @@ async def main(seconds: float, rates: list[int], workers: list[int]) -> None:
         found[str(each)] = {str(rate): await measure(each, rate, seconds) for rate in rates}
     judged = [run for runs in found.values() if "skipped" not in runs for run in runs.values()]
     passed = all(each["used"] >= MARK["used"] and each["overshoot"] == 0 for each in judged)
-    load = round(os.getloadavg()[0], 1)
-    print(json.dumps({"benchmark": "accuracy", "load": load, "workers": found, "mark": MARK, "passed": passed}))
+    lowest = min((each["used"] for each in judged), default=None)
+    print(json.dumps({"benchmark": "accuracy", "workers": found, "mark": MARK, "lowest": lowest, "passed": passed}))
 
 
 if __name__ == "__main__":

@@ -150,7 +150,16 @@ class Asking:
             self._slot(place, slot, mark) if isinstance(slot, int) else self._refused(*slot)
             for place, (slot, mark) in enumerate(zip(slots, windows, strict=True))
         )
-        return Granted(read, seq, epoch, now_us, then, tuple(self._full(each) for each in full))
+        last_us = max((slot.at_us for slot in read if isinstance(slot, Slot)), default=now_us)
+        fulls = (*(self._full(each) for each in full), *self._rolled(last_us))
+        return Granted(read, seq, epoch, now_us, then, fulls)
+
+    def _rolled(self, at_us: int) -> list[Full]:
+        """The part of each shared rolling limit that was charged last. One person's are nobody's news."""
+        shared = [limit for limit in self.rollings[: self.shared[2]] if not limit.member]
+        starts = [at_us // limit.part_us * limit.part_us for limit in shared]
+        ends = [start + limit.part_us + limit.length_us + NEAR_US for limit, start in zip(shared, starts, strict=True)]
+        return [Full(*each) for each in zip(shared, starts, ends, strict=True)]
 
     def _slot(self, place: int, at_us: int, mark: bytes) -> Slot:
         segments, mine = self.segments[place], self.own[place]

@@ -173,9 +173,12 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Full:
-    """A window of a cap that is four fifths full or more after a grant; its usage row may be less so by now."""
+    """A window of a cap that is four fifths full or more after a grant; its usage row may be less so by now.
 
-    cap: Cap
+    Of a rolling limit it is the part that was charged last, however full.
+    """
+
+    cap: Cap | Rolling
     window_start_us: int
     resets_at_us: int
 

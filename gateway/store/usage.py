@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gateway.model.limit import Debit, Full, Reached, UsageRow
+from gateway.model.limit import Debit, Full, Reached, Rolling, UsageRow
 from gateway.store.database import Row, Tx
 
 _LONGEST_WINDOW_US = 34 * 86_400 * 1_000_000  # a calendar month, or 31 rolling days, and a part of them
@@ -25,16 +25,30 @@ async def add(tx: Tx, debits: Iterable[Debit], seq: int, *, sign: int = 1) -> No
     await tx.many("usage_add", rows)
 
 
-async def reached(tx: Tx, windows: Iterable[Full]) -> list[Reached]:
-    """Which of these windows have now come to 80 or 100 per cent, in the rows; each is told once."""
+async def reached(tx: Tx, windows: Iterable[Full], now_us: int) -> list[Reached]:
+    """Which of these windows have now come to 80 or 100 per cent, in the rows; each is told once.
+
+    A rolling limit is told once while what told of it counts; `now_us` says what of it still does.
+    """
     found = []
     for window in windows:
-        row = {"limit_key": window.cap.key, "window_us": window.window_start_us}
         for percent in _TOLD_PERCENT:
-            units = -(-window.cap.limit * percent // 100)
-            if await tx.run("usage_reached", **row, percent=percent, units=units):
-                found.append(Reached(window, percent, int(await tx.value("usage_one", **row))))
+            used = await _came_to(tx, window, percent, now_us)
+            if used is not None:
+                found.append(Reached(window, percent, used))
     return found
+
+
+async def _came_to(tx: Tx, window: Full, percent: int, now_us: int) -> int | None:
+    cap, window_us = window.cap, window.window_start_us
+    units = -(-cap.limit * percent // 100)
+    if isinstance(cap, Rolling):
+        row = {"limit_key": cap.counter, "now_us": now_us}
+        noted = await tx.run("usage_rolled", **row, window_us=window_us, percent=percent, units=units)
+        return int(await tx.value("usage_rolling", **row)) if noted else None
+    row = {"limit_key": cap.key, "window_us": window_us}
+    noted = await tx.run("usage_reached", **row, percent=percent, units=units)
+    return int(await tx.value("usage_one", **row)) if noted else None
 
 
 async def epoch(tx: Tx) -> int:

@@ -20,7 +20,19 @@ from gateway.limits.profiles import Profiles, kind_of, scope_name
 from gateway.metrics import Metrics
 from gateway.model.call import Call
 from gateway.model.event import Event
-from gateway.model.limit import Cap, Concurrency, Granted, Limit, Reached, Refused, Slot, Throughput
+from gateway.model.limit import (
+    Cap,
+    Concurrency,
+    Full,
+    Granted,
+    Limit,
+    Reached,
+    Refused,
+    Rolling,
+    Slot,
+    Throughput,
+    length_of,
+)
 from gateway.model.message import Message
 from gateway.model.scope import SCOPE_KINDS
 from gateway.model.sender import Sender
@@ -108,7 +120,7 @@ class Counters:
         await usage.add(tx, granted.debits, granted.seq)
         if (segments := max((slot.units for slot in granted.granted), default=1)) > longest:
             await usage.had(tx, segments)
-        for reached in await usage.reached(tx, granted.full):
+        for reached in await usage.reached(tx, granted.full, granted.now_us):
             await events.add(tx, _told(reached, sender, mode, granted.callbacks))
         return True
 
@@ -291,19 +303,24 @@ def _told(reached: Reached, sender: Sender, mode: str, callbacks: Mapping[str, s
     kind = kind_of(cap.key)
     data = {
         "scope": kind,
-        "window": cap.window,
-        "zone": cap.zone,
-        "network": cap.network,
+        "window": cap.window if isinstance(cap, Cap) else length_of(cap.length_us),
+        "zone": cap.zone if isinstance(cap, Cap) else "",
+        "network": cap.network if isinstance(cap, Cap) else "",
         "unit": cap.unit,
         "percent": reached.percent,
         "used": reached.used,
         "limit": cap.limit,
-        "starts_at": rfc3339(reached.window.window_start_us // 1000),
+        "starts_at": rfc3339(_starts_us(reached.window) // 1000),
         "resets_at": rfc3339(reached.window.resets_at_us // 1000),
     }
     subject = scope_name(cap.key)
     url = callbacks.get(kind) or sender.callback_url
     return Event("limit.reached", sender.tenant_id, mode, subject, now_ms(), data, callback_url=url)
+
+
+def _starts_us(window: Full) -> int:
+    """Of a rolling limit: a length before the part that is charged now."""
+    return window.window_start_us - (window.cap.length_us if isinstance(window.cap, Rolling) else 0)
 
 
 def _granted(holders: Sequence[str], answer: Granted) -> list[str]:

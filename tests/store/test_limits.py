@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from gateway.model.limit import Cap, Debit, Full
+from gateway.model.limit import Cap, Debit, Full, Rolling
 from gateway.model.scope import Scope
 from gateway.model.sender import Sender
 from gateway.store import scopes, tenants, usage
@@ -16,7 +16,7 @@ NUMBER = "+12125551234"
 async def spend(database: Any, units: int) -> list[tuple[int, int]]:
     async def work(tx: Any) -> list[tuple[int, int]]:
         await usage.add(tx, [Debit(DAY.key, 0, units, FULL.resets_at_us)], 1)
-        return [(found.percent, found.used) for found in await usage.reached(tx, [FULL])]
+        return [(found.percent, found.used) for found in await usage.reached(tx, [FULL], 1)]
 
     return await database.write(work)  # type: ignore[no-any-return]
 
@@ -27,6 +27,24 @@ async def test_eighty_and_a_hundred_per_cent_are_told_once_each(database: Any) -
 
 async def test_a_window_filled_at_once_is_told_of_twice(database: Any) -> None:
     assert await spend(database, 10) == [(80, 10), (100, 10)]
+
+
+async def test_a_rolling_limit_is_told_of_over_all_its_parts_and_again_when_what_told_has_rolled_out(
+    database: Any,
+) -> None:
+    hour = Rolling("sender:+18005550199:60min", 10, 60)
+
+    async def spend(start: int, units: int) -> list[tuple[int, int]]:
+        async def work(tx: Any) -> list[tuple[int, int]]:
+            await usage.add(tx, [Debit(hour.counter, start, units, start + 62)], 1)
+            return [(found.percent, found.used) for found in await usage.reached(tx, [Full(hour, start, 9)], start)]
+
+        return await database.write(work)  # type: ignore[no-any-return]
+
+    assert [await spend(*each) for each in ((2, 5), (4, 2), (6, 1), (8, 1))] == [[], [], [(80, 8)], []]
+    assert await spend(64, 4) == []  # the first has rolled out
+    assert await spend(66, 2) == []
+    assert await spend(68, 4) == [(80, 11), (100, 11)]  # what told has rolled out
 
 
 async def test_an_epoch_that_somebody_else_raised_is_not_raised_again(database: Any) -> None:

@@ -57,8 +57,11 @@ async def test_a_networks_cap_holds_its_own_texts_alone_and_what_is_unknown_coun
     assert (await sending.until_status(second, "held")).reason == "cap_day"
 
 
-async def test_eighty_and_a_hundred_per_cent_of_a_shared_cap_are_told_to_its_callback(sending: Any) -> None:
-    await put(sending, "tenant", "acme", daily=5, zones=["America/Los_Angeles"])
+@pytest.mark.parametrize("limit", [{"daily": 5, "zones": ["America/Los_Angeles"]}, {"rolling": ["5/24h"]}], ids=str)
+async def test_eighty_and_a_hundred_per_cent_of_a_shared_cap_are_told_to_its_callback(
+    sending: Any, limit: dict[str, Any]
+) -> None:
+    await put(sending, "tenant", "acme", **limit)
     ids = await sending.queue(*(f"{1000 + each}" for each in range(6)))
     sending.start()
     await sending.until_status(ids[5], "held")

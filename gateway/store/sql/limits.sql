@@ -18,6 +18,18 @@ SELECT * FROM limit_usage WHERE limit_key IN :keys AND window_us >= :since_us;
 UPDATE limit_usage SET told = :percent
 WHERE limit_key = :limit_key AND window_us = :window_us AND told < :percent AND used >= :units;
 
+-- name: usage_rolled!
+-- As above for a rolling limit: all its parts that count. Told once, until the part that told has rolled out.
+UPDATE limit_usage SET told = :percent
+WHERE limit_key = :limit_key AND window_us = :window_us
+  AND NOT EXISTS (SELECT 1 FROM limit_usage AS part
+                  WHERE part.limit_key = :limit_key AND part.until_us > :now_us AND part.told >= :percent)
+  AND (SELECT SUM(part.used) FROM limit_usage AS part
+       WHERE part.limit_key = :limit_key AND part.until_us > :now_us) >= :units;
+
+-- name: usage_rolling
+SELECT COALESCE(SUM(used), 0) FROM limit_usage WHERE limit_key = :limit_key AND until_us > :now_us;
+
 -- name: usage_one
 SELECT used FROM limit_usage WHERE limit_key = :limit_key AND window_us = :window_us;
 
