@@ -2,7 +2,7 @@
 #
 #   make demo                                  a broadcast of texts and calls on this machine, with a report
 #   make demo ARGS="--exit --report demo.json"
-#   make test                                  the tests; ARGS are pytest's
+#   make test                                  the tests, three at a time; ARGS are pytest's (ARGS="-n 0": one by one)
 #   make chaos                                 the promises, by breaking things; prints seeds, ARGS="--seed 123" runs one again
 #   make simulate                              the same by ten thousand histories on a virtual clock; ARGS="--trace 17" tells one
 #   make lint                                  style, types and import contracts
