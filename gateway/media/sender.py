@@ -12,6 +12,7 @@ from typing import Final
 from gateway.errors.media import MediaLimit
 from gateway.media import g711, telephone_event, tones
 from gateway.media.events import Event, Played
+from gateway.media.relay import Relay
 from gateway.media.rtp import HEADER, MARKER, SEQUENCES, TIMESTAMPS, VERSION_2
 
 LATE_S: Final = 0.030
@@ -77,6 +78,7 @@ class Sender:
         self.payload_type = g711.PCMU
         self._silence = _SILENT_FRAME[g711.PCMU]
         self.event_payload_type: int | None = None
+        self.relay: Relay | None = None  # what is said while nothing plays
         self._ssrc, self._sequence, self._timestamp = ssrc, sequence, timestamp
         self._start, self._frames = 0.0, 0
         self._sent_at = math.inf  # when the last packet left
@@ -152,7 +154,7 @@ class Sender:
         self._sequence = (self._sequence + 1) % SEQUENCES
         if self._keys:
             return self._key_packet(self._keys.popleft())
-        payload = self._audio(ended) if self._plays else self._silence
+        payload = self._audio(ended) if self._plays else self._relayed()
         kind = self.payload_type
         if self._marker:
             kind, self._marker = kind | MARKER, False
@@ -174,6 +176,9 @@ class Sender:
                 return frame if len(frame) == g711.FRAME_TICKS else self._padded(frame)
             ended.append(self._plays.popleft().ended(finished=True))
         return self._silence
+
+    def _relayed(self) -> bytes:
+        return self._silence if self.relay is None else self.relay.take() or self._silence
 
     def _padded(self, frame: bytes) -> bytes:
         return frame + self._silence[len(frame) :]

@@ -12,15 +12,17 @@
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
-from gateway.errors.media import BadRtp
+from gateway.errors.media import BadRtp, MediaLimit
 from gateway.media import amd, g711, goertzel
 from gateway.media.amd import Detector, Times
 from gateway.media.events import Digit, Event, FirstPacket, Lost, Stats
 from gateway.media.goertzel import ToneReceiver
 from gateway.media.peer import Address, Peer
 from gateway.media.receiver import COMFORT_NOISE, Receiver, Recorder
+from gateway.media.relay import Relay
 from gateway.media.rtp import Packet, parse
 from gateway.media.sender import Sender
 
@@ -37,6 +39,7 @@ class Session:
         self._peer = Peer()
         self._sender = Sender(ssrc=ssrc, sequence=sequence, timestamp=timestamp)
         self._receiver = Receiver()
+        self._joined: Session | None = None
         self._events: list[Event] = []
         self._lost_after_s = lost_after_s
         self._quiet_since: float | None = None  # from when on the far end should be heard
@@ -95,6 +98,27 @@ class Session:
         """Find out who answered, from now on: a Detected follows, and for a machine a GreetingEnded."""
         self._receiver.detector = Detector(times, now)
 
+    def join(self, other: "Session") -> None:
+        """Let the two far ends hear each other, keys included, whenever nothing plays; until one of them parts."""
+        self.part()
+        other.part()
+        for session, joined in ((self, other), (other, self)):
+            session._joined, session._sender.relay = joined, Relay()  # noqa: SLF001  one class, two ends
+
+    def part(self) -> None:
+        """End that."""
+        for session in (self, self._joined):
+            if session is not None:
+                session._joined = session._sender.relay = None  # noqa: SLF001  as above
+
+    def relay(self, coded: bytes, payload_type: int) -> None:
+        """Say what the other far end said, G.711 of either law."""
+        if self._sender.relay is None:
+            return
+        if payload_type != self.payload_type:
+            coded = g711.encode(g711.decode(coded, payload_type), self.payload_type)
+        self._sender.relay.add(coded)
+
     def recording(self) -> bytes:
         """What was recorded so far: 8 kHz PCM16, losses as silence."""
         recorder = self._receiver.recorder
@@ -125,10 +149,16 @@ class Session:
             self._events.append(FirstPacket(now))
         if packet.payload_type in _HEARD:
             receiver.receive(packet, now)
+            if self._joined is not None and packet.payload_type != COMFORT_NOISE:
+                self._joined.relay(packet.payload, packet.payload_type)
             return
         digit = receiver.receive_event(packet, now)
-        if digit is not None:
-            self.add_digit(digit, now)
+        if digit is None:
+            return
+        self.add_digit(digit, now)
+        if self._joined is not None:
+            with suppress(MediaLimit):
+                self._joined.send_digits(digit)
 
     def add_digit(self, digit: str, now: float) -> None:
         """A key that was found in the audio (see `hear_tones`)."""

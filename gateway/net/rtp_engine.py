@@ -101,11 +101,14 @@ class RtpEngine:
         """End the processes and all streams."""
         await asyncio.gather(*(keeper.stop() for keeper in self._keepers))
 
-    async def open(self) -> RtpStream:
+    async def open(self, beside: RtpStream | None = None) -> RtpStream:
         """A stream with a port of its own, in the process that has the fewest.
 
+        beside: a stream that this one is going to be joined with: in the same process.
         Raises: MediaLimit when no port is free; MediaDown.
         """
+        if beside is not None:
+            return await self._keeper_of(beside).open()
         if not any(keeper.ready.is_set() for keeper in self._keepers):
             await self.ready()
         for keeper in sorted(self._keepers, key=lambda each: len(each.streams)):
@@ -115,6 +118,12 @@ class RtpEngine:
                 except MediaLimit:
                     continue
         raise MediaLimit("no RTP port is free")
+
+    def _keeper_of(self, stream: RtpStream) -> Keeper:
+        for keeper in self._keepers:
+            if keeper.streams.get(stream.number) is stream:
+                return keeper
+        raise MediaDown("the media process of that stream is gone")
 
     def load(self, pcm: bytes) -> AudioId:
         """Hold a prompt (8 kHz PCM16) for all streams. The same audio has the same id, and is held until it was

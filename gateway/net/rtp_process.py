@@ -201,6 +201,8 @@ class MediaProcess:
                 session.listen(seconds)
             case {"op": "detect", "times": times}:
                 session.detect(Times(**times), time.monotonic())
+            case {"op": "join", "other": number} if number in self.streams:
+                session.join(self.streams[number].session)
             case {"op": "recording"}:
                 self._say({"re": "recording", "stream": stream.number}, session.recording())
             case {"op": "close"}:
@@ -231,6 +233,7 @@ class MediaProcess:
 
     def _close(self, stream: Stream) -> None:
         stream.session.stop_playing()
+        stream.session.part()
         self.outgoing += pack_events(stream.number, stream.session.events())
         self._say({"re": "closed", "stream": stream.number, "stats": asdict(stream.stats())})
         self.poll.unregister(stream.udp.fileno())

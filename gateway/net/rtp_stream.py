@@ -117,6 +117,10 @@ class RtpStream:
         """Find out who answered, from now on: a Detected follows, and for a machine a GreetingEnded."""
         self._tell("detect", times=asdict(times))
 
+    def join(self, other: "RtpStream") -> None:
+        """Let the two far ends hear each other, until one of the streams is closed. It was opened beside this one."""
+        self._tell("join", other=other.number)
+
     async def recording(self) -> bytes:
         """What was recorded so far, 8 kHz PCM16, losses as silence. Raises: MediaDown."""
         _, pcm = await self._ask("recording")

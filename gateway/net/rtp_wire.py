@@ -8,6 +8,7 @@ A message is two lengths (4 bytes each, big-endian), a JSON object and a blob (a
     play stream play_id audio silence_s loops | stop stream
     digits stream digits
     listen stream seconds | recording stream              the latter answered by recording + blob
+    join stream other                                     two far ends hear each other
     detect stream times                                   who answered: Detected, GreetingEnded
 
 From it: ready; the answers; `events` stream and a list of [name, field, ...].
