@@ -148,8 +148,8 @@ MUTANTS: Final = (
     Mutant(
         "two processes rebuild each other's counters",
         "store/usage.py",
-        "if (here := await epoch(tx)) != known:",
-        "if (here := await epoch(tx)) < 0:",
+        "if here.epoch != known:",
+        "if here.epoch < 0:",
     ),
     Mutant(
         "a hand-over forgets what is not known of Redis's clock",
@@ -162,6 +162,12 @@ MUTANTS: Final = (
         "workers/dispatch.py",
         "self.desk.counters.wrote(slot, slot.at_us + lag_us)",
         "pass",
+    ),
+    Mutant(
+        "the log of a rate is not looked at",
+        "limits/lua/rate.lua",
+        "if log[last] - log[first] < t.apart then",
+        "if log[last] < log[first] then",
     ),
     Mutant(
         "a process that was stopped settles what another has committed since",
