@@ -27,7 +27,7 @@ from gateway.settings import Sms
 from gateway.store import jobs, opt_outs, tenants
 from gateway.store.database import Database
 from gateway.store.elsewhere import OtherProcesses
-from gateway.store.records import to_record, to_row
+from gateway.store.records import to_row
 from gateway.store.signals import Signals
 from gateway.workers.counters import Counters
 from gateway.workers.leases import Leases
@@ -102,11 +102,6 @@ class Fleet:
         """How many texts are in each state, in one look: ninety would take longer than what is looked at."""
         rows = await self.database.read(lambda tx: tx.rows("audit_states"))
         return Counter({row["status"]: row["n"] for row in rows})
-
-    async def message(self, message_id: str) -> Message:
-        row = await self.database.read(lambda tx: tx.row("messages_one", id=message_id))
-        assert row is not None
-        return to_record(Message, row)
 
     def arrived(self) -> list[str]:
         return [text.to for text in self.far_end.parts.ledger.arrivals if text.channel == "text"]
