@@ -6,16 +6,16 @@ ON CONFLICT (job_id, day) DO UPDATE
 SET answered = answered_calls.answered + 1, abandoned = answered_calls.abandoned + excluded.abandoned;
 
 -- name: answered_calls_of_job
-SELECT COALESCE(SUM(answered), 0) AS answered, COALESCE(SUM(abandoned), 0) AS abandoned
+SELECT CAST(COALESCE(SUM(answered), 0) AS BIGINT) AS answered, CAST(COALESCE(SUM(abandoned), 0) AS BIGINT) AS abandoned
 FROM answered_calls WHERE job_id = :job_id;
 
 -- name: answered_calls_of_tenant
-SELECT COALESCE(SUM(answered), 0) AS answered, COALESCE(SUM(abandoned), 0) AS abandoned
+SELECT CAST(COALESCE(SUM(answered), 0) AS BIGINT) AS answered, CAST(COALESCE(SUM(abandoned), 0) AS BIGINT) AS abandoned
 FROM answered_calls JOIN jobs ON jobs.id = answered_calls.job_id
 WHERE day >= :since AND jobs.tenant_id = :tenant_id AND jobs.mode = :mode AND jobs.category = 'telemarketing';
 
 -- name: answered_calls_of_all
-SELECT COALESCE(SUM(answered), 0) AS answered, COALESCE(SUM(abandoned), 0) AS abandoned
+SELECT CAST(COALESCE(SUM(answered), 0) AS BIGINT) AS answered, CAST(COALESCE(SUM(abandoned), 0) AS BIGINT) AS abandoned
 FROM answered_calls JOIN jobs ON jobs.id = answered_calls.job_id
 WHERE day >= :since AND jobs.mode = 'live' AND jobs.category = 'telemarketing';
 
@@ -25,7 +25,8 @@ DELETE FROM answered_calls WHERE job_id IN :ids;
 -- name: jobs_abandoning
 -- Running telemarketing jobs that nobody has resumed in spite of it, with what their people heard.
 SELECT jobs.*, heard.answered, heard.abandoned
-FROM jobs JOIN (SELECT job_id, SUM(answered) AS answered, SUM(abandoned) AS abandoned
+FROM jobs JOIN (SELECT job_id, CAST(SUM(answered) AS BIGINT) AS answered,
+                     CAST(SUM(abandoned) AS BIGINT) AS abandoned
                 FROM answered_calls WHERE day >= :since GROUP BY job_id) AS heard ON heard.job_id = jobs.id
 WHERE jobs.status IN ('running', 'paused') AND jobs.status = 'running'
   AND jobs.category = 'telemarketing' AND jobs.reason = '' AND heard.abandoned > 0;
