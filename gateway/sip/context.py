@@ -133,14 +133,15 @@ class Context:
     def hop(self, uri: str, peer: Hop) -> Hop:
         """Choose where a request inside a dialog goes: the address its route names if that is a peer's, else `peer`.
 
-        A core resolves no names, and no far end may point us at a stranger, or off TLS.
+        A core resolves no names, and no far end may point us at a stranger, off TLS, or to where we do not listen.
         """
         try:
             wanted = parse_uri(uri)
         except BadSipMessage:
             return peer
         transport = TRANSPORTS.get(wanted.param("transport").lower(), peer.transport)
-        if not self.trusts(wanted.address[0]) or (peer.transport == "TLS" and transport != "TLS"):
+        worse = peer.transport == "TLS" != transport or (transport == "UDP" != self.options.transport)
+        if worse or not self.trusts(wanted.address[0]):
             return peer
         return Hop(wanted.address[0], wanted.port or PORTS[transport], transport)
 

@@ -16,6 +16,7 @@ from gateway.net.sip_route import Trunk
 from gateway.sip.digest import Credentials
 from gateway.sip.events import Answered, Changed, Ended, Event, Failed, Info, Progress, Ringing, Trying
 from gateway.sip.sdp import Session
+from gateway.sip.session_timer import SessionLimits
 from gateway.sip.transaction_table import Timers
 
 SIPP = shutil.which("sipp")
@@ -65,7 +66,12 @@ class Sipp:
 
 @asynccontextmanager
 async def endpoint(port: int, **options: Any) -> AsyncIterator[SipEndpoint]:
-    trunk = Trunk(LOOPBACK, port, credentials=options.pop("credentials", None))
+    trunk = Trunk(
+        LOOPBACK,
+        port,
+        credentials=options.pop("credentials", None),
+        session=options.pop("session", SessionLimits()),
+    )
     started = SipEndpoint((LOOPBACK, 0), trunk, timers=QUICK, **options)
     await started.start()
     try:

@@ -163,6 +163,20 @@ def test_no_far_end_leads_a_call_off_tls() -> None:
     assert methods(trunk.sent()) == [("ACK", Hop("198.51.100.7", 5061, "TLS"))]
 
 
+@pytest.mark.parametrize(
+    ("asked", "hop"), [("udp", STREAM), ("tcp", Hop(FIRST.host, 5070, "TCP")), ("", Hop(FIRST.host, 5070, "TCP"))]
+)
+def test_a_contact_is_followed_over_what_we_speak(asked: str, hop: Hop) -> None:
+    trunk = Trunk(STREAM, transport="TCP")
+    trunk.call()
+    ((invite, _),) = trunk.sent()
+    param = f";transport={asked}" if asked else ""
+    kind = (("Content-Type", "application/sdp"), ("Contact", f"<sip:callee@{FIRST.host}:5070{param}>"))
+    trunk.us.receive(invite.respond(200, "far", kind, ANSWER).encode(), STREAM, 0.0)
+
+    assert methods(trunk.sent()) == [("ACK", hop)]
+
+
 def test_responses_over_a_stream_go_back_where_the_request_came_from() -> None:
     trunk = Trunk(STREAM)
     source = Hop("198.51.100.7", 40123, "TCP")
