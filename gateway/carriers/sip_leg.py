@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -12,6 +13,7 @@ from gateway.carriers.spoken_answer import SpokenAnswer
 from gateway.carriers.voice_base import (
     Digit,
     Ended,
+    Leg,
     LegEvent,
     PickedUp,
     Played,
@@ -20,8 +22,10 @@ from gateway.carriers.voice_base import (
     Spoken,
     Unanswered,
 )
+from gateway.errors.media import MediaLimit
 from gateway.errors.sip import UnsafeSipValue
 from gateway.media import events as media
+from gateway.media import tones
 from gateway.media.amd import Times
 from gateway.net.rtp_engine import RtpEngine
 from gateway.net.rtp_library import AudioId
@@ -33,6 +37,9 @@ from gateway.sip import sdp
 from gateway.speech.audio import Audio
 
 _BYTES_A_SECOND: Final = 16_000  # 8 kHz PCM16
+# 2 s of ringing and 4 s of silence, as telephones in North America do (ITU-T E.180, supplement 2).
+_RING_BACK: Final = tones.tone((440.0, 480.0), 2.0, level_dbov=-22.0) + tones.silence(4.0)
+_RINGS: Final = 30
 _REFER_LATE_S: Final = 5.0  # beyond the ringing, for the far end to say so
 _INFO_KEY: Final = re.compile(rb"(?:Signal\s*=\s*)?([0-9*#A-D])\s*(?:[\r\n]|\Z)")
 # What a final SIP status means for a call (RFC 3261, section 21); what is missing here is `failed`, carrier_refused.
@@ -88,6 +95,7 @@ class SipLeg:
         self._trunk = trunk
         self._number = number
         self._answer: SpokenAnswer | None = None
+        self._ring_back = 0  # the play of it
         self._recording: asyncio.Task[None] | None = None
         self._referred: asyncio.Future[ReferResult] | None = None
         self._is_taken_on = False  # the far end took our REFER on
@@ -166,6 +174,24 @@ class SipLeg:
     def _refer_ends(self, result: ReferResult) -> None:
         if self._referred is not None and not self._referred.done():
             self._referred.set_result(result)
+
+    def ring_back(self, *, on: bool) -> None:
+        """See `Leg.ring_back`."""
+        if not on:
+            self._stream.stop_playing()
+            return
+        with suppress(MediaLimit):
+            self._ring_back = self._stream.play(_RING_BACK, loops=_RINGS)
+
+    def join(self, other: Leg) -> None:
+        """See `Leg.join`."""
+        if isinstance(other, SipLeg):
+            self._stream.join(other.stream)
+
+    @property
+    def stream(self) -> RtpStream:
+        """Its audio, for one that is placed beside it."""
+        return self._stream
 
     def hangup(self) -> None:
         """See `Leg.hangup`."""
@@ -261,7 +287,7 @@ class SipLeg:
                 case media.Digit(digit=digit):
                     self._pressed(digit)
                 case media.Played(play_id, seconds, finished):
-                    if self._answer is None or not self._answer.played(play_id):
+                    if not self._is_own(play_id):
                         self._hear(Played(play_id, seconds, finished))
                 case media.Detected() | media.GreetingEnded():
                     if self._answer is None:
@@ -270,6 +296,10 @@ class SipLeg:
                         self._answer.end()
                 case media.Lost(why="process_died"):
                     self._give_up("media_down")
+
+    def _is_own(self, play_id: int) -> bool:
+        """Whether that was a tone of ours, of which nobody else knows."""
+        return play_id == self._ring_back or (self._answer is not None and self._answer.played(play_id))
 
     async def _close(self) -> None:
         """Give the port and the audio back; what still played tells its end before this returns."""

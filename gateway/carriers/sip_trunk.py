@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
@@ -10,8 +10,9 @@ import structlog
 
 from gateway.carriers.base import Ready
 from gateway.carriers.sip_leg import SipLeg
+from gateway.carriers.voice_base import Leg
 from gateway.errors.media import MediaDown, MediaLimit
-from gateway.errors.sip import NoCommonCodec, SipTrunkUnresolved, TooManyCalls
+from gateway.errors.sip import NoCommonCodec, SipTrunkUnresolved, TooManyCalls, UnsafeSipValue
 from gateway.model.call import Call
 from gateway.model.outcome import NotSent
 from gateway.net.rtp_engine import RtpEngine
@@ -26,8 +27,11 @@ from gateway.sip.digest import Credentials
 from gateway.sip.headers import NameAddr
 from gateway.sip.hop import TRANSPORTS
 from gateway.sip.keepalive import KeepaliveOptions
+from gateway.sip.message import Headers
+from gateway.sip.refer import contact_data
 from gateway.sip.session_timer import SessionLimits
 from gateway.sip.transaction_table import Timers
+from gateway.voice.state import Transfer
 
 _CODECS: Final = {"PCMU": sdp.PCMU, "PCMA": sdp.PCMA}
 
@@ -113,16 +117,32 @@ class SipTrunk:
 
     async def dial(self, call: Call, ready: Ready) -> SipLeg | NotSent:
         """Place a call, once. See `TrunkCarrier.dial`."""
+        return await self._place(call, ready)
+
+    async def bridge(self, call: Call, wanted: Transfer, beside: Leg, ready: Ready) -> SipLeg | NotSent:
+        """Place a second call for one that is up. See `TrunkCarrier.bridge`."""
+        if self._settings.transfer == "refer" or not isinstance(beside, SipLeg):
+            return NotSent("no_bridge")
+        try:
+            headers = contact_data(tuple(wanted.headers.items()))
+        except UnsafeSipValue as error:
+            _log.error("transfer_refused", error=str(error))
+            return NotSent(error.slug)
+        return await self._place(replace(call, recipient=wanted.to), ready, beside.stream, headers)
+
+    async def _place(
+        self, call: Call, ready: Ready, beside: RtpStream | None = None, headers: Headers = ()
+    ) -> SipLeg | NotSent:
         try:
             endpoint = await self._started()
             if endpoint.trouble:
                 return NotSent(endpoint.trouble)
-            stream = await self._rtp.open()
+            stream = await self._rtp.open(beside)
         except (SipTrunkUnresolved, MediaDown, MediaLimit) as error:
             return NotSent(error.slug)
         try:
             if await ready():
-                placed = await self._invite(endpoint, call, stream)
+                placed = await self._invite(endpoint, call, stream, headers)
                 number = self._settings.caller_id or call.sender
                 return SipLeg(placed, stream, self._rtp, self.bad_rtp, self._settings, number)
             reason = "taken_back"
@@ -131,13 +151,13 @@ class SipTrunk:
         await stream.close()
         return NotSent(reason)
 
-    async def _invite(self, endpoint: SipEndpoint, call: Call, stream: RtpStream) -> SipCall:
+    async def _invite(self, endpoint: SipEndpoint, call: Call, stream: RtpStream, headers: Headers) -> SipCall:
         """Send the INVITE, from the number and under the name that this trunk is to show."""
         ours, number = self._settings, self._settings.caller_id or call.sender
         vouched = str(NameAddr(ours.caller_name, str(endpoint.own_uri(number))))
-        headers = (("P-Asserted-Identity", vouched),) if ours.asserted_identity else ()
+        asserted = (("P-Asserted-Identity", vouched),) if ours.asserted_identity else ()
         return await endpoint.invite(
-            call.recipient, number, self._offer(stream), display=ours.caller_name, headers=headers
+            call.recipient, number, self._offer(stream), display=ours.caller_name, headers=(*asserted, *headers)
         )
 
     async def accept(self, call: SipCall) -> SipLeg | None:

@@ -16,6 +16,7 @@ from gateway.model.outcome import NotSent, Outcome
 from gateway.speech.audio import Audio
 from gateway.speech.prompts import TenantPrompts
 from gateway.voice.dialplan import Play, Say
+from gateway.voice.state import Transfer
 
 ReferResult = Literal["transferred", "busy", "no_answer", "failed", "refused"]
 
@@ -120,6 +121,18 @@ class Leg(Protocol):
         """
         ...
 
+    def ring_back(self, *, on: bool) -> None:
+        """Let the person hear that somebody else's telephone rings, or no more."""
+        ...
+
+    def join(self, other: "Leg") -> None:
+        """Let the person and the one of `other`, which was placed beside this leg, hear each other."""
+        ...
+
+    async def over(self) -> None:
+        """Return when the last event was told and all is given back."""
+        ...
+
     def hangup(self) -> None:
         """End the call whatever its state; the last event follows."""
         ...
@@ -137,6 +150,10 @@ class TrunkCarrier(Protocol):
 
     async def dial(self, call: Call, ready: Ready) -> Leg | NotSent:
         """Place a call, once. `ready` is awaited just before the first byte leaves; False takes the call back."""
+        ...
+
+    async def bridge(self, call: Call, wanted: Transfer, beside: Leg, ready: Ready) -> Leg | NotSent:
+        """Place a second call for one that is up, to the number that its person is to be put through to; as `dial`."""
         ...
 
 

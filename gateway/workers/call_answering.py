@@ -12,6 +12,7 @@ from gateway.clock import now_ms
 from gateway.errors import GatewayError
 from gateway.model.limit import Concurrency, Limit, Refused
 from gateway.workers.call_audio import CallAudio
+from gateway.workers.call_bridge import Bridge
 from gateway.workers.call_desk import Desk
 from gateway.workers.call_record import CallRecord
 from gateway.workers.call_session import CallSession
@@ -91,7 +92,7 @@ class CallAnswering:
         leg = await ringing.accept()
         if leg is None:
             return "no_usable_media"
-        session = CallSession(leg, found.state, audio, record, ring_timeout_s=None)
+        session = CallSession(leg, found.state, audio, record, None, Bridge(self.desk, self.road, found.call))
         self.desk.sessions[found.call.id] = session
         self.desk.channels.hold(found.call.id, limits, lambda: session.end("channel_lost"))
         try:

@@ -8,16 +8,17 @@ from gateway import steps
 from gateway.carriers.base import Ready
 from gateway.carriers.voice_base import Road, TrunkRoad, Unanswered, WebhookRoad
 from gateway.clock import monotonic, now_ms
-from gateway.limits.pacer import WriteClock
 from gateway.model.call import Call
 from gateway.model.limit import Limit, Slot
 from gateway.model.outcome import Accepted, NotSent, Refused, Throttled, Unknown
+from gateway.workers.call_bridge import Bridge
 from gateway.workers.call_desk import Backoff, Desk, Prepared
 from gateway.workers.call_record import CallRecord
 from gateway.workers.call_session import CallSession
 from gateway.workers.leases import Lease
 from gateway.workers.offer import LATE_US
 from gateway.workers.plan import Planned
+from gateway.workers.slots import for_slot, now_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +35,6 @@ class Offer:
     def call(self) -> Call:
         """The call itself."""
         return self.planned.thing
-
-
-def now_us() -> int:
-    """Monotonic time in us, as the clock of Redis is translated to."""
-    return int(monotonic() * 1_000_000)
-
-
-async def sleep_until(at_us: int) -> None:
-    """Return at that time of `now_us`, or at once where it has passed."""
-    wait_us = at_us - now_us()
-    if wait_us > 0:
-        await asyncio.sleep(wait_us / 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +61,7 @@ class Dialling:
 
         async def ready() -> bool:
             slot_us = self.desk.plan.redis_clock.local(slot.at_us)
-            await self._for_slot(slot_us, clocks)
+            await for_slot(slot_us, clocks)
             if not self.desk.leases.holds(self.lease) or now_us() - slot_us > LATE_US:
                 return False  # still in the plan: whoever was to dial it queues it again
             if not self.desk.plan.take_out(offer.planned):
@@ -83,10 +72,6 @@ class Dialling:
             return True
 
         return ready
-
-    async def _for_slot(self, slot_us: int, clocks: Sequence[WriteClock]) -> None:
-        while (due_us := max([slot_us, *(clock.due(slot_us) for clock in clocks)])) > now_us():
-            await sleep_until(due_us)
 
     async def _dial(self, offer: Offer, road: Road) -> None:
         try:
@@ -107,7 +92,8 @@ class Dialling:
             return
         steps.reached("dial:after")
         record = CallRecord(call, self.desk.database, self.desk.signals)
-        session = CallSession(leg, offer.prepared.state, offer.prepared.audio, record, road.ring_timeout_s)
+        bridge = Bridge(self.desk, road, call)
+        session = CallSession(leg, offer.prepared.state, offer.prepared.audio, record, road.ring_timeout_s, bridge)
         self.desk.sessions[call.id] = session
         self.desk.channels.hold(call.id, offer.limits, lambda: session.end("channel_lost"))
         try:

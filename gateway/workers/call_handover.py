@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import structlog
 
@@ -11,17 +11,16 @@ from gateway.carriers.voice_base import Leg
 from gateway.clock import monotonic, new_id
 from gateway.media import g711
 from gateway.voice.state import Recorded, Transfer
+from gateway.workers.call_bridge import Bridge, HandedResult
 from gateway.workers.call_record import CallRecord
 
 _MOST_RECORDED_S: Final = 900.0  # in one call: 7 MB
 _log = structlog.get_logger(__name__)
 
-HandedResult = Literal["transferred", "busy", "no_answer", "failed"]
-
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """How a transfer went. `how`: refer."""
+    """How a transfer went. `how`: refer, bridge."""
 
     result: HandedResult
     how: str
@@ -34,6 +33,7 @@ class Handover:
     leg: Leg
     record: CallRecord
     tell: Callable[[Handed], None]
+    bridge: Bridge | None
     transfers: list[dict[str, Any]] = field(default_factory=list)
     recordings: list[dict[str, Any]] = field(default_factory=list)
     recorded_s: float = 0.0
@@ -47,14 +47,19 @@ class Handover:
 
     async def _transfer(self, wanted: Transfer) -> None:
         began = monotonic()
-        handed = await self._ways(wanted)
-        told = {"to": wanted.to, "how": handed.how, "result": handed.result}
-        self.transfers.append({**told, "after_s": round(monotonic() - began, 2)})
-        self.tell(handed)
 
-    async def _ways(self, wanted: Transfer) -> Handed:
+        def tell(result: HandedResult, how: str) -> None:
+            told = {"to": wanted.to, "how": how, "result": result}
+            self.transfers.append({**told, "after_s": round(monotonic() - began, 2)})
+            self.tell(Handed(result, how))
+
         result = await self.leg.refer(wanted.to, wanted.headers, wanted.ring_s)
-        return Handed("failed" if result == "refused" else result, "refer")
+        if result != "refused":
+            tell(result, "refer")
+        elif self.bridge is None:
+            tell("failed", "refer")
+        else:
+            await self.bridge.hold(self.leg, wanted, lambda bridged: tell(bridged, "bridge"))
 
     def stop(self) -> None:
         """The call is over: nobody is there to be handed over."""

@@ -29,11 +29,12 @@ from gateway.store.database import Tx
 from gateway.store.records import to_record
 from gateway.voice.twiml import TwilioCall
 from gateway.workers.call_desk import Backoff, Desk, Prepared, decide
-from gateway.workers.call_dial import Dialling, Offer, now_us, sleep_until
+from gateway.workers.call_dial import Dialling, Offer
 from gateway.workers.call_rendering import Rendering
 from gateway.workers.counters import Stands
 from gateway.workers.leases import Lease
 from gateway.workers.plan import Planned
+from gateway.workers.slots import now_us, sleep_until
 
 _AHEAD_US: Final = 200_000  # how long before its slot a call may be committed as `dialing`
 _HOLD_CHUNK: Final = 1_000  # rows a transaction: others' commits come in between

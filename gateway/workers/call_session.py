@@ -37,6 +37,7 @@ from gateway.voice.state import (
 )
 from gateway.workers.call_answer import Answer
 from gateway.workers.call_audio import CallAudio
+from gateway.workers.call_bridge import Bridge
 from gateway.workers.call_handover import Handed, Handover
 from gateway.workers.call_record import CallRecord
 
@@ -64,6 +65,7 @@ class CallSession:
     """One call on a leg.
 
     ring_timeout_s: how long to wait for an answer; None where the far end called us.
+    bridge:         who puts people through where the far end does not.
     """
 
     leg: Leg
@@ -71,6 +73,7 @@ class CallSession:
     audio: CallAudio
     record: CallRecord
     ring_timeout_s: float | None
+    bridge: Bridge | None = None
     _events: asyncio.Queue[LegEvent | Handed | _Rendered | _Stop] = field(default_factory=asyncio.Queue)
     _playing: dict[int, tuple[Say | Play | Pause, int | None]] = field(default_factory=dict)  # part; token it ends
     _prompts: list[calls.Prompt] = field(default_factory=list)
@@ -86,7 +89,7 @@ class CallSession:
     _is_written: bool = False
 
     def __post_init__(self) -> None:
-        self._handover = Handover(self.leg, self.record, self._events.put_nowait)
+        self._handover = Handover(self.leg, self.record, self._events.put_nowait, self.bridge)
 
     async def run(self) -> Unanswered | Ended:
         """Hold the call until its leg has ended; returns the leg's last event, with everything on disk."""
@@ -226,7 +229,8 @@ class CallSession:
             self._tell(TransferFailed(handed.result))
             return
         self._tell(Transferred())
-        self.leg.hangup()  # the far end has the person
+        if handed.how == "refer":
+            self.leg.hangup()  # the far end has the person
 
     def _record(self, wanted: Record) -> None:
         if self._handover.may_record:
