@@ -22,8 +22,9 @@ end
 local rates = {}
 local function rate(name)
   if not rates[name] then
-    local was = redis.call('HMGET', name, 'n', 'period', 'base', 'log')
-    rates[name] = {n = tonumber(was[1] or 0), period = tonumber(was[2] or 0), base = tonumber(was[3] or 0), log = unpacked(was[4], 0)}
+    local was = redis.call('HMGET', name, 'n', 'period', 'base')
+    rates[name] = {key = name, n = tonumber(was[1] or 0), period = tonumber(was[2] or 0), base = tonumber(was[3] or 0)}
+    read_log(rates[name], 0)
   end
   return rates[name]
 end
@@ -46,7 +47,8 @@ end
 
 for name, t in pairs(rates) do
   if t.told then
-    redis.call('HSET', name, 'base', int(t.base), 'log', packed(t.log))
+    redis.call('HSET', name, 'base', int(t.base))
+    write_log(t)
     redis.call('PEXPIRE', name, int(math.ceil((math.max(t.base - now, 0) + 2 * t.period) / 1000) + 60000))
   end
 end

@@ -26,6 +26,32 @@ local function packed(log)
   return table.concat(steps, ',')
 end
 
+-- The log is read only where a unit too many may be in it; until then a call adds a field of its own, `+` and its number.
+local function read_log(t, over)
+  t.log, t.parts = {}, {}
+  local all = redis.call('HGETALL', t.key)
+  for i = 1, #all, 2 do
+    local part = string.sub(all[i], 1, 1) == '+'
+    if part then t.parts[#t.parts + 1] = all[i] end
+    if part or all[i] == 'log' then
+      for _, each in ipairs(unpacked(all[i + 1], over)) do t.log[#t.log + 1] = each end
+    end
+  end
+  for _, each in ipairs(t.fresh or {}) do t.log[#t.log + 1] = each end
+  table.sort(t.log)
+end
+
+local function write_log(t, number)
+  if t.log then
+    if t.parts[1] then redis.call('HDEL', t.key, unpack(t.parts, 1, math.min(#t.parts, 4000))) end
+    for i = 4001, #t.parts do redis.call('HDEL', t.key, t.parts[i]) end
+    redis.call('HSET', t.key, 'log', packed(t.log), 'count', int(#t.log))
+  else
+    table.sort(t.fresh)
+    redis.call('HSET', t.key, '+' .. int(number), packed(t.fresh), 'count', int(t.count + #t.fresh))
+  end
+end
+
 -- How many of the log are not later than `instant`. From the end: few are.
 local function not_later(log, instant)
   local i = #log
@@ -73,6 +99,10 @@ end
 -- The first instant from `from` on at which a message may leave.
 local function fits(t, from, segments)
   local slot, count = math.max(from, due(t)), units(t, segments)
+  if not t.log then
+    if t.count + #t.fresh + count <= t.n then return slot end
+    read_log(t, t.over)
+  end
   if #t.log + count <= t.n then return slot end
   local later = crowded(t, slot, count)
   while later > slot do slot, later = later, crowded(t, later, count) end
@@ -81,7 +111,11 @@ end
 
 local function spend(t, slot, segments)
   local count = units(t, segments)
-  enter(t, slot, count)
+  if t.log then
+    enter(t, slot, count)
+  else
+    for unit = 0, count - 1 do t.fresh[#t.fresh + 1] = slot + after(t, unit) end
+  end
   t.k = t.k + count
   t.base, t.k = t.base + math.floor(t.k / t.n) * t.period, t.k % t.n
 end

@@ -28,7 +28,8 @@
 -- State  marker: hash epoch, seq, now, quiet, longest, server, c:<key> = until when that key must exist; unheld: when
 --        channels were forgotten that others may hold, who renew them within a lease (0: none)
 --        throughput: hash n, period, base, k: no slot before the line's next, base + ceil(k * period / n), 0 <= k < n;
---        waits: when it last kept somebody waiting; log: when the last units leave, the first and then the steps between
+--        waits: when it last kept somebody waiting; log, +1, +2, …: when the last units leave, the first and then the
+--        steps between; count: how many these have
 --        cap: hash window start -> units debited.  lease: zset holder -> expiry.  Instants are us.
 --        rolling: a hash a part, member -> units debited; an index, hash start of part -> until when that must exist
 
@@ -67,8 +68,9 @@ end
 -- A rate whose numbers changed starts anew, one new interval after its last slot. One that was forgotten begins a period
 -- after the latest slot before, and after what the longest message then still had to leave.
 local function throughput(name)
-  local t = {key = name, n = arg(), period = arg(), apart = arg(), segments = arg() == 1, base = 0, k = 0, waits = 0, log = {}}
-  local was = redis.call('HMGET', name, 'n', 'period', 'base', 'k', 'waits', 'log')
+  local t = {key = name, n = arg(), period = arg(), apart = arg(), segments = arg() == 1, base = 0, k = 0, waits = 0, count = 0, fresh = {}}
+  t.over = now - t.apart
+  local was = redis.call('HMGET', name, 'n', 'period', 'base', 'k', 'waits', 'count')
   local free = quiet + t.period
   if t.segments and longest > t.n then free = free + math.ceil((longest - t.n) * t.period / t.n) end
   if was[1] then
@@ -77,8 +79,9 @@ local function throughput(name)
     if n ~= t.n or period ~= t.period then
       local slower = math.ceil(t.period / t.n) - math.floor(period / n)
       t.base, t.k = t.base + math.ceil(t.k * period / n) + math.max(0, slower), 0
+      read_log(t, math.huge)
     else
-      t.waits, t.log = tonumber(was[5] or 0), unpacked(was[6], now - t.apart)
+      t.waits, t.count = tonumber(was[5] or 0), tonumber(was[6] or 0)
     end
   end
   -- Time that nobody used is gone: spacing, not a bucket. What was lost while somebody waited is made up.
@@ -324,7 +327,8 @@ if stopped[1] and stopped[1] <= throughputs then T[stopped[1]].waits = now end
 
 for _, t in ipairs(T) do
   redis.call('HSET', t.key, 'n', int(t.n), 'period', int(t.period), 'base', int(t.base), 'k', int(t.k),
-    'waits', int(t.waits), 'log', packed(t.log))
+    'waits', int(t.waits))
+  if t.log or t.fresh[1] then write_log(t, seq + 1) end
   redis.call('PEXPIRE', t.key, int(math.ceil((math.max(t.base - now, 0) + 2 * t.period) / 1000) + 60000))
 end
 
