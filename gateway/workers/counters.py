@@ -42,7 +42,7 @@ from gateway.workers.limits_in_force import LimitsInForce, Unknown
 
 _OTHERS_REBUILD_S: Final = 2.0  # how long one process may take to fill Redis before another does it
 _LOOK_AGAIN_S: Final = 0.05
-_TELLING_US: Final = 100_000  # how long it may take until Redis has heard of a late write
+_TELLING_US: Final = 300_000  # how long it may take until Redis has heard of a late write
 _log = structlog.get_logger(__name__)
 
 Stands: TypeAlias = Callable[[Tx], Awaitable[bool]]  # whether a refusal still holds; see `Counters.stands`
