@@ -89,9 +89,10 @@ class Message:
 
     @property
     def contact(self) -> str:
-        """The URI of the first Contact, as written; "" where there is none. Raises BadSipMessage."""
+        """The URI of the first Contact, as written; "" where there is none that SIP can reach. Raises BadSipMessage."""
         first = self.values("Contact")
-        return NameAddr.parse(first[0]).uri if first and first[0] != "*" else ""
+        uri = NameAddr.parse(first[0]).uri if first and first[0] != "*" else ""
+        return uri if uri and scheme_of(uri) in {"sip", "sips"} else ""
 
     @property
     def call_id(self) -> str:

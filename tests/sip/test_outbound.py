@@ -120,6 +120,16 @@ def test_the_ack_goes_to_the_contact_with_the_far_ends_tag(script: Script) -> No
     assert ack.via.branch != invite.via.branch
 
 
+def test_a_contact_that_sip_cannot_reach_is_not_followed(script: Script) -> None:
+    script.call()
+    (invite,) = script.requests()
+    ok = invite.respond(200, "far", (("Contact", "<tel:+19005550100>"), ("Content-Type", "application/sdp")), ANSWER)
+    script.us.receive(ok.encode(), THEIRS, script.now)
+    (ack,) = script.requests()
+
+    assert ack.uri == invite.uri
+
+
 def test_routes_are_reversed_and_loose_hops_keep_the_contact_in_the_request_line(script: Script) -> None:
     handle = script.call()
     (invite,) = script.requests()
