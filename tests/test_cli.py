@@ -137,7 +137,7 @@ def test_dialplan_check_passes_the_shipped_plans_with_their_tests() -> None:
     ran = run("dialplan", "check", *sorted(map(str, (HOME / "dialplans").glob("*.yaml"))))
 
     assert ran.returncode == 0, ran.stderr
-    assert len(ran.stdout.splitlines()) == 3
+    assert len(ran.stdout.splitlines()) == 7
     assert "7 tests passed" in ran.stdout
 
 
@@ -166,12 +166,29 @@ def test_dialplan_check_runs_the_tests_beside_a_plan(tmp_path: Path) -> None:
     assert "payment-reminder.test.yaml:1: error: test 'is confirmed by two': outcome: expected confirmed" in told
 
 
+def test_dialplan_test_tells_what_never_ran_and_fails_below_the_coverage_that_is_wanted(tmp_path: Path) -> None:
+    plan = tmp_path / "x.yaml"
+    plan.write_text(PLAN.read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "x.test.yaml").write_text('- name: confirms\n  keys: ["1"]\n  expect: {outcome: confirmed}\n')
+
+    short = run("dialplan", "test", str(plan), "--min", "100", "--json")
+    whole = run("dialplan", "test", str(PLAN), "--min", "100")
+
+    assert short.returncode == 1
+    [told] = json.loads(short.stdout)
+    assert (told["tests"], told["failed"]) == (1, [])
+    missed = {(way["node"], way["way"]) for way in told["coverage"]["missed"]}
+    assert {("ask", "9"), ("ask", "again"), ("link", ""), ("agent", "on_failure"), ("machine", "leave")} <= missed
+    assert 0 < told["coverage"]["percent"] < 50
+    assert (whole.returncode, whole.stdout.split()[-1]) == (0, "nothing")
+
+
 def test_dialplan_simulate_prints_a_transcript() -> None:
     told = run("dialplan", "simulate", str(PLAN), "--keys", "silence,1", "--var", "name=Ana").stdout
 
-    assert "> Hello Ana. This is City Water about your balance." in told
+    assert "> Hello Ana. Your balance is due." in told
     assert "< says nothing" in told
-    assert "greet ask ask confirm bye" in told
+    assert "greet spanish which balance ask ask confirm bye" in told
     assert "confirmed" in told
 
 

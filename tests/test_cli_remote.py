@@ -98,10 +98,12 @@ def test_a_sender_that_cannot_be_is_refused_with_the_field(gateway: Gateway) -> 
 def test_a_dialplan_is_published_and_a_broken_one_is_told_before_it_is_sent(gateway: Gateway, tmp_path: Path) -> None:
     plan = HOME / "dialplans" / "payment-reminder.yaml"
     broken = tmp_path / "payment-reminder.yaml"
-    broken.write_text(plan.read_text().replace("next: ask", "next: aks"), encoding="utf-8")
+    broken.write_text(plan.read_text().replace("next: spanish", "next: spanisch"), encoding="utf-8")
 
     assert gateway.must("dialplan", "publish", str(plan)) == "payment-reminder: version 1\n"
-    assert f"{broken}:7: error: node greet: leads to 'aks'" in gateway.run("dialplan", "publish", str(broken)).stderr
+    assert (
+        f"{broken}:12: error: node greet: leads to 'spanisch'" in gateway.run("dialplan", "publish", str(broken)).stderr
+    )
 
 
 def test_a_job_is_planned_submitted_watched_and_explained(gateway: Gateway, tmp_path: Path) -> None:

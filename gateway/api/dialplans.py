@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from gateway.api import plans
-from gateway.api.inputs import Input, Query, Variables
+from gateway.api.inputs import Input, Query, Variables, read_json, validated
 from gateway.api.operation import Answer, Call, View, operation
 from gateway.api.views import when
 from gateway.errors.api import BadMediaType, FieldProblem, InvalidRequest, NotFound
@@ -16,6 +16,7 @@ from gateway.store.database import Tx
 from gateway.voice.transcript import simulate
 
 _TYPES = {
+    "application/json": "`{source, tests}`: the dialplan, and the tests that stand beside it; both YAML as text.",
     "application/yaml": "The dialplan, YAML 1.2.",
     "application/x-yaml": "The same.",
     "text/yaml": "The same.",
@@ -29,6 +30,13 @@ class Warned(View):
     line: int
     node: str | None
     detail: str
+
+
+class Upload(Input):
+    """A dialplan with its tests."""
+
+    source: str
+    tests: str = ""
 
 
 class Published(View):
@@ -139,16 +147,14 @@ async def one(call: Call, query: PlanQuery) -> Answer:
 async def put(call: Call) -> Answer:
     """Checked whole, then published as a new version in one step; the same source again is the same version.
 
-    What is wrong is told with file, line and node, all of it at once, and the version before stays in force.
+    What is wrong is told with file, line and node, all of it at once, and so is each test that fails; the version
+    before stays in force.
     """
     if call.request.content_type not in _TYPES:
         raise BadMediaType(_TYPES)
     name = call.path("name")
-    try:
-        source = (await call.request.read()).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise BadDialplan((PlanProblem(plans.file_of(name), 1, None, "this is not UTF-8"),)) from None
-    _, warnings = await asyncio.to_thread(plans.checked, source, name, call.doors.prompts.of(call.key.tenant_id))
+    source, tests = await _uploaded(call, name)
+    _, warnings = await asyncio.to_thread(plans.checked, source, name, call.doors.prompts.of(call.key.tenant_id), tests)
 
     async def work(tx: Tx) -> int:
         return await dialplans.publish(tx, call.key.tenant_id, name, source, call.now_ms)
@@ -156,6 +162,18 @@ async def put(call: Call) -> Answer:
     version = await call.doors.database.write(work)
     told = [Warned(line=each.line, node=each.node, detail=each.text) for each in warnings]
     return Answer(200, Published(name=name, version=version, warnings=told))
+
+
+async def _uploaded(call: Call, name: str) -> tuple[str, str]:
+    """The source of a plan, and of its tests. Raises BadDialplan, InvalidRequest."""
+    data = await call.request.read()
+    if call.request.content_type == "application/json":
+        upload = validated(Upload, read_json(data))
+        return upload.source, upload.tests
+    try:
+        return data.decode("utf-8-sig"), ""
+    except UnicodeDecodeError:
+        raise BadDialplan((PlanProblem(plans.file_of(name), 1, None, "this is not UTF-8"),)) from None
 
 
 @operation(

@@ -9,6 +9,7 @@ from gateway.errors.voice import BadDialplan, BadVariables, PlanProblem
 from gateway.speech.prompts import TenantPrompts
 from gateway.store import dialplans
 from gateway.voice import values
+from gateway.voice.cases import faults
 from gateway.voice.check import check, load_checked
 from gateway.voice.dialplan import Plan
 from gateway.voice.loader import load
@@ -63,9 +64,10 @@ def check_variables(plan: Plan, variables: dict[str, str], *, at: str = "variabl
         ) from None
 
 
-def checked(source: str, name: str, prompts: TenantPrompts) -> tuple[Plan, tuple[PlanProblem, ...]]:
+def checked(source: str, name: str, prompts: TenantPrompts, tests: str = "") -> tuple[Plan, tuple[PlanProblem, ...]]:
     """Read and check a plan that is to be published. It may take a second: call it in a thread.
 
+    tests:   the tests that stand beside it; it must pass them.
     Returns: the plan and its warnings.
     Raises:  BadDialplan with all that is wrong; also where the plan calls itself otherwise than `name`.
     """
@@ -73,4 +75,7 @@ def checked(source: str, name: str, prompts: TenantPrompts) -> tuple[Plan, tuple
     if plan.name != name:
         told = f"'name' is {plan.name!r}, and the plan is to be published as {name!r}"
         raise BadDialplan((PlanProblem(file_of(name), 1, None, told),))
+    failed = faults(plan, tests, file=f"{name}.test.yaml") if tests.strip() else ()
+    if failed:
+        raise BadDialplan(failed)
     return plan, warnings

@@ -24,7 +24,7 @@ _NAMES: Final = (
     "Yusuf", "Clara", "Marcus", "Elena", "Felix", "Rosa", "Walter", "Iris", "Peter", "Dana", "Victor", "Joan", "Kai",
 )  # fmt: skip
 _SPOKEN_NAMES: Final = ("Ana", "Sam", "Maria", "Omar", "Grace", "Jack", "Ruth", "Luis")
-_AMOUNTS: Final = ("42 dollars", "18 dollars and 50 cents", "your May bill", "96 dollars")
+_AMOUNTS: Final = ("42", "18.50", "7.25", "96")
 
 _SHORT: Final = "your bill of ${amount} is due on Friday."
 _LONG: Final = (

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from gateway.errors.voice import BadDialplan
+from gateway.errors.voice import BadDialplan, PlanProblem
 from gateway.voice.dialplan import SCOPES, Plan
 from gateway.voice.transcript import ENTRIES, Transcript, is_entry, simulate
 from gateway.voice.values import LANGUAGE, SAMPLES
@@ -48,6 +48,15 @@ def run_tests(plan: Plan, source: str, *, file: str) -> list[CaseResult]:
     Raises:  BadDialplan with every problem of the tests' file.
     """
     return [_run(plan, case) for case in load_tests(source, file=file)]
+
+
+def faults(plan: Plan, source: str, *, file: str) -> tuple[PlanProblem, ...]:
+    """What did not come as the tests beside a plan expect, each with the line of its test. Raises as `run_tests`."""
+    return tuple(
+        PlanProblem(file, result.case.line, None, f"test {result.case.name!r}: {fault}")
+        for result in run_tests(plan, source, file=file)
+        for fault in result.faults
+    )
 
 
 def _run(plan: Plan, case: Case) -> CaseResult:

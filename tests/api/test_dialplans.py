@@ -87,6 +87,27 @@ async def test_a_plan_that_should_not_run_is_refused(api: Api, source: bytes, wo
     assert (await api.get("/v1/dialplans")).body["items"] == []
 
 
+async def test_a_plan_is_published_only_if_it_passes_its_own_tests(api: Api) -> None:
+    source = SHIPPED["payment-reminder"]
+    passing = '- name: stops\n  keys: ["9"]\n  expect: {opted_out: tenant}\n'
+    failing = passing + '- name: pays\n  keys: ["9"]\n  expect: {outcome: confirmed}\n'
+    path = "/v1/dialplans/payment-reminder"
+
+    refused = await api.put(path, {"source": source, "tests": failing})
+    unreadable = await api.put(path, {"source": source, "tests": "- name: x\n  keys: [loudly]\n  expect: {}\n"})
+    nameless = await api.put(path, {"tests": passing})
+    assert (await api.get(path)).status == 404
+    taken = await api.put(path, {"source": source, "tests": passing})
+
+    assert (refused.status, refused.body["type"].rpartition("/")[2]) == (422, "bad_dialplan")
+    assert "payment-reminder.test.yaml:4: error: test 'pays': outcome: expected confirmed, got opted_out" in str(
+        refused
+    )
+    assert "payment-reminder.test.yaml:2: error: 'loudly' is not digits" in str(unreadable)
+    assert nameless.wrong == {"source": "missing_field"}
+    assert (taken.status, taken.body["version"]) == (200, 1)
+
+
 async def test_a_plan_of_another_tenant_is_not_there(api: Api) -> None:
     await publish(api, "payment-reminder", SHIPPED["payment-reminder"])
     other = await api.key(tenant="gas")

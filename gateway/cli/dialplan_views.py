@@ -1,0 +1,63 @@
+"""Looking at plans: a call made in thought, what changed, a drawing, and real calls under another version."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli.common import AsJson, pairs, read_text, show
+from gateway.cli.dialplans import dialplan_app
+from gateway.errors.voice import BadVariables
+from gateway.voice import loader
+from gateway.voice.transcript import SILENCE, Transcript, simulate
+
+__all__ = ["dialplan_app"]  # with these commands added to it
+
+
+@dialplan_app.command("simulate")
+def simulate_dialplan(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="One plan.")],
+    keys: Annotated[
+        str,
+        typer.Option(
+            help="What the person does at each question, with commas between: keys, silence, hangup; "
+            "machine, as the first, lets a machine answer. After the last: silence."
+        ),
+    ] = "",
+    var: Annotated[list[str] | None, typer.Option(help="A variable, as name=value; several times for several.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make one call in thought and print what is said and pressed, and how it ends.
+
+    gateway dialplan simulate dialplans/payment-reminder.yaml --keys silence,1 --var name=Ana
+    """
+    plan = loader.load(read_text(file), file=str(file))
+    entries = [entry.strip() for entry in keys.split(",") if entry.strip()]
+    try:
+        transcript = simulate(plan, pairs(var or []), entries)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; such as --keys {SILENCE},1", param_hint="--keys") from None
+    except BadVariables as error:
+        raise typer.BadParameter(f"variable {error}; such as --var name=Ana", param_hint="--var") from None
+    if as_json:
+        show(transcript.as_dict())
+    else:
+        _print(transcript)
+
+
+def _print(transcript: Transcript) -> None:
+    for line in transcript.lines:
+        mark = "<" if line.who == "person" else ">"
+        typer.echo(f"{line.at:6.1f} s  {line.node:<12} {mark} {line.text}")
+    facts: dict[str, Any] = {
+        "path": " ".join(transcript.path),
+        "keys": transcript.keys or "none",
+        "collected": ", ".join(f"{name}={value}" for name, value in transcript.collected.items()),
+        "opted out": transcript.opted_out,
+        "outcome": transcript.outcome or "none",
+        "never came to": ", ".join(transcript.unused),
+    }
+    typer.echo("")
+    for name, value in facts.items():
+        if value:
+            typer.echo(f"{name + ':':<15}{value}")

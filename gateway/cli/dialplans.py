@@ -1,0 +1,149 @@
+"""Plans on files and in the gateway: checked, tested, published."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli.common import DEFAULT_URL, AsJson, Config, Key, Url, ask, group, load, read_text, show, show_table
+from gateway.client import Client
+from gateway.errors.voice import BadDialplan
+from gateway.speech.recordings import DEFAULT_LIMITS, Recordings
+from gateway.voice import check, loader
+from gateway.voice.cases import CaseResult, run_tests
+from gateway.voice.coverage import Coverage, coverage
+from gateway.voice.dialplan import Plan
+
+dialplan_app = group("dialplan", "Dialplans: what calls say and ask.")
+
+Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help="YAML files, such as dialplans/*.yaml.")]
+
+
+@dialplan_app.command("check")
+def check_dialplan(
+    files: Files,
+    broadcast: Annotated[
+        bool, typer.Option("--broadcast", help="Check as for a broadcast: it must also offer a key to opt out.")
+    ] = False,
+    config: Config = None,
+) -> None:
+    """Check plans, and run the tests that stand beside them (NAME.test.yaml). Exit code 1 if anything is wrong.
+
+    gateway dialplan check dialplans/*.yaml
+    """
+    prompts = Recordings(load(config).folders.audio / "prompts", DEFAULT_LIMITS)
+    bad = [file for file in _plans(files) if not _is_good(file, prompts, broadcast=broadcast)]
+    if bad:
+        raise typer.Exit(1)
+
+
+def _plans(files: Sequence[Path]) -> list[Path]:
+    return [file for file in files if not file.name.endswith(".test.yaml")]
+
+
+def _is_good(file: Path, prompts: Recordings, *, broadcast: bool) -> bool:
+    """Print what is wrong with one plan and its tests, or that it is good."""
+    try:
+        plan, warnings = check.load_checked(read_text(file), file=str(file), prompts=prompts.names, broadcast=broadcast)
+        results = _results(file, plan)
+    except BadDialplan as bad:
+        typer.echo(str(bad), err=True)
+        return False
+    for warning in warnings:
+        typer.echo(str(warning), err=True)
+    if is_good := _tell_faults(file, results):
+        typer.echo(f"{file}: good, {len(results)} tests passed")
+    return is_good
+
+
+def tests_of(file: Path) -> Path:
+    """Where the tests of a plan stand."""
+    return file.with_suffix(".test.yaml")
+
+
+def _results(file: Path, plan: Plan) -> list[CaseResult]:
+    tests = tests_of(file)
+    return run_tests(plan, read_text(tests), file=str(tests)) if tests.is_file() else []
+
+
+def _tell_faults(file: Path, results: Sequence[CaseResult]) -> bool:
+    """Print what did not come as expected; returns whether all did."""
+    for result in results:
+        for fault in result.faults:
+            place = f"{tests_of(file)}:{result.case.line}"
+            typer.echo(f"{place}: error: test {result.case.name!r}: {fault}", err=True)
+    return all(result.has_passed for result in results)
+
+
+@dialplan_app.command("test")
+def try_dialplan(
+    files: Files,
+    least: Annotated[
+        float, typer.Option("--min", min=0, max=100, help="The coverage that is wanted, in per cent.")
+    ] = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Run the tests beside plans, and tell which ways through each they have not gone. Exit code 1 if one fails.
+
+    A way is a node, a key or other way out of a question, a case of a branch, what becomes of a transfer, a machine.
+
+    gateway dialplan test dialplans/*.yaml --min 100
+    """
+    try:
+        tried = [(file, *_tried(file)) for file in _plans(files)]
+    except BadDialplan as bad:
+        typer.echo(str(bad), err=True)
+        raise typer.Exit(1) from None
+    if as_json:
+        show([_as_dict(file, results, covered) for file, results, covered in tried])
+    else:
+        _show_tried(tried)
+    are_good = [_tell_faults(file, results) for file, results, _ in tried]
+    if not all(are_good) or any(covered.percent < least for _, _, covered in tried):
+        raise typer.Exit(1)
+
+
+def _tried(file: Path) -> tuple[list[CaseResult], Coverage]:
+    plan = loader.load(read_text(file), file=str(file))
+    results = _results(file, plan)
+    return results, coverage(plan, [result.transcript for result in results])
+
+
+def _as_dict(file: Path, results: Sequence[CaseResult], covered: Coverage) -> dict[str, Any]:
+    failed = [
+        {"test": each.case.name, "line": each.case.line, "faults": each.faults} for each in results if each.faults
+    ]
+    return {"file": str(file), "tests": len(results), "failed": failed, "coverage": covered.as_dict()}
+
+
+def _show_tried(tried: Sequence[tuple[Path, list[CaseResult], Coverage]]) -> None:
+    rows = [
+        (
+            file,
+            f"{sum(each.has_passed for each in results)} of {len(results)}",
+            f"{covered.percent:g} %",
+            ", ".join(f"{way} (line {way.line})" for way in covered.missed) or "nothing",
+        )
+        for file, results, covered in tried
+    ]
+    show_table(("plan", "passed", "coverage", "never ran"), rows)
+
+
+@dialplan_app.command("publish")
+def publish_dialplan(files: Files, url: Url = DEFAULT_URL, key: Key = "") -> None:
+    """Hand plans to the running gateway, each with the tests beside it; it publishes what is good and passes them.
+
+    A call in progress goes on with the version it began with.
+    """
+    for file in _plans(files):
+        typer.echo(ask(url, key, partial(_published, file)))
+
+
+async def _published(file: Path, client: Client) -> str:
+    source, tests = read_text(file), tests_of(file)
+    name = loader.load(source, file=str(file)).name
+    body = {"source": source, "tests": read_text(tests) if tests.is_file() else ""}
+    answer = await client.put(f"/v1/dialplans/{name}", body)
+    return f"{name}: version {answer.get('version')}"
