@@ -130,18 +130,18 @@ class RoadBuilder:
     async def _trunks(self, roads: Roads) -> None:
         settings = self.settings
         if settings.trunks:
-            ports = (settings.sip.rtp_port_min, settings.sip.rtp_port_max)
-            rtp = await self._rtp(settings.sip.host, ports, settings.sip.media_processes)
+            sip = settings.sip
+            ports = (sip.rtp_port_min, sip.rtp_port_max)
+            rtp = await self._rtp(RtpEngine(sip.host, ports, processes=sip.media_processes, dscp=sip.dscp))
             for name, trunk in settings.trunks.items():
                 roads.voice["live", name] = self._trunk(roads, name, "live", trunk, rtp)
         if settings.practice.sip_port:
-            rtp = await self._rtp(_LOOPBACK, None, 1)
+            rtp = await self._rtp(RtpEngine(_LOOPBACK, None))
             practice = self._trunk(roads, "practice", "test", self._practice_phone(), rtp)
             for name in (*settings.trunks, "practice"):
                 roads.voice["test", name] = practice
 
-    async def _rtp(self, host: str, ports: tuple[int, int] | None, processes: int) -> RtpEngine:
-        rtp = RtpEngine(host, ports, processes=processes)
+    async def _rtp(self, rtp: RtpEngine) -> RtpEngine:
         await rtp.start()
         self.stack.push_async_callback(rtp.stop)
         return rtp

@@ -23,6 +23,7 @@ class Sip(Section):
     rtp_port_min: Annotated[int, Field(ge=1024, le=65534)] = 20_000
     rtp_port_max: Annotated[int, Field(ge=1025, le=65535)] = 29_999
     media_processes: Annotated[int, Field(ge=1, le=64)] = 1
+    dscp: Annotated[int, Field(ge=0, le=63)] = 46
 
 
 class Trunk(Section):

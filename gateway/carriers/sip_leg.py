@@ -257,6 +257,7 @@ class SipLeg:
                 agreed.port,
                 payload_type=agreed.codec.payload_type,
                 event_payload_type=agreed.event_payload_type,
+                rtcp_mux=agreed.rtcp_mux,
             )
         except ValueError as error:  # IPv6, no host, or payload types we do not send
             _log.warning("no_usable_media", error=str(error))

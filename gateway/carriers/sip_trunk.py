@@ -178,7 +178,7 @@ class SipTrunk:
 
     def _offer(self, stream: RtpStream) -> sdp.Session:
         codecs = tuple(_CODECS[name] for name in self._settings.codecs)
-        return sdp.Session(self._settings.advertised_ip, stream.port, codecs)
+        return sdp.Session(self._settings.advertised_ip, stream.port, codecs, rtcp_mux=True)
 
     async def _started(self) -> SipEndpoint:
         async with self._starting:

@@ -88,3 +88,9 @@ class Stats:
     foreign: int = 0  # from anyone else
     bad: int = 0  # no RTP
     ignored: int = 0  # of a payload type that was not agreed
+    unused: int = 0  # audio that came too late, or twice, for those who listen to it
+    jitter_ms: float = 0.0  # of what was received, smoothed (RFC 3550, appendix A.8)
+    # What the far end's reports said of what we sent; None where none came.
+    far_lost: int | None = None
+    far_jitter_ms: float | None = None
+    round_trip_ms: float | None = None

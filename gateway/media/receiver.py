@@ -56,6 +56,11 @@ class Receiver:
         self._in_order = JitterBuffer()
         self._digits = DigitReceiver()
 
+    @property
+    def unused(self) -> int:
+        """Packets of audio that came too late, or twice, for those who listen to it."""
+        return self._in_order.unused
+
     def receive_event(self, packet: Packet, now: float) -> str | None:
         """Take one packet of telephone events. Returns a key that is new."""
         self.heard_at = now

@@ -73,7 +73,7 @@ class Sender:
 
     def __init__(self, *, ssrc: int, sequence: int, timestamp: int) -> None:
         """All three are dice, handed in (RFC 3550, section 5.1): 32, 16 and 32 bits."""
-        self.sent = self.late = self.skipped = 0
+        self.sent = self.late = self.skipped = self._events = 0
         self.due: float | None = None  # when the next frame leaves; None before `start`
         self.payload_type = g711.PCMU
         self._silence = _SILENT_FRAME[g711.PCMU]
@@ -111,6 +111,12 @@ class Sender:
         stopped = [play.ended(finished=False) for play in self._plays]
         self._plays.clear()
         return stopped
+
+    def so_far(self, now: float) -> tuple[int, int, int]:
+        """For a report: the RTP timestamp of now, the packets sent, and the octets of payload in them."""
+        behind = 0.0 if self.due is None else (self.due - now) * g711.RATE_HZ
+        octets = (self.sent - self._events) * g711.FRAME_TICKS + self._events * telephone_event.SIZE
+        return int(self._timestamp - behind) % TIMESTAMPS, self.sent, octets
 
     def press(self, digits: str) -> None:
         """Queue keys: telephone events, or their sound where none were agreed. Raises: InvalidDigit, MediaLimit."""
@@ -162,6 +168,7 @@ class Sender:
 
     def _key_packet(self, key: _KeyFrame) -> bytes:
         if key.event and self.event_payload_type is not None:
+            self._events += 1
             kind, payload, marker = self.event_payload_type, key.payload, key.first
             self._key_timestamp = timestamp = self._timestamp if key.first else self._key_timestamp
         else:

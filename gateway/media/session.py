@@ -11,18 +11,20 @@
 `now` is seconds of one monotonic clock. Nothing that arrives makes it raise.
 """
 
+import math
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
 from gateway.errors.media import BadRtp, MediaLimit
-from gateway.media import amd, g711, goertzel
+from gateway.media import amd, g711, goertzel, rtcp
 from gateway.media.amd import Detector, Times
 from gateway.media.events import Digit, Event, FirstPacket, Lost, Stats
 from gateway.media.goertzel import ToneReceiver
 from gateway.media.peer import Address, Peer
 from gateway.media.receiver import COMFORT_NOISE, Receiver, Recorder
 from gateway.media.relay import Relay
+from gateway.media.reports import Reports
 from gateway.media.rtp import Packet, parse
 from gateway.media.sender import Sender
 
@@ -33,13 +35,33 @@ _HEARD: Final = frozenset({*g711.SILENCE, COMFORT_NOISE})
 class Session:
     """Both halves of one stream. Whom to listen to is for `Peer` to say; all others are counted as foreign."""
 
-    def __init__(self, *, ssrc: int, sequence: int, timestamp: int, lost_after_s: float = 30.0) -> None:
-        """The first three are dice of 32, 16 and 32 bits; `lost_after_s` of silence from the far end is reported."""
+    def __init__(
+        self,
+        *,
+        ssrc: int,
+        sequence: int,
+        timestamp: int,
+        cname: str = "",
+        unix_ahead_s: float = 0.0,
+        lost_after_s: float = 30.0,
+    ) -> None:
+        """Nothing is sent before `connect`.
+
+        ssrc, sequence, timestamp: dice of 32, 16 and 32 bits.
+        cname:                     who we are in our reports, a die too (RFC 7022).
+        unix_ahead_s:              what the time since 1970 is ahead of `now`, for reports.
+        lost_after_s:              so long a silence from the far end is told of.
+        """
         self.foreign = self.bad = self.ignored = 0
         self._peer = Peer()
         self._sender = Sender(ssrc=ssrc, sequence=sequence, timestamp=timestamp)
         self._receiver = Receiver()
         self._joined: Session | None = None
+        self._reports = Reports(ssrc, cname)
+        self._rtcp_remote: Address | None = None  # where the far end's reports came from
+        self._reported_at = -math.inf  # when the last of them came
+        self._is_mux = False
+        self._unix_ahead_s = unix_ahead_s
         self._events: list[Event] = []
         self._lost_after_s = lost_after_s
         self._quiet_since: float | None = None  # from when on the far end should be heard
@@ -55,10 +77,20 @@ class Session:
         """The G.711 law that is sent: 0 mu-law, 8 A-law."""
         return self._sender.payload_type
 
-    def connect(self, ip: str, port: int, *, payload_type: int, event_payload_type: int | None, now: float) -> None:
+    def connect(
+        self,
+        ip: str,
+        port: int,
+        *,
+        payload_type: int,
+        event_payload_type: int | None,
+        now: float,
+        rtcp_mux: bool = False,
+    ) -> None:
         """Talk to this far end from now on, as its SDP says; frames are due from `now`. Again for a changed SDP.
 
         event_payload_type: of telephone events, or None: then keys are sent and listened for as tones.
+        rtcp_mux:           whether reports go over the port of the audio (RFC 5761), not over the one after it.
         Raises:             ValueError when the payload type is not G.711's (0 or 8).
         A change of payload type stops what plays, for it was encoded for the other.
         """
@@ -67,6 +99,9 @@ class Session:
         if payload_type != self.payload_type:
             self.stop_playing()
         self._peer.tell(ip, port, now)
+        if self._peer.locked is None:
+            self._rtcp_remote = None  # it moves: its reports will come from somewhere else, too
+        self._is_mux = rtcp_mux
         self._sender.speak(payload_type, event_payload_type)
         if event_payload_type is not None:
             self._receiver.tones = None
@@ -126,6 +161,9 @@ class Session:
 
     def receive(self, data: bytes, source: Address, now: float) -> None:
         """Take one datagram. What is foreign, broken or of another payload type is counted and has no effect."""
+        if self._is_mux and rtcp.is_rtcp(data):
+            self.receive_report(data, source, now)
+            return
         is_locked = source == self._peer.locked
         if not is_locked and not self._peer.may_be(source, now):
             self.foreign += 1
@@ -142,6 +180,55 @@ class Session:
             self.foreign += 1
         else:
             self._hear(packet, now)
+
+    # --- reports
+
+    def receive_report(self, data: bytes, source: Address, now: float) -> None:
+        """Take one datagram of RTCP. It must come from the host that audio is sent to, and stay with its first port."""
+        known = self._rtcp_remote
+        if self.remote is None or source[0] != self.remote[0] or (known is not None and source != known):
+            self.foreign += 1
+            return
+        try:
+            compound = rtcp.parse(data)
+        except BadRtp:
+            self.bad += 1
+            return
+        self._rtcp_remote, self._reported_at = source, now
+        self._reports.take(compound, self._ntp(now))
+
+    def report(self, now: float, die: float) -> bytes | None:
+        """Our report where it is due; send it to `rtcp_remote`. `die` is 0 up to 1, for when the next one is."""
+        due = self._reports.due
+        if self.remote is None or (due is not None and now < due):
+            return None
+        self._reports.schedule(now, die)
+        return None if due is None else self._report(now)
+
+    def goodbye(self, now: float) -> bytes | None:
+        """Our last report, which says that we leave; None where nothing was ever sent."""
+        return self._report(now, is_last=True) if self._sender.sent else None
+
+    def _report(self, now: float, *, is_last: bool = False) -> bytes:
+        sent = self._sender.so_far(now)
+        return self._reports.build(self._ntp(now), sent, self._receiver.arrivals, is_last=is_last)
+
+    def _ntp(self, now: float) -> int:
+        return rtcp.ntp_time(now + self._unix_ahead_s)
+
+    @property
+    def rtcp_remote(self) -> Address | None:
+        """Where reports go: to where the far end's come from, else to the port after the audio's (or to it)."""
+        if self._rtcp_remote is not None or self.remote is None:
+            return self._rtcp_remote
+        return self.remote if self._is_mux else (self.remote[0], self.remote[1] + 1)
+
+    @property
+    def is_mux(self) -> bool:
+        """Whether reports go over the port of the audio."""
+        return self._is_mux
+
+    # --- what is heard
 
     def _hear(self, packet: Packet, now: float) -> None:
         receiver = self._receiver
@@ -217,7 +304,7 @@ class Session:
         """Report the far end as lost when it has been silent for long; once, until it is heard again."""
         if self._quiet_since is None:
             return
-        since = max(self._quiet_since, self._receiver.heard_at or self._quiet_since)
+        since = max(self._quiet_since, self._receiver.heard_at or self._quiet_since, self._reported_at)
         if now - since < self._lost_after_s:
             self._reported_lost = False
         elif not self._reported_lost:
@@ -226,7 +313,7 @@ class Session:
 
     def stats(self) -> Stats:
         """The counters so far."""
-        sender, receiver = self._sender, self._receiver
+        sender, receiver, reports = self._sender, self._receiver, self._reports
         return Stats(
             sent=sender.sent,
             late=sender.late,
@@ -237,6 +324,11 @@ class Session:
             foreign=self.foreign,
             bad=self.bad,
             ignored=self.ignored,
+            unused=receiver.unused,
+            jitter_ms=round(receiver.arrivals.jitter * 1000 / g711.RATE_HZ, 3),
+            far_lost=reports.far_lost,
+            far_jitter_ms=reports.far_jitter_ms,
+            round_trip_ms=reports.round_trip_ms,
         )
 
 

@@ -11,6 +11,7 @@ from gateway.media.rtp import TIMESTAMPS, Packet
 DIGITS: Final = "0123456789*#ABCD"  # position = event code, RFC 4733, table 3
 LONGEST_TICKS: Final = 0xFFFF  # a longer press goes on as a new segment, section 2.5.1.3
 _PAYLOAD: Final = struct.Struct("!BBH")
+SIZE: Final = _PAYLOAD.size
 _REMEMBERED: Final = 64  # presses; a repeat arrives within three packets of its own
 
 

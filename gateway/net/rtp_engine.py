@@ -17,7 +17,7 @@ from typing import Final
 from gateway.errors.media import MediaDown, MediaLimit
 from gateway.net.rtp_keeper import Keeper
 from gateway.net.rtp_library import AudioId, Library
-from gateway.net.rtp_ports import Config
+from gateway.net.rtp_ports import EXPEDITED, Config
 from gateway.net.rtp_stream import RtpStream
 
 START_TIMEOUT_S: Final = 10.0
@@ -35,6 +35,7 @@ class RtpEngine:
         most_streams: int = 2000,
         drain_s: float = 5.0,
         lost_after_s: float = 30.0,
+        dscp: int = EXPEDITED,
     ) -> None:
         """Nothing runs before `start`.
 
@@ -44,11 +45,12 @@ class RtpEngine:
         most_streams: in each of them; more are refused with MediaLimit.
         drain_s:      how long a port rests between two calls.
         lost_after_s: a far end silent for so long is reported as Lost, `no_rtp`.
+        dscp:         the mark on each packet, 0 to 63.
         """
         self._bind_ip = bind_ip
         self._library = Library()
         self._keepers = [
-            Keeper(Config(bind_ip, first, last, drain_s, lost_after_s, most_streams), self._library)
+            Keeper(Config(bind_ip, first, last, drain_s, lost_after_s, most_streams, dscp), self._library)
             for first, last in _shares(port_range, processes)
         ]
 

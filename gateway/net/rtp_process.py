@@ -11,13 +11,14 @@ never adds up.
 import gc
 import os
 import random
+import resource
 import select
 import signal
 import socket
 import sys
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 import orjson
@@ -25,54 +26,18 @@ import orjson
 from gateway.errors.media import MediaLimit
 from gateway.lifeline import end_with_parent
 from gateway.media.amd import Times
-from gateway.media.events import Stats
 from gateway.media.session import Session, detect_all, hear_tones
+from gateway.net.rtp_line import Line
 from gateway.net.rtp_ports import Config, Ports
 from gateway.net.rtp_wire import Message, Unpacker, pack, pack_events
 
 PHASE_S: Final = 0.005
 PHASES: Final = 4
-SILENCE_CHECK_TICKS: Final = 100  # each half second
+ROUNDS: Final = 25  # of 20 ms: in each, the reports and silences of a part of the streams are looked after
 STALL_TICKS: Final = 40  # a clock that stood still goes on from here; sessions know what they missed
-MOST_DATAGRAM: Final = 2048
 DRAIN_ROUNDS: Final = 8  # datagrams taken from one socket in one phase; a flood cannot hold the clock up
 CONTROL_READ: Final = 1 << 16  # a long prompt arrives over several phases
 URGENT: Final = -19  # the most that a nice value can do
-
-
-@dataclass(slots=True, eq=False)
-class Stream:
-    """One call's socket and session, and the phase in which it sends."""
-
-    number: int
-    udp: socket.socket
-    session: Session
-    phase: int
-    unsent: int = 0
-
-    def send(self, now: float) -> None:
-        """Send what is due."""
-        remote = self.session.remote
-        if remote is None:
-            return
-        for packet in self.session.to_send(now):
-            try:
-                self.udp.sendto(packet, remote)
-            except OSError:
-                self.unsent += 1
-
-    def receive(self, now: float) -> None:
-        """Take one datagram, if one is there."""
-        try:
-            data, source = self.udp.recvfrom(MOST_DATAGRAM)
-        except OSError:
-            return
-        self.session.receive(data, source, now)
-
-    def stats(self) -> Stats:
-        """The session's counters, less what the system would not send."""
-        seen = self.session.stats()
-        return replace(seen, sent=seen.sent - self.unsent, unsent=self.unsent)
 
 
 @dataclass(slots=True)
@@ -83,9 +48,11 @@ class MediaProcess:
     config: Config
     ports: Ports
     poll: select.epoll = field(default_factory=select.epoll)
-    streams: dict[int, Stream] = field(default_factory=dict)
-    by_fd: dict[int, Stream] = field(default_factory=dict)
-    phases: tuple[list[Stream], ...] = field(default_factory=lambda: tuple([] for _ in range(PHASES)))
+    streams: dict[int, Line] = field(default_factory=dict)
+    by_fd: dict[int, Line] = field(default_factory=dict)
+    reports_by_fd: dict[int, Line] = field(default_factory=dict)
+    dice: random.SystemRandom = field(default_factory=random.SystemRandom)
+    phases: tuple[list[Line], ...] = field(default_factory=lambda: tuple([] for _ in range(PHASES)))
     audio: dict[str, bytes] = field(default_factory=dict)
     unpacker: Unpacker = field(default_factory=Unpacker)
     outgoing: bytearray = field(default_factory=bytearray)
@@ -124,13 +91,13 @@ class MediaProcess:
         for _ in range(DRAIN_ROUNDS):
             if not self._take_what_arrived(touched) or time.monotonic() > until:
                 break
-        if self.tick % SILENCE_CHECK_TICKS == 0:
-            for stream in self.streams.values():
-                stream.session.check_silence(now)
+        for stream in turn[self.tick // PHASES % ROUNDS :: ROUNDS]:
+            stream.session.check_silence(now)
+            stream.report(now, self.dice.random())
         self._listen(turn, touched)
         self._report(touched)
 
-    def _take_what_arrived(self, touched: dict[Stream, None]) -> bool:
+    def _take_what_arrived(self, touched: dict[Line, None]) -> bool:
         ready = self.poll.poll(0)
         now = time.monotonic()
         by_fd = self.by_fd
@@ -142,10 +109,12 @@ class MediaProcess:
                     touched[stream] = None
             elif fd == self.control.fileno():
                 self._obey()
+            elif fd in self.reports_by_fd:
+                self.reports_by_fd[fd].receive_report(now)
         return bool(ready)
 
     @staticmethod
-    def _listen(turn: list[Stream], touched: dict[Stream, None]) -> None:
+    def _listen(turn: list[Line], touched: dict[Line, None]) -> None:
         """Hear keys, and who answered, in the audio of the streams whose turn it is."""
         listening = [stream for stream in turn if stream.session.is_listening]
         if listening:
@@ -154,7 +123,7 @@ class MediaProcess:
             detect_all((stream.session for stream in listening), now)
             touched |= dict.fromkeys(stream for stream in listening if stream.session.has_events)
 
-    def _report(self, touched: dict[Stream, None]) -> None:
+    def _report(self, touched: dict[Line, None]) -> None:
         """Pass on what these streams have to say."""
         for stream in touched:
             events = stream.session.events()
@@ -184,12 +153,12 @@ class MediaProcess:
             case {"stream": number} if number in self.streams:
                 self._act_on(self.streams[number], message)
 
-    def _act_on(self, stream: Stream, message: Message) -> None:
+    def _act_on(self, stream: Line, message: Message) -> None:
         session = stream.session
         match message:
-            case {"op": "connect", "ip": ip, "port": port, "payload_type": kind, "event_payload_type": events}:
+            case {"op": "connect", "ip": ip, "port": port, "law": law, "events": events, "rtcp_mux": mux}:
                 at = self._next_turn(stream.phase)
-                session.connect(ip, port, payload_type=kind, event_payload_type=events, now=at)
+                session.connect(ip, port, payload_type=law, event_payload_type=events, now=at, rtcp_mux=mux)
             case {"op": "play", "play_id": play_id, "audio": audio, "silence_s": silence_s, "loops": loops}:
                 session.play(play_id, self.audio[audio], silence_s=silence_s, loops=loops)
             case {"op": "stop"}:
@@ -210,38 +179,42 @@ class MediaProcess:
 
     def _open(self, number: int) -> None:
         full = len(self.streams) >= self.config.most_streams
-        udp = None if full else self.ports.bind(time.monotonic())
-        if udp is None:
+        pair = None if full else self.ports.bind(time.monotonic())
+        if pair is None:
             self._say({"re": "refused", "stream": number})
             return
         phase = min(range(PHASES), key=lambda index: len(self.phases[index]))
-        stream = Stream(number, udp, self._session(), phase)
-        self.streams[number] = stream
-        self.phases[phase].append(stream)
-        self.by_fd[udp.fileno()] = stream
-        self.poll.register(udp.fileno(), select.EPOLLIN)
-        self._say({"re": "opened", "stream": number, "port": udp.getsockname()[1]})
+        line = Line(number, pair, self._session(), phase)
+        self.streams[number] = line
+        self.phases[phase].append(line)
+        for udp, table in ((pair.audio, self.by_fd), (pair.reports, self.reports_by_fd)):
+            table[udp.fileno()] = line
+            self.poll.register(udp.fileno(), select.EPOLLIN)
+        self._say({"re": "opened", "stream": number, "port": pair.audio.getsockname()[1]})
 
     def _session(self) -> Session:
-        dice = random.SystemRandom()
         return Session(
-            ssrc=dice.getrandbits(32),
-            sequence=dice.getrandbits(16),
-            timestamp=dice.getrandbits(32),
+            ssrc=self.dice.getrandbits(32),
+            sequence=self.dice.getrandbits(16),
+            timestamp=self.dice.getrandbits(32),
+            cname=f"{self.dice.getrandbits(96):024x}",
+            unix_ahead_s=time.time() - time.monotonic(),
             lost_after_s=self.config.lost_after_s,
         )
 
-    def _close(self, stream: Stream) -> None:
-        stream.session.stop_playing()
-        stream.session.part()
-        self.outgoing += pack_events(stream.number, stream.session.events())
-        self._say({"re": "closed", "stream": stream.number, "stats": asdict(stream.stats())})
-        self.poll.unregister(stream.udp.fileno())
-        del self.by_fd[stream.udp.fileno()]
-        self.ports.rest(stream.udp.getsockname()[1], time.monotonic())
-        stream.udp.close()
-        self.phases[stream.phase].remove(stream)
-        del self.streams[stream.number]
+    def _close(self, line: Line) -> None:
+        line.session.stop_playing()
+        line.session.part()
+        self.outgoing += pack_events(line.number, line.session.events())
+        port = line.pair.audio.getsockname()[1]
+        for udp, table in ((line.pair.audio, self.by_fd), (line.pair.reports, self.reports_by_fd)):
+            self.poll.unregister(udp.fileno())
+            del table[udp.fileno()]
+        self.phases[line.phase].remove(line)
+        del self.streams[line.number]
+        now = time.monotonic()
+        self._say({"re": "closed", "stream": line.number, "stats": asdict(line.close(now))})
+        self.ports.rest(port, now)
 
     def _next_turn(self, phase: int) -> float:
         ahead = (phase - self.tick - 1) % PHASES + 1
@@ -277,10 +250,18 @@ def go_first() -> None:
             os.setpriority(os.PRIO_PROCESS, 0, URGENT)
 
 
+def _open_many_files() -> None:
+    """A call takes two sockets; what a shell allows by itself is 1,024 of all kinds."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def main() -> None:
     """Run until the gateway closes its end. SIGINT and SIGTERM are its to handle: calls end first."""
     end_with_parent()  # even while the clock is stuck
     go_first()
+    _open_many_files()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     config = Config(**orjson.loads(sys.argv[2]))

@@ -31,8 +31,12 @@ class RtpLeg(asyncio.DatagramProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self.ear = Ear(pause_s)
         self.keys_heard = ""
-        dice = {"ssrc": secrets.randbits(32), "sequence": secrets.randbits(16), "timestamp": secrets.randbits(32)}
-        self.session = Session(**dice, lost_after_s=LOST_S)
+        self.session = Session(
+            ssrc=secrets.randbits(32),
+            sequence=secrets.randbits(16),
+            timestamp=secrets.randbits(32),
+            lost_after_s=LOST_S,
+        )
         self.session.listen(KEPT_S)
 
     @classmethod

@@ -41,6 +41,7 @@ class Session:
     events:        its payload type for telephone-event at 8 kHz, None if it takes none.
     direction:     from that side's view.
     others:        m-lines before and after the audio one that an answer must refuse by name, as (position, line).
+    rtcp_mux:      whether that side takes RTCP on the port of the audio (RFC 5761).
     """
 
     address: str
@@ -51,6 +52,7 @@ class Session:
     session_id: int = 1
     version: int = 1
     others: tuple[tuple[int, str], ...] = ()
+    rtcp_mux: bool = False
 
     def encode(self) -> bytes:
         """Write the description as bytes for a SIP body."""
@@ -73,6 +75,7 @@ class Session:
         lines += [f"a=rtpmap:{codec.payload_type} {codec.name}/8000" for codec in self.codecs]
         if self.events is not None:
             lines += [f"a=rtpmap:{self.events} {EVENTS}/8000", f"a=fmtp:{self.events} 0-15"]
+        lines += ["a=rtcp-mux"] if self.rtcp_mux else []
         return [*lines, f"a=ptime:{PTIME_MS}", f"a={self.direction}"]
 
 
@@ -84,6 +87,7 @@ class Media:
     codec:              what to send, with the payload type the far end gave it.
     event_payload_type: for RFC 4733 digits; None where the far end takes none.
     sends, hears:       False while on hold in that direction.
+    rtcp_mux:           whether RTCP goes over the port of the audio.
     """
 
     address: str
@@ -92,6 +96,7 @@ class Media:
     event_payload_type: int | None
     sends: bool
     hears: bool
+    rtcp_mux: bool = False
 
 
 def parse(data: bytes) -> Session:
@@ -118,7 +123,8 @@ def parse(data: bytes) -> Session:
         direction = "sendonly" if direction == "sendrecv" else "inactive"
     others = tuple((index, _refused(other[0])) for index, other in enumerate(blocks) if index != audio)
     session_id, version = _origin(common)
-    return Session(address, int(match[1]), codecs, events, direction, session_id, version, others)
+    mux = "a=rtcp-mux" in block
+    return Session(address, int(match[1]), codecs, events, direction, session_id, version, others, rtcp_mux=mux)
 
 
 def _blocks(data: bytes) -> tuple[list[str], list[list[str]]]:
@@ -188,7 +194,14 @@ def answer(offer: Session, ours: Session) -> Session:
         raise NoCommonCodec("the offer has no codec that we speak")
     wanted = MIRROR.get(offer.direction, offer.direction)
     events = offer.events if ours.events is not None else None
-    return replace(ours, codecs=common, events=events, direction=_both(wanted, ours.direction), others=offer.others)
+    return replace(
+        ours,
+        codecs=common,
+        events=events,
+        direction=_both(wanted, ours.direction),
+        others=offer.others,
+        rtcp_mux=offer.rtcp_mux and ours.rtcp_mux,
+    )
 
 
 def _both(one: Direction, other: Direction) -> Direction:
@@ -213,4 +226,5 @@ def agree(answered: Session, local: Session, remote: Session) -> Media:
     codec = next(codec for codec in remote.codecs if codec.name == chosen)
     events = remote.events if local.events is not None else None
     ours = _both(local.direction, MIRROR.get(remote.direction, remote.direction))
-    return Media(remote.address, remote.port, codec, events, "send" in ours, "recv" in ours)
+    mux = local.rtcp_mux and remote.rtcp_mux
+    return Media(remote.address, remote.port, codec, events, "send" in ours, "recv" in ours, rtcp_mux=mux)

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from gateway.errors.media import InvalidDigit, MediaDown, MediaLimit
-from gateway.media import g711, rtp, telephone_event, tones
+from gateway.media import g711, rtcp, rtp, telephone_event, tones
 from gateway.media.events import Digit, FirstPacket, Lost, Played, Stats
 from gateway.net.rtp_engine import RtpEngine, _shares
 from gateway.net.rtp_stream import RtpStream
@@ -37,9 +37,9 @@ def free_base() -> int:
 class FarEnd:
     """A telephone of a plain socket: it keeps every packet and sends what it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((HERE, 0))
+        self.socket.bind((HERE, port))
         self.socket.setblocking(False)
         self.port: int = self.socket.getsockname()[1]
         self._sequence = 0
@@ -214,6 +214,29 @@ async def test_a_far_end_behind_a_translator_is_answered_where_it_really_is(engi
 
     assert len(await behind.hear(3)) == 3
     behind.socket.close()
+
+
+async def test_a_call_is_reported_on_at_its_end_and_its_packets_bear_the_mark() -> None:
+    engine = RtpEngine(HERE, None, dscp=34)
+    await engine.start()
+    base = free_base()
+    far, beside = FarEnd(base), FarEnd(base + 1).socket
+    beside.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+    stream = await calling(engine, far)
+    await far.hear(3)
+    beside.sendto(rtcp.build(77, "far", None, None), (HERE, stream.port + 1))
+    stats = await stream.close()
+    data, ancillary, _, source = beside.recvmsg(2048, 64)
+    report = rtcp.parse(data)
+    beside.close()
+    far.socket.close()
+    await engine.stop()
+
+    assert ancillary[0][2][0] == 34 << 2
+    assert source == (HERE, stream.port + 1)
+    assert report.sending is not None
+    assert (report.sending.packets, report.sending.octets) == (stats.sent, 160 * stats.sent)
+    assert report.left == [report.ssrc]
 
 
 async def test_a_silent_far_end_is_lost(far: FarEnd) -> None:

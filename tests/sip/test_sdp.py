@@ -133,3 +133,13 @@ def test_no_damage_to_a_description_crashes_the_parser(at: int, put: bytes, cut:
         assert agree(ours, ours, remote).port == remote.port
     except (BadSdp, NoCommonCodec):
         return
+
+
+def test_one_port_for_audio_and_reports_is_agreed_on_only_where_both_say_so() -> None:
+    ours, plain = Session("192.0.2.1", 4000, rtcp_mux=True), Session("192.0.2.7", 5000)
+    theirs = parse(Session("192.0.2.7", 5000, rtcp_mux=True).encode())
+
+    assert answer(theirs, ours).rtcp_mux
+    assert agree(theirs, ours, theirs).rtcp_mux
+    assert not answer(plain, ours).rtcp_mux
+    assert not agree(plain, ours, plain).rtcp_mux
