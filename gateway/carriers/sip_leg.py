@@ -154,7 +154,7 @@ class SipLeg:
             await self._call.refer(to, self._number, tuple(headers.items()))
             steps.reached("refer:after")
             async with asyncio.timeout(ring_s + _REFER_LATE_S):
-                return await self._referred
+                result = await self._referred
         except UnsafeSipValue as error:
             _log.error("transfer_refused", error=str(error))
             return "failed"
@@ -162,6 +162,7 @@ class SipLeg:
             return "no_answer"
         finally:
             self._referred = None
+        return "failed" if result == "refused" and self._trunk.transfer == "refer" else result
 
     def _refer_told(self, told: sip.Referred) -> None:
         """Take what the far end says of our REFER."""

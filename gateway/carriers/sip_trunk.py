@@ -121,7 +121,7 @@ class SipTrunk:
 
     async def bridge(self, call: Call, wanted: Transfer, beside: Leg, ready: Ready) -> SipLeg | NotSent:
         """Place a second call for one that is up. See `TrunkCarrier.bridge`."""
-        if self._settings.transfer == "refer" or not isinstance(beside, SipLeg):
+        if not isinstance(beside, SipLeg):
             return NotSent("no_bridge")
         try:
             headers = contact_data(tuple(wanted.headers.items()))

@@ -117,7 +117,7 @@ class Leg(Protocol):
         """Ask the far end to put the person through to a number, and wait for how that goes.
 
         headers: X- headers for who takes the call.
-        Returns: `transferred`: hang up now, if the far end has not; `refused`: it does not put people through.
+        Returns: `transferred`: hang up now, if the far end has not; `refused`: it puts nobody through, and we may.
         """
         ...
 
