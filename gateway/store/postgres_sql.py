@@ -18,8 +18,8 @@ _INSERT: Final = re.compile(
     re.DOTALL,
 )
 _TABLE: Final = re.compile(r"(?:CREATE|ALTER) TABLE (?:IF NOT EXISTS )?(\w+)([^;]*);")
-_WHOLE: Final = re.compile(
-    r"^\s*(?:ALTER TABLE \w+ )?(?:ADD COLUMN )?(\w+)\s+(?:BIGINT|INTEGER|IDENTITY)\b", re.MULTILINE
+_TYPED: Final = re.compile(
+    r"^\s*(?:ALTER TABLE \w+ )?(?:ADD COLUMN )?(\w+)\s+(BIGINT|INTEGER|IDENTITY|BYTEA)\b", re.MULTILINE
 )
 
 
@@ -50,15 +50,16 @@ class Statement:
 
 def statements() -> dict[str, Statement]:
     """Every named block, for PostgreSQL."""
-    tables: dict[str, set[str]] = {}
+    tables: dict[str, dict[str, str]] = {}
     for _, sql in migrations():
         for table, columns in _TABLE.findall(sql):
-            tables.setdefault(table, set()).update(_WHOLE.findall(columns))
+            types = ((name, "bytea" if kind == "BYTEA" else "bigint") for name, kind in _TYPED.findall(columns))
+            tables.setdefault(table, {}).update(types)
     return {name: statement(sql, tables) for name, sql in load().items()}
 
 
-def statement(sql: str, whole_numbers: Mapping[str, set[str]]) -> Statement:
-    """One block. `whole_numbers`: each table's columns that are not text.
+def statement(sql: str, types: Mapping[str, Mapping[str, str]]) -> Statement:
+    """One block. `types`: each table's columns that are not text, and what they are.
 
     PostgreSQL finds most parameters' types by itself; times are told, since nothing stands beside them in a CASE.
     """
@@ -77,18 +78,17 @@ def statement(sql: str, whole_numbers: Mapping[str, set[str]]) -> Statement:
         return place(found["name"]) + ("::bigint" if found["name"].endswith(("_ms", "_us")) else "")
 
     written = _TOKEN.sub(token, sql)
-    return Statement(written, tuple(names), _bulk(sql, names, whole_numbers))
+    return Statement(written, tuple(names), _bulk(sql, names, types))
 
 
-def _bulk(sql: str, names: Sequence[str], whole_numbers: Mapping[str, set[str]]) -> str:
+def _bulk(sql: str, names: Sequence[str], types: Mapping[str, Mapping[str, str]]) -> str:
     """An insert of one row as an insert of many: each parameter is a column of them."""
     parts = _INSERT.fullmatch(sql)
     if parts is None or not names:
         return ""
     values = _TOKEN.sub(lambda found: found["as_is"] or f"row.{found['name']}", parts["values"])
-    here = whole_numbers[parts["table"]]
-    types = ["bigint" if name in here else "text" for name in names]
-    arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(types, 1))
+    here = types[parts["table"]]
+    arrays = ", ".join(f"${number}::{here.get(name, 'text')}[]" for number, name in enumerate(names, 1))
     rows = f"SELECT {values} FROM unnest({arrays}) AS row ({', '.join(names)})"  # noqa: S608 - our own files' words
     return f"{parts['into']} {rows} {parts['after']}"
 

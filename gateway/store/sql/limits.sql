@@ -28,7 +28,7 @@ WHERE limit_key = :limit_key AND window_us = :window_us
        WHERE part.limit_key = :limit_key AND part.until_us > :now_us) >= :units;
 
 -- name: usage_rolling
-SELECT COALESCE(SUM(used), 0) FROM limit_usage WHERE limit_key = :limit_key AND until_us > :now_us;
+SELECT CAST(COALESCE(SUM(used), 0) AS BIGINT) FROM limit_usage WHERE limit_key = :limit_key AND until_us > :now_us;
 
 -- name: usage_one
 SELECT used FROM limit_usage WHERE limit_key = :limit_key AND window_us = :window_us;
