@@ -16,7 +16,7 @@ from gateway.model.call import Call
 from gateway.model.limit import Limit, Refused, Slot
 from gateway.model.outcome import NotSent
 from gateway.voice.state import Transfer
-from gateway.workers.slots import for_slot, now_us
+from gateway.workers.slots import for_slot
 
 if TYPE_CHECKING:
     from gateway.workers.call_desk import Desk
@@ -79,8 +79,7 @@ class Bridge:
         clocks = [self.desk.plan.clock(limit) for limit in slot.rates]
         await for_slot(self.desk.plan.redis_clock.local(slot.at_us), clocks)
         steps.reached("bridge:before")
-        for clock in clocks:
-            clock.wrote(now_us())
+        self.desk.wrote(slot)
         return True
 
     async def _close(self, second: Leg | NotSent, holder: str) -> None:

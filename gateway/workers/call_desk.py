@@ -9,7 +9,7 @@ from typing import Final
 
 from gateway.carriers.voice_base import Road, TrunkRoad
 from gateway.model.call import Call
-from gateway.model.limit import Limit
+from gateway.model.limit import Limit, Slot
 from gateway.model.sender import Sender
 from gateway.sms.pipeline import Hold, Reject, Send
 from gateway.speech.prompts import Prompts
@@ -24,6 +24,7 @@ from gateway.workers.channels import Channels
 from gateway.workers.counters import Counters
 from gateway.workers.leases import Leases
 from gateway.workers.plan import Plan
+from gateway.workers.slots import now_us
 
 _FIRST_BACKOFF_S: Final = 0.5
 _LONGEST_BACKOFF_S: Final = 30.0
@@ -84,6 +85,14 @@ class Desk:
         name = road.carrier.name if isinstance(road, TrunkRoad) else f"{road.carrier.name}/api"
         rate = f"{road.calls_per_second:.4f}".rstrip("0").rstrip(".")
         return self.counters.of_trunk(name, mode, {"rate": f"{rate}/s", "channels": road.channels})
+
+    def wrote(self, slot: Slot) -> None:
+        """A call leaves in this slot, now: all that share its rates keep their distance, other processes too."""
+        at_us = now_us()
+        for limit in slot.rates:
+            self.plan.clock(limit).wrote(at_us)
+        late_us = at_us - self.plan.redis_clock.local(slot.at_us)
+        self.counters.wrote(slot, slot.at_us + late_us + self.plan.redis_clock.doubt_us)
 
     async def prepare(self, call: Call) -> Prepared:
         """Read a call's plan and render what it can need.

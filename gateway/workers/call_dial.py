@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from gateway import steps
 from gateway.carriers.base import Ready
@@ -19,6 +20,8 @@ from gateway.workers.leases import Lease
 from gateway.workers.offer import LATE_US
 from gateway.workers.plan import Planned
 from gateway.workers.slots import for_slot, now_us
+
+AHEAD_US: Final = 200_000  # how long before its slot a call may be committed as `dialing`
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +65,20 @@ class Dialling:
         async def ready() -> bool:
             slot_us = self.desk.plan.redis_clock.local(slot.at_us)
             await for_slot(slot_us, clocks)
-            if not self.desk.leases.holds(self.lease) or now_us() - slot_us > LATE_US:
+            if not self.desk.leases.holds(self.lease) or now_us() - slot_us > self._may_lag_us(slot):
                 return False  # still in the plan: whoever was to dial it queues it again
             if not self.desk.plan.take_out(offer.planned):
                 return False
             steps.reached("dial:before")
-            for clock in clocks:
-                clock.wrote(now_us())
+            self.desk.wrote(slot)
             return True
 
         return ready
+
+    def _may_lag_us(self, slot: Slot) -> int:
+        """How late it may leave at most: other processes that share the trunk's rate must hear of it in time."""
+        shared_us = self.desk.counters.longest_lag_us(slot, AHEAD_US)
+        return LATE_US if shared_us is None else min(LATE_US, shared_us)
 
     async def _dial(self, offer: Offer, road: Road) -> None:
         try:

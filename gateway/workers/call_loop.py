@@ -29,14 +29,13 @@ from gateway.store.database import Tx
 from gateway.store.records import to_record
 from gateway.voice.twiml import TwilioCall
 from gateway.workers.call_desk import Backoff, Desk, Prepared, decide
-from gateway.workers.call_dial import Dialling, Offer
+from gateway.workers.call_dial import AHEAD_US, Dialling, Offer
 from gateway.workers.call_rendering import Rendering
 from gateway.workers.counters import Stands
 from gateway.workers.leases import Lease
 from gateway.workers.plan import Planned
 from gateway.workers.slots import now_us, sleep_until
 
-_AHEAD_US: Final = 200_000  # how long before its slot a call may be committed as `dialing`
 _HOLD_CHUNK: Final = 1_000  # rows a transaction: others' commits come in between
 _FEWEST_ROWS: Final = 16
 _MOST_ROWS: Final = 1_000
@@ -114,7 +113,7 @@ class CallLoop:
         asked = [planned.thing for planned, _ in ready]
         try:
             answer = await self.desk.counters.take_calls(
-                sender, self.mode, limits, road.carrier.name, asked, ahead_us=_AHEAD_US
+                sender, self.mode, limits, road.carrier.name, asked, ahead_us=AHEAD_US
             )
         except RedisAway:
             self._note("redis_away")
@@ -133,7 +132,7 @@ class CallLoop:
             await committing  # what is on its way to the disk gets there: the stop takes it back from the plan
             raise
         self._note("rate" if answer.then is not None and answer.then.reason == "rate" else "")
-        await sleep_until(self.desk.plan.redis_clock.local(answer.again_us) - _AHEAD_US // 2)
+        await sleep_until(self.desk.plan.redis_clock.local(answer.again_us) - AHEAD_US // 2)
 
     async def _read(self) -> list[Planned[Call]]:
         rows = await self.desk.database.read(lambda tx: lives.queued(tx, "calls", self.number, self.mode, self.reach))
@@ -191,7 +190,7 @@ class CallLoop:
         self._note(refused.reason, opens_us // 1000 if opens_us else None)
         if refused.reason == "rate" and opens_us is not None:
             wait_s = opens_us / 1e6 - now_ms() / 1e3
-            await asyncio.sleep(min(max(wait_s - _AHEAD_US / 2e6, 0.001), 1.0))
+            await asyncio.sleep(min(max(wait_s - AHEAD_US / 2e6, 0.001), 1.0))
         elif refused.reason == "channels":
             self.desk.channels.freed.clear()
             await _within(self.desk.channels.freed, _AWAY_S)

@@ -329,7 +329,7 @@ def _granted(holders: Sequence[str], answer: Granted) -> list[str]:
 
 def is_shared(rate: Throughput) -> bool:
     """Whether other processes may write for this rate at the same time: it is not a sender's own."""
-    return kind_of(rate.key) in SCOPE_KINDS
+    return kind_of(rate.key) in {*SCOPE_KINDS, "trunk"}
 
 
 def _shared(slot: Slot) -> list[Throughput]:
