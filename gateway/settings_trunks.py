@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, SecretStr
@@ -38,6 +39,7 @@ class Trunk(Section):
     tls_verify: bool = True
     tls_certificate_file: str = ""
     tls_key_file: str = ""
+    srtp: bool = False
     options_interval_s: Annotated[float, Field(ge=0)] = 30
     options_misses: Annotated[int, Field(ge=1, le=100)] = 3
     register_s: Annotated[int, Field(ge=0, le=86_400)] = 0
@@ -92,6 +94,10 @@ def _sip_contradictions(trunk: Trunk) -> Iterator[tuple[str, str]]:
         yield "networks", "must not hold every address: anyone could then call as the carrier"
     if trunk.transport != "tls" and (trunk.tls_ca_file or trunk.tls_certificate_file or not trunk.tls_verify):
         yield "transport", 'must be "tls" where certificates are set'
+    if trunk.srtp and trunk.transport != "tls":
+        yield "transport", 'must be "tls" with srtp: its keys stand in what is spoken'
+    if trunk.srtp and find_spec("pylibsrtp") is None:
+        yield "srtp", "needs the srtp extra: pip install campaign-gateway[srtp]"
     if bool(trunk.tls_certificate_file) != bool(trunk.tls_key_file):
         missing = "tls_key_file" if trunk.tls_certificate_file else "tls_certificate_file"
         yield missing, "must be set: tls_certificate_file and tls_key_file go together"

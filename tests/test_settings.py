@@ -232,6 +232,7 @@ TRUNK = {"trunks.a.host": "192.0.2.1"}
             "trunks.a.large_requests_over_tcp",
         ),
         (TRUNK | {"trunks.a.register_s": 600}, "trunks.a.username"),
+        (TRUNK | {"trunks.a.srtp": True}, "trunks.a.transport"),
         (TRUNK | {"trunks.a.session_expires_s": 89}, "trunks.a.session_expires_s"),
         (TRUNK | {"trunks.a.caller_name": "two\nlines"}, "trunks.a.caller_name"),
         (TRUNK | {"trunks.a.codecs": ""}, "trunks.a.codecs"),

@@ -29,6 +29,7 @@ from gateway.media import tones
 from gateway.media.amd import Times
 from gateway.net.rtp_engine import RtpEngine
 from gateway.net.rtp_library import AudioId
+from gateway.net.rtp_srtp import words
 from gateway.net.rtp_stream import RtpStream
 from gateway.net.sip_call import SipCall
 from gateway.settings_trunks import Trunk
@@ -259,6 +260,7 @@ class SipLeg:
                 payload_type=agreed.codec.payload_type,
                 event_payload_type=agreed.event_payload_type,
                 rtcp_mux=agreed.rtcp_mux,
+                srtp=words(keys.suite, keys.sends, keys.hears) if (keys := agreed.keys) is not None else None,
             )
         except ValueError as error:  # IPv6, no host, or payload types we do not send
             _log.warning("no_usable_media", error=str(error))

@@ -1,6 +1,7 @@
 """A SIP trunk: it places calls, and takes those that come in."""
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from gateway.net.sip_endpoint import SipEndpoint
 from gateway.net.sip_route import Trunk as Route
 from gateway.net.sip_sockets import Tls
 from gateway.settings_trunks import Trunk
-from gateway.sip import sdp
+from gateway.sip import sdes, sdp
 from gateway.sip.digest import Credentials
 from gateway.sip.headers import NameAddr
 from gateway.sip.hop import TRANSPORTS
@@ -178,7 +179,11 @@ class SipTrunk:
 
     def _offer(self, stream: RtpStream) -> sdp.Session:
         codecs = tuple(_CODECS[name] for name in self._settings.codecs)
-        return sdp.Session(self._settings.advertised_ip, stream.port, codecs, rtcp_mux=True)
+        suites = sdes.SUITES if self._settings.srtp else ()
+        crypto = tuple(
+            sdes.Crypto(tag, suite, secrets.token_bytes(sdes.KEY_BYTES)) for tag, suite in enumerate(suites, 1)
+        )
+        return sdp.Session(self._settings.advertised_ip, stream.port, codecs, rtcp_mux=True, crypto=crypto)
 
     async def _started(self) -> SipEndpoint:
         async with self._starting:

@@ -6,6 +6,7 @@ from typing import Final
 from gateway.media.events import Stats
 from gateway.media.session import Session
 from gateway.net.rtp_ports import Pair
+from gateway.net.rtp_srtp import Cipher
 
 MOST_DATAGRAM: Final = 2048
 
@@ -19,6 +20,15 @@ class Line:
     session: Session
     phase: int
     unsent: int = 0
+    forged: int = 0  # packets that were not signed with the far end's key
+    cipher: Cipher | None = None
+
+    def encrypt(self, told: dict[str, str] | None) -> None:
+        """Encrypt from now on, or not; the same keys again go on where they are."""
+        if told is None:
+            self.cipher = None
+        elif self.cipher is None or self.cipher.told != told:
+            self.cipher = Cipher(told)
 
     def send(self, now: float) -> None:
         """Send what is due."""
@@ -27,7 +37,7 @@ class Line:
             return
         for packet in self.session.to_send(now):
             try:
-                self.pair.audio.sendto(packet, remote)
+                self.pair.audio.sendto(packet if self.cipher is None else self.cipher.protect(packet), remote)
             except OSError:
                 self.unsent += 1
 
@@ -37,7 +47,8 @@ class Line:
             data, source = self.pair.audio.recvfrom(MOST_DATAGRAM)
         except OSError:
             return
-        self.session.receive(data, source, now)
+        if clear := self._clear(data):
+            self.session.receive(clear, source, now)
 
     def receive_report(self, now: float) -> None:
         """Take one datagram of the far end's reports, if one is there."""
@@ -45,7 +56,8 @@ class Line:
             data, source = self.pair.reports.recvfrom(MOST_DATAGRAM)
         except OSError:
             return
-        self.session.receive_report(data, source, now)
+        if clear := self._clear(data):
+            self.session.receive_report(clear, source, now)
 
     def report(self, now: float, die: float) -> None:
         """Send our report where it is due."""
@@ -56,12 +68,22 @@ class Line:
         self._send_report(self.session.goodbye(now))
         self.pair.close()
         seen = self.session.stats()
-        return replace(seen, sent=seen.sent - self.unsent, unsent=self.unsent)
+        return replace(seen, sent=seen.sent - self.unsent, unsent=self.unsent, bad=seen.bad + self.forged)
+
+    def _clear(self, data: bytes) -> bytes:
+        """Decrypt what came where that was agreed; nothing where it is forged."""
+        if self.cipher is None:
+            return data
+        clear = self.cipher.unprotect(data)
+        self.forged += not clear
+        return clear
 
     def _send_report(self, data: bytes | None) -> None:
         remote = self.session.rtcp_remote
         if data is None or remote is None or remote[1] > 0xFFFF:
             return
+        if self.cipher is not None:
+            data = self.cipher.protect(data)
         try:
             (self.pair.audio if self.session.is_mux else self.pair.reports).sendto(data, remote)
         except OSError:

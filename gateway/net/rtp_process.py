@@ -156,7 +156,8 @@ class MediaProcess:
     def _act_on(self, stream: Line, message: Message) -> None:
         session = stream.session
         match message:
-            case {"op": "connect", "ip": ip, "port": port, "law": law, "events": events, "rtcp_mux": mux}:
+            case {"op": "connect", "ip": ip, "port": port, "law": law, "events": events, "rtcp_mux": mux, "srtp": srtp}:
+                stream.encrypt(srtp)
                 at = self._next_turn(stream.phase)
                 session.connect(ip, port, payload_type=law, event_payload_type=events, now=at, rtcp_mux=mux)
             case {"op": "play", "play_id": play_id, "audio": audio, "silence_s": silence_s, "loops": loops}:

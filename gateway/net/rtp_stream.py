@@ -57,12 +57,20 @@ class RtpStream:
         self._stats: Stats | None = None
 
     def connect(
-        self, ip: str, port: int, *, payload_type: int, event_payload_type: int | None, rtcp_mux: bool = False
+        self,
+        ip: str,
+        port: int,
+        *,
+        payload_type: int,
+        event_payload_type: int | None,
+        rtcp_mux: bool = False,
+        srtp: dict[str, str] | None = None,
     ) -> None:
         """Send to this address and listen to it, as the far end's SDP says; again when its SDP changes.
 
         payload_type:       0 (mu-law) or 8 (A-law). A change stops what plays.
         event_payload_type: 0..127 but those two, or None where none was agreed: then keys are sent and heard as tones.
+        srtp:               keys, made by `rtp_srtp.words`; None: audio goes in the clear.
         rtcp_mux:           whether both agreed on one port for audio and reports.
         Raises: ValueError for an address that is no single IPv4 host, or another payload type.
         """
@@ -72,7 +80,8 @@ class RtpStream:
         if payload_type not in g711.SILENCE or event_payload_type not in _EVENT_TYPES:
             raise ValueError(f"{payload_type=} {event_payload_type=}")
         self._payload_type = payload_type
-        self._tell("connect", ip=ip, port=port, law=payload_type, events=event_payload_type, rtcp_mux=rtcp_mux)
+        kinds = {"law": payload_type, "events": event_payload_type, "rtcp_mux": rtcp_mux}
+        self._tell("connect", ip=ip, port=port, **kinds, srtp=srtp)
 
     def play(self, audio: bytes | AudioId, *, silence_s: float = 0.0, loops: int = 1) -> int:
         """Play this after what plays already, after so much silence, so many times.

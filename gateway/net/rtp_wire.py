@@ -4,7 +4,7 @@ A message is two lengths (4 bytes each, big-endian), a JSON object and a blob (a
 
     load audio + blob | unload audio                      G.711, shared by all streams that play it
     open stream | close stream                            answered by opened or refused; by closed
-    connect stream ip port law events rtcp_mux
+    connect stream ip port law events rtcp_mux srtp
     play stream play_id audio silence_s loops | stop stream
     digits stream digits
     listen stream seconds | recording stream              the latter answered by recording + blob

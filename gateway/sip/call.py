@@ -166,6 +166,7 @@ class Call:
             self.local,
             codecs=self.ours.codecs,
             events=self.ours.events,
+            crypto=self.ours.crypto,
             direction="sendrecv",
             version=self.local.version + 1,
         )

@@ -67,7 +67,7 @@ class IncomingCall(Call):
         self._provisionals.stop()
         self._accepted = True
         self.local = session
-        self.ours = Session(session.address, session.port)
+        self.ours = Session(session.address, session.port, crypto=session.crypto)
         self._accept(self._invite, now, describe=self._early_answer is None, headers=timer)
 
     def _on_prack(self, transaction: Transaction, now: float) -> None:

@@ -156,5 +156,6 @@ def _offer_of(request: Request) -> Session | None:
     if kind != SDP:
         raise BadSipMessage("a body that is no session description", 415)
     offer = sdp.parse(request.body)
-    sdp.answer(offer, Session("0.0.0.0", 1))  # noqa: S104 -- no address is bound: this only asks for a common codec
+    able = Session("0.0.0.0", 1, crypto=offer.crypto)  # noqa: S104 -- no address is bound: this asks for a common codec
+    sdp.answer(offer, able)
     return offer

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from gateway.errors.sip import BadSdp, NoCommonCodec
+from gateway.sip import sdes
+from gateway.sip.sdes import Crypto, Keys
 
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 DIRECTIONS: dict[str, Direction] = {name: name for name in ("sendrecv", "sendonly", "recvonly", "inactive")}
@@ -14,7 +16,7 @@ EVENTS = "telephone-event"  # RFC 4733
 EVENTS_PAYLOAD_TYPE = 101  # any dynamic type does; everybody expects this one
 PTIME_MS = 20
 MAX_BYTES = 16_384
-MEDIA_LINE = re.compile(r"audio ([0-9]{1,5})(?:/[0-9]+)? RTP/AVP ([0-9]{1,3}(?: [0-9]{1,3})*)\Z")
+MEDIA_LINE = re.compile(r"audio ([0-9]{1,5})(?:/[0-9]+)? RTP/(S?)AVP ([0-9]{1,3}(?: [0-9]{1,3})*)\Z")
 RTPMAP = re.compile(r"rtpmap:([0-9]{1,3}) ([^/\s]+)/([0-9]+)(?:/1)?\s*\Z")
 CONNECTION = re.compile(r"IN IP[46] ([0-9A-Fa-f.:]+)(?:/[0-9]+)*\s*\Z")
 NOWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- the old way of saying hold (RFC 3264, 8.4), not an address to bind
@@ -40,6 +42,7 @@ class Session:
     codecs:        PCMU and PCMA only, in that side's order; others are not kept.
     events:        its payload type for telephone-event at 8 kHz, None if it takes none.
     direction:     from that side's view.
+    crypto:        how it encrypts what it sends (RTP/SAVP); none: it does not (RTP/AVP).
     others:        m-lines before and after the audio one that an answer must refuse by name, as (position, line).
     rtcp_mux:      whether that side takes RTCP on the port of the audio (RFC 5761).
     """
@@ -53,6 +56,7 @@ class Session:
     version: int = 1
     others: tuple[tuple[int, str], ...] = ()
     rtcp_mux: bool = False
+    crypto: tuple[Crypto, ...] = ()
 
     def encode(self) -> bytes:
         """Write the description as bytes for a SIP body."""
@@ -71,7 +75,9 @@ class Session:
 
     def _audio(self) -> list[str]:
         types = [codec.payload_type for codec in self.codecs] + ([] if self.events is None else [self.events])
-        lines = [f"m=audio {self.port} RTP/AVP {' '.join(map(str, types))}"]
+        profile = "RTP/SAVP" if self.crypto else "RTP/AVP"
+        lines = [f"m=audio {self.port} {profile} {' '.join(map(str, types))}"]
+        lines += [f"a={crypto}" for crypto in self.crypto]
         lines += [f"a=rtpmap:{codec.payload_type} {codec.name}/8000" for codec in self.codecs]
         if self.events is not None:
             lines += [f"a=rtpmap:{self.events} {EVENTS}/8000", f"a=fmtp:{self.events} 0-15"]
@@ -88,6 +94,7 @@ class Media:
     event_payload_type: for RFC 4733 digits; None where the far end takes none.
     sends, hears:       False while on hold in that direction.
     rtcp_mux:           whether RTCP goes over the port of the audio.
+    keys:               of encrypted audio; None: it is sent in the clear.
     """
 
     address: str
@@ -97,10 +104,11 @@ class Media:
     sends: bool
     hears: bool
     rtcp_mux: bool = False
+    keys: Keys | None = None
 
 
 def parse(data: bytes) -> Session:
-    """Read a description with at least one audio stream over RTP/AVP; the first such stream counts.
+    """Read a description with at least one audio stream over RTP/AVP or RTP/SAVP; the first such stream counts.
 
     Raises: BadSdp.
     """
@@ -114,7 +122,7 @@ def parse(data: bytes) -> Session:
     match = MEDIA_LINE.match(block[0][2:])
     if match is None or int(match[1]) > 0xFFFF:
         raise BadSdp("an audio stream with an impossible port")
-    codecs, events = _codecs([int(each) for each in match[2].split()], block)
+    codecs, events = _codecs([int(each) for each in match[3].split()], block)
     address = _connection(block) or _connection(common)
     direction = _direction(block) or _direction(common) or "sendrecv"
     if not address:
@@ -124,7 +132,10 @@ def parse(data: bytes) -> Session:
     others = tuple((index, _refused(other[0])) for index, other in enumerate(blocks) if index != audio)
     session_id, version = _origin(common)
     mux = "a=rtcp-mux" in block
-    return Session(address, int(match[1]), codecs, events, direction, session_id, version, others, rtcp_mux=mux)
+    crypto = _crypto(block) if match[2] else ()
+    if match[2] and not crypto:
+        raise BadSdp("encrypted audio without a key that we can use")
+    return Session(address, int(match[1]), codecs, events, direction, session_id, version, others, mux, crypto)
 
 
 def _blocks(data: bytes) -> tuple[list[str], list[list[str]]]:
@@ -173,6 +184,11 @@ def _codecs(types: list[int], block: list[str]) -> tuple[tuple[Codec, ...], int 
     return codecs, events
 
 
+def _crypto(block: list[str]) -> tuple[Crypto, ...]:
+    found = (sdes.parse(line[2:]) for line in block if line.startswith("a=crypto:"))
+    return tuple(crypto for crypto in found if crypto is not None)
+
+
 def _refused(line: str) -> str:
     """Return an m-line that refuses the stream offered by `line`: port 0, the rest as it was (RFC 3264, section 6)."""
     parts = line.split(" ")
@@ -192,6 +208,9 @@ def answer(offer: Session, ours: Session) -> Session:
     common = tuple(codec for codec in offer.codecs if codec.name in spoken)
     if not common or not offer.port:
         raise NoCommonCodec("the offer has no codec that we speak")
+    crypto = sdes.choose(offer.crypto, ours.crypto)
+    if bool(offer.crypto) != bool(ours.crypto) or (offer.crypto and crypto is None):
+        raise NoCommonCodec("one side encrypts the audio, the other does not")
     wanted = MIRROR.get(offer.direction, offer.direction)
     events = offer.events if ours.events is not None else None
     return replace(
@@ -201,6 +220,7 @@ def answer(offer: Session, ours: Session) -> Session:
         direction=_both(wanted, ours.direction),
         others=offer.others,
         rtcp_mux=offer.rtcp_mux and ours.rtcp_mux,
+        crypto=(crypto,) if crypto is not None else (),
     )
 
 
@@ -226,5 +246,8 @@ def agree(answered: Session, local: Session, remote: Session) -> Media:
     codec = next(codec for codec in remote.codecs if codec.name == chosen)
     events = remote.events if local.events is not None else None
     ours = _both(local.direction, MIRROR.get(remote.direction, remote.direction))
+    keys = sdes.agree(local.crypto, remote.crypto)
+    if keys is None and (local.crypto or remote.crypto):
+        raise NoCommonCodec("one side encrypts the audio, the other does not")
     mux = local.rtcp_mux and remote.rtcp_mux
-    return Media(remote.address, remote.port, codec, events, "send" in ours, "recv" in ours, rtcp_mux=mux)
+    return Media(remote.address, remote.port, codec, events, "send" in ours, "recv" in ours, mux, keys)
