@@ -14,7 +14,7 @@ from rich.table import Table
 
 from gateway import settings
 from gateway.client import Client
-from gateway.errors.cli import FileUnreadable
+from gateway.errors.cli import FileUnreadable, FileUnwritable
 from gateway.settings import Settings
 
 try:
@@ -101,6 +101,14 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise FileUnreadable(str(path), error.strerror or str(error)) from None
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file. Raises FileUnwritable."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise FileUnwritable(str(path), error.strerror or str(error)) from None
 
 
 def pairs(given: Sequence[str]) -> dict[str, str]:

@@ -5,10 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.common import AsJson, pairs, read_text, show
+from gateway.cli.common import AsJson, pairs, read_text, show, write_bytes
 from gateway.cli.dialplans import dialplan_app
 from gateway.errors.voice import BadVariables
 from gateway.voice import loader
+from gateway.voice.diff import changes
+from gateway.voice.draw import draw
 from gateway.voice.transcript import SILENCE, Transcript, simulate
 
 __all__ = ["dialplan_app"]  # with these commands added to it
@@ -61,3 +63,40 @@ def _print(transcript: Transcript) -> None:
     for name, value in facts.items():
         if value:
             typer.echo(f"{name + ':':<15}{value}")
+
+
+@dialplan_app.command("diff")
+def compare_dialplans(
+    before: Annotated[Path, typer.Argument(metavar="OLD", help="The version there was.")],
+    after: Annotated[Path, typer.Argument(metavar="NEW", help="The version there is.")],
+    as_json: AsJson = False,
+) -> None:
+    """Tell what changed between two versions of a plan: words, keys, branches, times; not lines of a file.
+
+    Words that went stand in [-…-], words that came in {+…+}. Exit code 1 if anything changed.
+    """
+    old, new = (loader.load(read_text(file), file=str(file)) for file in (before, after))
+    found = changes(old, new)
+    if as_json:
+        show([{name: getattr(each, name) for name in type(each).__slots__} for each in found])
+    else:
+        typer.echo("\n".join(map(str, found)) or "nothing changed")
+    if found:
+        raise typer.Exit(1)
+
+
+@dialplan_app.command("draw")
+def draw_dialplan(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="One plan.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="An SVG file; without it, to the screen.")] = None,
+) -> None:
+    """Draw a plan as SVG: its nodes from the start downwards, and what leads from one to the next.
+
+    gateway dialplan draw dialplans/payment-reminder.yaml -o payment-reminder.svg
+    """
+    picture = draw(loader.load(read_text(file), file=str(file)))
+    if out is None:
+        typer.echo(picture, nl=False)
+    else:
+        write_bytes(out, picture.encode())
+        typer.echo(str(out))

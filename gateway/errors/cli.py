@@ -52,6 +52,15 @@ class FileUnreadable(GatewayError):
         super().__init__(f"{name}: {why}")
 
 
+class FileUnwritable(GatewayError):
+    """A file that a command was to write cannot be written."""
+
+    slug, status = "file_unwritable", 422
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name}: {why}")
+
+
 class BadLedger(GatewayError):
     """A line of a ledger that was to be audited cannot be read."""
 
