@@ -1,7 +1,6 @@
 """One call over a SIP trunk: the SIP call and its audio, told as one row of events."""
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
@@ -22,11 +21,13 @@ from gateway.carriers.voice_base import (
     Spoken,
     Unanswered,
 )
+from gateway.clock import monotonic
 from gateway.errors.media import MediaLimit
 from gateway.errors.sip import UnsafeSipValue
 from gateway.media import events as media
 from gateway.media import tones
 from gateway.media.amd import Times
+from gateway.media.keys import Keys, in_info
 from gateway.net.rtp_engine import RtpEngine
 from gateway.net.rtp_library import AudioId
 from gateway.net.rtp_srtp import words
@@ -42,7 +43,6 @@ _BYTES_A_SECOND: Final = 16_000  # 8 kHz PCM16
 _RING_BACK: Final = tones.tone((440.0, 480.0), 2.0, level_dbov=-22.0) + tones.silence(4.0)
 _RINGS: Final = 30
 _REFER_LATE_S: Final = 5.0  # beyond the ringing, for the far end to say so
-_INFO_KEY: Final = re.compile(rb"(?:Signal\s*=\s*)?([0-9*#A-D])\s*(?:[\r\n]|\Z)")
 # What a final SIP status means for a call (RFC 3261, section 21); what is missing here is `failed`, carrier_refused.
 _BUSY: Final = {486, 600}
 _NO_ANSWER: Final = {408, 480, 487}
@@ -106,7 +106,7 @@ class SipLeg:
         self._was_heard = False
         self._is_connected = False
         self._trouble = ""
-        self._hears_keys = False  # by RFC 4733; INFO counts only where these were not agreed
+        self._keys = Keys()
         self._tasks = (
             asyncio.create_task(self._follow_media(), name="leg-media"),
             asyncio.create_task(self._follow_call(), name="leg-call"),
@@ -244,8 +244,8 @@ class SipLeg:
                 self._connect(agreed)
             case sip.Referred():
                 self._refer_told(event)
-            case sip.Info(body=body) if not self._hears_keys:
-                self._hear_info(body)
+            case sip.Info(content_type=kind, body=body):
+                self._hear_info(kind, body)
         self._was_heard = True
         return None
 
@@ -267,16 +267,17 @@ class SipLeg:
             self._give_up("no_usable_media")
             return False
         self._is_connected = True
-        self._hears_keys = agreed.event_payload_type is not None
         return True
 
-    def _hear_info(self, body: bytes) -> None:
-        """A key in an INFO (application/dtmf-relay, application/dtmf)."""
-        found = _INFO_KEY.match(body)
-        if found:
-            self._pressed(found[1].decode())
+    def _hear_info(self, content_type: str, body: bytes) -> None:
+        key = in_info(content_type, body)
+        if key is not None:
+            self._pressed("info", key, monotonic())
 
-    def _pressed(self, digit: str) -> None:
+    def _pressed(self, way: str, digit: str, at: float) -> None:
+        """A key, where no other way has told of it."""
+        if not self._keys.is_new(way, digit, at):
+            return
         self._hear(Digit(digit))
         if self._answer is not None:
             self._answer.pressed(digit)
@@ -288,8 +289,8 @@ class SipLeg:
     async def _follow_media(self) -> None:
         async for event in self._stream.events():
             match event:
-                case media.Digit(digit=digit):
-                    self._pressed(digit)
+                case media.Digit(digit, at):
+                    self._pressed("rtp", digit, at)
                 case media.Played(play_id, seconds, finished):
                     if not self._is_own(play_id):
                         self._hear(Played(play_id, seconds, finished))

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors.media import InvalidDigit
-from gateway.media.rtp import TIMESTAMPS, Packet
+from gateway.media.rtp import Packet, timestamp_distance
 
 DIGITS: Final = "0123456789*#ABCD"  # position = event code, RFC 4733, table 3
+_APART_TICKS: Final = 160
 LONGEST_TICKS: Final = 0xFFFF  # a longer press goes on as a new segment, section 2.5.1.3
 _PAYLOAD: Final = struct.Struct("!BBH")
 SIZE: Final = _PAYLOAD.size
@@ -64,9 +65,7 @@ class DigitReceiver:
 
     def __init__(self) -> None:
         self._seen: OrderedDict[tuple[int, int], None] = OrderedDict()
-        self._longest: tuple[int, int, int] | None = (
-            None  # ssrc, start and code of a segment that ran to its full length
-        )
+        self._newest: tuple[int, int, int, int] | None = None  # ssrc, timestamp, code and duration of the last press
 
     def receive(self, packet: Packet) -> str | None:
         """Give every packet of the telephone-event payload type; the key comes back once, else None."""
@@ -74,16 +73,23 @@ class DigitReceiver:
         if event is None or event.digit is None:
             return None
         press = (packet.ssrc, packet.timestamp)
-        known = press in self._seen
-        goes_on = not packet.marker and self._longest == (
-            packet.ssrc,
-            (packet.timestamp - LONGEST_TICKS) % TIMESTAMPS,
-            event.code,
-        )
+        known = press in self._seen or self._goes_on(packet, event)
         self._remember(press)
-        if event.ticks == LONGEST_TICKS and not event.end:
-            self._longest = (*press, event.code)
-        return None if known or goes_on else event.digit
+        if self._newest is None or timestamp_distance(packet.timestamp, self._newest[1]) >= 0 or not known:
+            self._newest = (packet.ssrc, packet.timestamp, event.code, event.ticks)
+        return None if known else event.digit
+
+    def _goes_on(self, packet: Packet, event: TelephoneEvent) -> bool:
+        """Whether this is more of the press before, under another timestamp.
+
+        So it is in the second segment of a long press (section 2.5.1.3), and with far ends that move the timestamp on
+        with each packet: no second press begins within the first, nor within 20 ms of its end.
+        """
+        if self._newest is None or packet.marker:
+            return False
+        ssrc, timestamp, code, ticks = self._newest
+        ahead = timestamp_distance(packet.timestamp, timestamp)
+        return (ssrc, code) == (packet.ssrc, event.code) and 0 < ahead <= ticks + _APART_TICKS
 
     def _remember(self, press: tuple[int, int]) -> None:
         self._seen[press] = None

@@ -88,3 +88,30 @@ def test_no_payload_ends_the_receiver(payloads: list[tuple[bytes, int]]) -> None
         receiver.receive(event(payload, timestamp=timestamp, ssrc=1))
 
     assert receiver.receive(event(encode("7", ticks=160), ssrc=2)) == "7"
+
+
+def test_a_far_end_that_moves_the_timestamp_on_with_each_packet_presses_each_key_once() -> None:
+    receiver = DigitReceiver()
+    one = [event(encode("5", ticks=160 * n), timestamp=160 * n, marker=n == 1) for n in range(1, 9)]
+    other = [event(encode("5", ticks=160 * n), timestamp=4000 + 160 * n, marker=n == 1) for n in range(1, 9)]
+
+    assert [key for packet in one + other if (key := receiver.receive(packet))] == ["5", "5"]
+
+
+def test_the_same_key_at_once_again_is_heard_though_all_ends_and_the_first_packet_are_lost() -> None:
+    """40 ms down and 40 ms up, as fast as ITU-T Q.24 asks for."""
+    receiver = DigitReceiver()
+    first = [event(encode("5", ticks=160), timestamp=1000, marker=True)]
+    again = [event(encode("5", ticks=320, end=True), timestamp=1640)] * 3
+
+    assert [key for packet in first + again if (key := receiver.receive(packet))] == ["5", "5"]
+
+
+def test_a_late_packet_of_the_press_before_is_no_new_one() -> None:
+    receiver = DigitReceiver()
+    late = event(encode("5", ticks=480), timestamp=1000)
+    keys = [receiver.receive(event(encode("5", ticks=160 * n), timestamp=1000)) for n in (1, 2)]
+    keys += [receiver.receive(event(encode("6", ticks=160), timestamp=2600, marker=True)), receiver.receive(late)]
+    keys += [receiver.receive(event(encode("6", ticks=320), timestamp=2600))]
+
+    assert keys == ["5", None, "6", None, None]
