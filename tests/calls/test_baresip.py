@@ -81,12 +81,14 @@ class Telephone:
 
 
 @asynccontextmanager
-async def baresip(folder: Path, port: int, control: int) -> AsyncIterator[Telephone]:
+async def baresip(
+    folder: Path, port: int, control: int, *, config: str = "", account: str = ""
+) -> AsyncIterator[Telephone]:
     noise = np.random.default_rng(3).normal(0, 3000, 20 * 8000).astype(np.int16)
     (folder / "says.wav").write_bytes(wav.write(noise.tobytes()))
     fields = {"port": port, "control": control, "folder": folder, "modules": MODULES}
-    (folder / "config").write_text(CONFIG.format(**fields))
-    (folder / "accounts").write_text(f"<sip:+12125551234@127.0.0.1:{port}>;regint=0;answermode=auto\n")
+    (folder / "config").write_text(CONFIG.format(**fields) + config)
+    (folder / "accounts").write_text(f"<sip:+12125551234@127.0.0.1:{port}>;regint=0;answermode=auto{account}\n")
     (folder / "contacts").touch()
     process = await asyncio.create_subprocess_exec(
         BARESIP or "", "-f", str(folder), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
