@@ -1,24 +1,33 @@
 """Twilio Programmable Voice: placing calls over REST, and what a call is between two of its webhooks."""
 
+import asyncio
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
 
+import aiohttp
 from twilio.base.exceptions import TwilioException
 
 from gateway.carriers.base import Ready
 from gateway.carriers.twilio import TwilioAccount, current_attempt, outcome_of
 from gateway.errors.carriers import BadReport
+from gateway.errors.speech import BadPrompt
 from gateway.model.call import Call
 from gateway.model.outcome import Accepted, Outcome
 from gateway.net.http_client import Attempt, HttpClient, TakenBackError
+from gateway.speech.shaping import decoded
 from gateway.store.calls import Prompt
 from gateway.voice import twiml
 from gateway.voice.dialplan import Plan
 
+_RECORDING: Final = re.compile(r"RE[0-9a-f]{32}")
+_MOST_RECORDED_S: Final = 660.0
+_MOST_RECORDED_BYTES: Final = 12 << 20
 _SPEECH_END_MS: Final = 1200  # MachineDetectionSpeechEndThreshold
 _EVENTS: Final = ("initiated", "ringing", "answered", "completed")
 
@@ -72,6 +81,14 @@ def message_delay_ms(form: Mapping[str, str], answered_in_s: float) -> int | Non
     """
     by = detection(form).get("by")
     return None if by == "machine" else round(1000 * answered_in_s) + (_SPEECH_END_MS if by == "human" else 0)
+
+
+def recorded(form: Mapping[str, str]) -> tuple[str, float] | None:
+    """The recording that a webhook tells of: its id and its seconds. An id that is none of Twilio's is none."""
+    sid, seconds = form.get("RecordingSid", ""), form.get("RecordingDuration", "")
+    if not _RECORDING.fullmatch(sid) or not (seconds.isascii() and seconds.isdigit()) or int(seconds) == 0:
+        return None
+    return sid, float(seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +164,26 @@ class TwilioVoice:
             return None
         status, reason = _STATUSES.get(found.status, ("", ""))
         return CallReport(carrier_id, status, reason, "", f"{carrier_id}:asked:{found.status}", None)
+
+    async def recording(self, sid: str, *, timeout_s: float) -> bytes | None:
+        """What was recorded under this id, 8 kHz PCM16; None while Twilio does not give it."""
+        account = self._account
+        url = f"{account.base_url}/2010-04-01/Accounts/{account.account_sid}/Recordings/{sid}.wav"
+        headers = {"Authorization": aiohttp.encode_basic_auth(account.account_sid, account.auth_token)}
+        try:
+            async with (
+                asyncio.timeout(timeout_s),
+                aiohttp.ClientSession(headers=headers) as http,
+                http.get(url, allow_redirects=False) as answer,
+            ):
+                data = bytearray()
+                async for piece in answer.content.iter_chunked(1 << 16):
+                    data += piece
+                    if len(data) > _MOST_RECORDED_BYTES:
+                        return None
+            return decoded(bytes(data), max_seconds=_MOST_RECORDED_S).pcm if answer.status == HTTPStatus.OK else None
+        except (TimeoutError, OSError, aiohttp.ClientError, BadPrompt):
+            return None
 
     def action(self, call_id: str, step: int) -> str:
         """The URL that Twilio asks for step `step` of a call."""

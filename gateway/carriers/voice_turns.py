@@ -18,6 +18,7 @@ from gateway.carriers.twilio_voice import (
     between,
     detection,
     message_delay_ms,
+    recorded,
 )
 from gateway.carriers.voice_base import rendered
 from gateway.clock import now_ms
@@ -28,7 +29,7 @@ from gateway.model.event import Event
 from gateway.model.message import Message
 from gateway.model.states import CALL_FINALS
 from gateway.speech.prompts import Prompts
-from gateway.store import call_texts, calls, events, lives, opt_outs
+from gateway.store import call_texts, calls, events, lives, opt_outs, recordings
 from gateway.store.calls import Plans
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals
@@ -73,6 +74,8 @@ class VoiceTurns:
         async with self._lock(call_id):
             call = await self._ours(call_id)
             if call is None or call.status in CALL_FINALS or not call.engine_state:
+                if call is not None:  # who hung up on a recording has said it all the same
+                    await self.database.write(lambda tx: self._handed_on(tx, call, "", form))
                 return _hangup()
             _, plan = await self.plans.get(call.tenant_id, call.dialplan, call.dialplan_version)
             return await self._turn(call, plan, step, form)
@@ -128,6 +131,8 @@ class VoiceTurns:
             await self._keep(tx, call, following, prompts, texts, form.get("CallSid", ""))
             if step == 0:
                 await calls.found(tx, call.id, calls.Evidence(detection(form), delay_ms if pieces else None))
+            else:
+                await self._handed_on(tx, call, kept.call.state.node or "", form)
 
         await self.database.write(keep)
         self.signals.wake("events")
@@ -144,6 +149,18 @@ class VoiceTurns:
             await tx.run("calls_taken", id=call.id, carrier=self.carrier.name, carrier_id=sid)
         await calls.answered(tx, call.id, now, state.answered_by or "unknown")
         await calls.progress(tx, call.id, state, prompts, now, engine_state=kept.to_json())
+
+    async def _handed_on(self, tx: Tx, call: Call, node: str, form: Mapping[str, str]) -> None:
+        """Keep what a webhook tells of a recording or a transfer."""
+        recordings_, transfers, said = list(call.recordings), list(call.transfers), recorded(form)
+        if said is not None and said[0] not in {each["id"] for each in recordings_}:
+            recordings_.append({"id": said[0], "node": node, "seconds": said[1]})
+            await recordings.add(tx, call, said[0], node, b"", now_ms(), source=self.carrier.name)
+        if "DialCallStatus" in form:
+            transfers.append({"how": "dial", "result": twiml.dialled(form["DialCallStatus"])})
+        if (len(recordings_), len(transfers)) != (len(call.recordings), len(call.transfers)):
+            evidence = calls.Evidence(call.detection, call.message_delay_ms, transfers, recordings_)
+            await calls.found(tx, call.id, evidence)
 
     async def _obey(self, call: Call, turn: twiml.Turn) -> None:
         """Record opt-outs: on disk, and what waits for that person taken back, before Twilio is answered."""

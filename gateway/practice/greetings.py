@@ -12,13 +12,13 @@ _BEEP_S = 0.4
 def greeting(script: CallScript) -> bytes:
     """The sound of that script's answer, 8 kHz PCM16."""
     if script.greeting_s is None:
-        return tones.silence(_BREATH_S) + _words(script.hello_s) if script.hello_s else b""
-    begun = _words(script.pause_after_s) + tones.silence(script.pause_s) if script.pause_s else b""
+        return tones.silence(_BREATH_S) + words(script.hello_s) if script.hello_s else b""
+    begun = words(script.pause_after_s) + tones.silence(script.pause_s) if script.pause_s else b""
     beep = tones.beep(_BEEP_S, script.beep_hz) if script.beep_hz else b""
-    return begun + _words(script.greeting_s) + tones.silence(script.beep_after_s) + beep
+    return begun + words(script.greeting_s) + tones.silence(script.beep_after_s) + beep
 
 
-def _words(seconds: float) -> bytes:
-    """Bursts like words, of two tones, so that none of them is taken for a beep."""
+def words(seconds: float) -> bytes:
+    """So many seconds of bursts like words, of two tones, so that none of them is taken for a beep."""
     word = tones.tone((220.0, 480.0), _WORD_S) + tones.silence(_GAP_S)
     return (word * round(seconds / (_WORD_S + _GAP_S) + 1))[: 2 * round(seconds * g711.RATE_HZ)]

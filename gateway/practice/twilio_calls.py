@@ -51,6 +51,10 @@ class TwilioCalls:
             del self.legs[oldest.call.sid]
         return leg
 
+    def has_recording(self, sid: str) -> bool:
+        """Whether a call that is remembered was recorded under this id."""
+        return any(entry.get("sid") == sid for leg in self.legs.values() for entry in leg.transcript)
+
     def clear(self) -> None:
         """Forget the calls that are over."""
         self.legs = {sid: leg for sid, leg in self.legs.items() if leg.call.end is None}

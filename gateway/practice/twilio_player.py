@@ -22,7 +22,7 @@ from gateway.practice.webhooks import Webhooks
 LETTERS_PER_S = 15.0  # how fast <Say> speaks
 MOST_DOCUMENTS = 200  # a call that wants more is in a loop
 _SILENT = Press("")
-_SPOKEN_ANSWER_S = 2.0  # how long a person talks into <Record>
+SPOKEN_ANSWER_S = 2.0  # how long a person talks into <Record>
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +141,13 @@ class Player:
             leg.transcript.append({"interrupted": True})
 
     async def _record(self, leg: Leg, verb: Verb, base: str) -> Goto:
-        """Speak for two seconds and fall silent; the recording's URL leads nowhere, since nothing was recorded."""
-        await self._sleep(_SPOKEN_ANSWER_S + verb.number("timeout", 5))
-        leg.transcript.append({"recorded": _SPOKEN_ANSWER_S})
+        """Speak for two seconds and fall silent."""
+        await self._sleep(SPOKEN_ANSWER_S + verb.number("timeout", 5))
+        sid = f"RE{uuid4().hex}"
+        leg.transcript.append({"recorded": SPOKEN_ANSWER_S, "sid": sid})
         params = {
-            "RecordingUrl": urljoin(base, "/practice/no-recording"),
-            "RecordingSid": f"RE{uuid4().hex}",
+            "RecordingUrl": urljoin(base, f"/practice/recordings/{sid}"),
+            "RecordingSid": sid,
             "RecordingDuration": "2",
             "Digits": "",
         }
@@ -156,7 +157,7 @@ class Player:
         """Ring the number, which always answers, and talk for two seconds."""
         number = verb.children[0].text if verb.children else verb.text
         leg.transcript.append({"dialled": number})
-        await self._sleep(_SPOKEN_ANSWER_S)
+        await self._sleep(SPOKEN_ANSWER_S)
         params = {"DialCallStatus": "completed", "DialCallDuration": "2"}
         return Goto(urljoin(base, verb.attributes.get("action", "")), verb.attributes.get("method", "POST"), params)
 

@@ -16,8 +16,10 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from gateway.media import wav
 from gateway.practice import segments, twilio_json, twilio_params
 from gateway.practice.faults import Faults
+from gateway.practice.greetings import words
 from gateway.practice.ledger import Ledger
 from gateway.practice.leg import Goto, Leg
 from gateway.practice.options import Options
@@ -26,6 +28,7 @@ from gateway.practice.texts import Texts
 from gateway.practice.twilio_calls import TwilioCalls
 from gateway.practice.twilio_json import Call, Message
 from gateway.practice.twilio_params import TwilioError
+from gateway.practice.twilio_player import SPOKEN_ANSWER_S
 
 Stamp = tuple[float, int]  # monotonic seconds, wall milliseconds
 _Handler = Callable[[web.Request, Stamp], Awaitable[web.StreamResponse]]
@@ -63,6 +66,7 @@ class TwilioRest:
             web.get(root + "/Calls/{sid}.json", self._served(self._fetch_call)),
             web.post(root + "/Calls/{sid}.json", self._served(self._update_call)),
             web.delete(root + "/Calls/{sid}.json", self._served(self._delete_call)),
+            web.get(root + "/Recordings/{sid}.wav", self._served(self._fetch_recording)),
         ]
 
     def forget(self) -> None:
@@ -94,6 +98,12 @@ class TwilioRest:
             raise TwilioError(401, 20003, "Authenticate")
         if request.match_info["account"] != self._account:
             raise _NOT_FOUND
+
+    async def _fetch_recording(self, request: web.Request, _stamp: Stamp) -> web.StreamResponse:
+        """What somebody said into <Record>: two seconds of words."""
+        if not self._calls.has_recording(request.match_info["sid"]):
+            raise _NOT_FOUND
+        return web.Response(body=wav.write(words(SPOKEN_ANSWER_S)), content_type="audio/x-wav")
 
     async def _create_message(self, request: web.Request, stamp: Stamp) -> web.StreamResponse:
         form = twilio_params.check_message(await _pairs(request))

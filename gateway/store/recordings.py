@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from gateway.clock import first_id
 from gateway.media import g711
 from gateway.model.call import Call
 from gateway.store.database import Tx
@@ -26,8 +25,8 @@ class Recording:
         return g711.decode(self.audio)
 
 
-async def add(tx: Tx, call: Call, recording_id: str, node: str, audio: bytes, now_ms: int) -> None:
-    """Keep one; again, under the same id, it has no effect."""
+async def add(tx: Tx, call: Call, recording_id: str, node: str, audio: bytes, now_ms: int, *, source: str = "") -> None:
+    """Keep one; again, under the same id, it has no effect. source: the carrier that has it, where we have not."""
     await tx.run(
         "recordings_insert",
         id=recording_id,
@@ -37,18 +36,35 @@ async def add(tx: Tx, call: Call, recording_id: str, node: str, audio: bytes, no
         node=node,
         created_ms=now_ms,
         audio=audio,
+        source=source,
     )
 
 
 async def get(tx: Tx, tenant_id: str, mode: str, recording_id: str) -> Recording | None:
-    """A tenant's recording."""
+    """A tenant's recording; None also for one that its carrier has not handed over."""
     row = await tx.row("recordings_one", id=recording_id, tenant_id=tenant_id, mode=mode)
-    if row is None:
+    if row is None or not row["audio"]:
         return None
     return Recording(**{name: row[name] for name in Recording.__dataclass_fields__})
 
 
+async def to_fetch(tx: Tx, source: str, now_ms: int, limit: int) -> list[tuple[str, int]]:
+    """What is to be fetched from that carrier now: (id, how often it was tried)."""
+    rows = await tx.rows("recordings_to_fetch", source=source, now_ms=now_ms, limit=limit)
+    return [(row["id"], row["tries"]) for row in rows]
+
+
+async def tried(tx: Tx, recording_id: str, due_ms: int) -> None:
+    """It could not be had; the next try is due then."""
+    await tx.run("recordings_tried", id=recording_id, due_ms=due_ms)
+
+
+async def fetched(tx: Tx, recording_id: str, audio: bytes) -> None:
+    """Keep what the carrier gave, G.711 mu-law; b"" gives it up."""
+    await tx.run("recordings_fetched", id=recording_id, audio=audio)
+
+
 async def forget(tx: Tx, before_ms: int, limit: int) -> int:
     """Delete those that were made before then, oldest first, so many at most. Returns how many went."""
-    rows = await tx.rows("recordings_over", before=first_id("rec", before_ms), limit=limit)
+    rows = await tx.rows("recordings_over", before_ms=before_ms, limit=limit)
     return await tx.run("recordings_forget", ids=[row["id"] for row in rows]) if rows else 0

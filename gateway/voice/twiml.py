@@ -207,14 +207,18 @@ def _catch_up(call: TwilioCall, form: Mapping[str, str], now: float) -> engine.M
     return _time_out(state, commands, now)
 
 
+def dialled(status: str) -> str:
+    """What a DialCallStatus says of a transfer: transferred, busy, no_answer or failed."""
+    return "transferred" if status in {"completed", "answered"} else _DIAL_FAILED.get(status, "failed")
+
+
 def _waited(
     closing: Closing, state: State, commands: tuple[Command, ...], form: Mapping[str, str], now: float
 ) -> engine.Moved:
     """Tell how a transfer or a recording went, as the fields of <Dial>'s and <Record>'s `action` say."""
     if closing == "transfer":
-        status = form.get("DialCallStatus", "")
-        is_taken = status in {"completed", "answered"}
-        event = Transferred() if is_taken else TransferFailed(_DIAL_FAILED.get(status, "failed"))
+        result = dialled(form.get("DialCallStatus", ""))
+        event = Transferred() if result == "transferred" else TransferFailed(result)
         return _and_then(state, commands, event, now)
     if closing == "record":
         seconds = form.get("RecordingDuration", "")

@@ -25,6 +25,7 @@ from gateway.workers.call_watch import CallWatch
 from gateway.workers.channels import Channels
 from gateway.workers.counters import Counters
 from gateway.workers.leases import Leases, Pair
+from gateway.workers.recording_fetcher import RecordingFetcher
 
 _LOOK_EVERY_S: Final = 1.0
 _GOODBYE_S: Final = 1.5  # for the far ends to agree to a BYE or CANCEL, and for the last writes
@@ -56,6 +57,7 @@ class CallRunner:
         self.desk = Desk(database, signals, counters, prompts, roads, plans, Channels(counters), leases)
         self._inbound = InboundCalls(database, plans)
         self._watch = CallWatch(self.desk, {(each.mode, each.carrier.name): each for each in turns})
+        self._fetcher = RecordingFetcher(database, turns)
         self._shutdown_s = shutdown_s
         self._loops: dict[Pair, asyncio.Task[None]] = {}
         signals.on_recall(self.desk.plan.recall)
@@ -74,6 +76,7 @@ class CallRunner:
         beside = [
             asyncio.create_task(self.desk.channels.run(), name="call-channels"),
             asyncio.create_task(self._watch.run(), name="call-watch"),
+            asyncio.create_task(self._fetcher.run(), name="recording-fetcher"),
         ]
         woken = self.desk.signals.listen("calls")
         try:

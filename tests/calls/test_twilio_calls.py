@@ -13,7 +13,7 @@ from twilio.request_validator import RequestValidator
 
 from gateway.carriers.audio_urls import AudioUrls
 from gateway.carriers.twilio_voice import Between
-from gateway.store import calls, dialplans, events, opt_outs
+from gateway.store import calls, dialplans, events, opt_outs, recordings
 from gateway.store.calls import Plans
 from gateway.voice import engine
 from gateway.voice.twiml import TwilioCall
@@ -263,3 +263,47 @@ async def test_what_twilio_says_of_who_answered_is_kept_with_the_call(calling: A
         "by": "machine", "why": "machine_end_beep", "known_after_s": 6.25, "left_after": "beep",
         "left_s": call.prompts[0]["seconds"],
     }  # fmt: skip
+
+
+NOTE = """
+name: note
+language: en-US
+start: tell
+nodes:
+  tell: {record: {into: note, max: 8s, silence: 1s}, next: agent}
+  agent: {transfer: "+12125550100", on_failure: sorry}
+  sorry: {outcome: sent_away, then: hangup}
+"""
+
+
+async def test_what_is_said_into_a_recording_is_fetched_from_twilio_and_kept(calling: Any) -> None:
+    """The far end records two seconds, and then takes the transfer."""
+    await calling.publish(NOTE, "note")
+    (call_id,) = await calling.queue("1234", dialplan="note", variables={})
+    await calling.start()
+
+    call = await calling.until_status(call_id, "completed")
+    ((told),) = call.recordings
+    found = await calling.until(lambda tx: recordings.get(tx, "acme", "live", told["id"]))
+
+    assert call.collected == {"note": told["id"]}
+    assert (told["node"], told["seconds"]) == ("tell", 2.0)
+    assert len(found.audio) == 16_000
+    assert [(each["how"], each["result"]) for each in call.transfers] == [("dial", "transferred")]
+    assert call.outcome == "transferred"
+
+
+async def test_a_recording_id_that_is_none_of_twilios_is_not_fetched(calling: Any, twilio: Twilio) -> None:
+    await calling.publish(NOTE.replace("note", "odd"), "odd")
+    (call_id,) = await calling.queue("1234", status="dialing", carrier="twilio", carrier_id="CA1", dialplan="odd")
+    _, plan = await Plans(calling.database).get("acme", "odd", 1)
+    waiting = Between(TwilioCall(engine.start(plan, {}))).to_json()
+    await calling.database.write(
+        lambda tx: calls.progress(tx, call_id, engine.start(plan, {}), (), 1, engine_state=waiting)
+    )
+
+    await twilio.turn(call_id, 0)
+    await twilio.turn(call_id, 1, RecordingSid="../Keys", RecordingDuration="2", RecordingUrl="http://127.0.0.1/x")
+
+    assert (await calling.call(call_id)).recordings == []
+    assert await calling.database.read(lambda tx: recordings.to_fetch(tx, "twilio", 9_999_999_999_999, 9)) == []

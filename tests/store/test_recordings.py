@@ -1,27 +1,45 @@
 """Spoken answers, on every kind of database."""
 
-from gateway.clock import first_id
 from gateway.model.call import Call
 from gateway.store import recordings
-from gateway.store.database import Database
+from gateway.store.database import Database, Tx
 
 CALL = Call("call_1", "acme", "live", "+18005550199", "+12125551234", "bill", 1)
 
 
 async def test_a_recording_is_its_tenants_alone_is_kept_once_and_is_forgotten_in_time(database: Database) -> None:
-    old, new = first_id("rec", 1_000) + "0", first_id("rec", 90_000) + "0"
-    for recording_id, audio in ((old, bytes(range(256))), (new, b"new"), (new, b"again")):
-        await database.write(
-            lambda tx, rid=recording_id, sound=audio: recordings.add(tx, CALL, rid, "tell", sound, 1)  # type: ignore[misc]
-        )
+    async def keep(tx: Tx) -> None:
+        await recordings.add(tx, CALL, "rec_old", "tell", bytes(range(256)), 1_000)
+        await recordings.add(tx, CALL, "rec_new", "tell", b"new", 90_000)
+        await recordings.add(tx, CALL, "rec_new", "tell", b"again", 90_000)
 
-    found = await database.read(lambda tx: recordings.get(tx, "acme", "live", old))
+    await database.write(keep)
+
+    found = await database.read(lambda tx: recordings.get(tx, "acme", "live", "rec_old"))
+    new = await database.read(lambda tx: recordings.get(tx, "acme", "live", "rec_new"))
     assert found is not None
-    assert (found.audio, found.call_id, found.node) == (bytes(range(256)), "call_1", "tell")
+    assert new is not None
+    assert (found.audio, found.call_id, found.node, new.audio) == (bytes(range(256)), "call_1", "tell", b"new")
     assert len(found.pcm) == 512
-    assert (await database.read(lambda tx: recordings.get(tx, "acme", "live", new))).audio == b"new"  # type: ignore[union-attr]
-    assert await database.read(lambda tx: recordings.get(tx, "other", "live", old)) is None
-    assert await database.read(lambda tx: recordings.get(tx, "acme", "test", old)) is None
+    assert await database.read(lambda tx: recordings.get(tx, "other", "live", "rec_old")) is None
+    assert await database.read(lambda tx: recordings.get(tx, "acme", "test", "rec_old")) is None
 
     assert await database.write(lambda tx: recordings.forget(tx, 50_000, 10)) == 1
-    assert await database.read(lambda tx: recordings.get(tx, "acme", "live", old)) is None
+    assert await database.read(lambda tx: recordings.get(tx, "acme", "live", "rec_old")) is None
+
+
+async def test_what_a_carrier_has_is_fetched_when_it_is_due_until_it_is_here(database: Database) -> None:
+    await database.write(lambda tx: recordings.add(tx, CALL, "RE1", "tell", b"", 1_000, source="twilio"))
+
+    assert await database.read(lambda tx: recordings.to_fetch(tx, "twilio", 1_000, 5)) == [("RE1", 0)]
+    assert await database.read(lambda tx: recordings.to_fetch(tx, "other", 1_000, 5)) == []
+    assert await database.read(lambda tx: recordings.get(tx, "acme", "live", "RE1")) is None
+    await database.write(lambda tx: recordings.tried(tx, "RE1", 5_000))
+    assert await database.read(lambda tx: recordings.to_fetch(tx, "twilio", 4_999, 5)) == []
+    assert await database.read(lambda tx: recordings.to_fetch(tx, "twilio", 5_000, 5)) == [("RE1", 1)]
+    await database.write(lambda tx: recordings.fetched(tx, "RE1", b"said"))
+
+    found = await database.read(lambda tx: recordings.get(tx, "acme", "live", "RE1"))
+    assert found is not None
+    assert found.audio == b"said"
+    assert await database.read(lambda tx: recordings.to_fetch(tx, "twilio", 9_000, 5)) == []

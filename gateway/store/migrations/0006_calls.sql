@@ -38,7 +38,8 @@ ALTER TABLE calls ADD COLUMN recordings TEXT NOT NULL DEFAULT '[]';
 -- Flagged copies of a job's texts, which hardly any has: asked for whenever somebody looks at the job.
 CREATE INDEX messages_copied ON messages (job_id, copies) WHERE copies > 0;
 
--- What people said into calls, as G.711 mu-law; deleted when it is as old as the settings allow.
+-- What people said into calls, as G.711 mu-law; deleted when it is as old as the settings allow. source: the carrier
+-- that it is still to be fetched from, at due_ms; empty once it is here, or was given up.
 CREATE TABLE recordings (
     id          TEXT PRIMARY KEY,
     tenant_id   TEXT NOT NULL,
@@ -46,5 +47,10 @@ CREATE TABLE recordings (
     call_id     TEXT NOT NULL,
     node        TEXT NOT NULL,
     created_ms  BIGINT NOT NULL,
-    audio       BYTEA NOT NULL
+    audio       BYTEA NOT NULL,
+    source      TEXT NOT NULL DEFAULT '',
+    tries       INTEGER NOT NULL DEFAULT 0,
+    due_ms      BIGINT NOT NULL DEFAULT 0
 );
+CREATE INDEX recordings_by_age ON recordings (created_ms);
+CREATE INDEX recordings_to_fetch ON recordings (source, due_ms) WHERE source <> '';
