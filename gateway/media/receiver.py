@@ -68,16 +68,23 @@ class Receiver:
         self.arrivals.add_event(packet.ssrc, packet.sequence)
         return self._digits.receive(packet)
 
-    def receive(self, packet: Packet, now: float) -> None:
-        """Take one packet of audio (G.711, either law), or of comfort noise, which is silence (RFC 3389)."""
+    @property
+    def is_listening(self) -> bool:
+        """Whether anybody wants the audio."""
+        return self.tones is not None or self.detector is not None or self.recorder is not None
+
+    def count(self, ssrc: int, sequence: int, timestamp: int, now: float) -> bool:
+        """Take one packet of audio that nobody wants; whether it follows the one before."""
         if self.heard_at is not None and now - self.heard_at > GAP_S:
             self.gaps += 1
         self.heard_at = now
         self.received += 1
-        follows = self.arrivals.add(packet.ssrc, packet.sequence, packet.timestamp, now)
-        if self.recorder is None and self.tones is None and self.detector is None:
-            return
-        if packet.payload_type != COMFORT_NOISE:
+        return self.arrivals.add(ssrc, sequence, timestamp, now)
+
+    def receive(self, packet: Packet, now: float) -> None:
+        """Take one packet of audio (G.711, either law), or of comfort noise, which is silence (RFC 3389)."""
+        follows = self.count(packet.ssrc, packet.sequence, packet.timestamp, now)
+        if packet.payload_type != COMFORT_NOISE and self.is_listening:
             self._hear(packet, follows=follows)
 
     def _hear(self, packet: Packet, *, follows: bool) -> None:

@@ -25,10 +25,11 @@ from gateway.media.peer import Address, Peer
 from gateway.media.receiver import COMFORT_NOISE, Receiver, Recorder
 from gateway.media.relay import Relay
 from gateway.media.reports import Reports
-from gateway.media.rtp import Packet, parse
+from gateway.media.rtp import HEADER, VERSION_2, Packet, parse
 from gateway.media.sender import Sender
 
 MOST_EVENTS: Final = 200  # keys beyond are dropped until the events are fetched
+_PLAIN: Final = bytes((VERSION_2,))  # no padding, no extension, no other sources
 _HEARD: Final = frozenset({*g711.SILENCE, COMFORT_NOISE})
 
 
@@ -161,10 +162,15 @@ class Session:
 
     def receive(self, data: bytes, source: Address, now: float) -> None:
         """Take one datagram. What is foreign, broken or of another payload type is counted and has no effect."""
+        is_locked = source == self._peer.locked
+        if is_locked and data[:1] == _PLAIN and len(data) >= HEADER.size and not self.is_listening:
+            _, kind, sequence, timestamp, ssrc = HEADER.unpack_from(data)
+            if kind & 0x7F in g711.SILENCE:  # most packets there are: audio that nobody listens to
+                self._receiver.count(ssrc, sequence, timestamp, now)
+                return
         if self._is_mux and rtcp.is_rtcp(data):
             self.receive_report(data, source, now)
             return
-        is_locked = source == self._peer.locked
         if not is_locked and not self._peer.may_be(source, now):
             self.foreign += 1
             return
@@ -280,9 +286,8 @@ class Session:
 
     @property
     def is_listening(self) -> bool:
-        """Whether `hear_tones` or `detect_all` has something to do here."""
-        receiver = self._receiver
-        return receiver.tones is not None or receiver.detector is not None
+        """Whether anybody wants the audio that is heard: ears, a recorder, another call."""
+        return self._receiver.is_listening or self._joined is not None
 
     @property
     def tones(self) -> ToneReceiver | None:
