@@ -1,14 +1,22 @@
 """Looking at plans: a call made in thought, what changed, a drawing, and real calls under another version."""
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.common import AsJson, pairs, read_text, show, write_bytes
+from gateway.carriers.voice_base import rendered
+from gateway.cli.common import AsJson, Config, load, pairs, read_text, run, show, write_bytes
 from gateway.cli.dialplans import dialplan_app
 from gateway.errors.voice import BadVariables
+from gateway.media import wav
+from gateway.settings import Settings
+from gateway.speech.call_sound import sound_of
+from gateway.speech.prompts import Prompts
 from gateway.voice import loader
+from gateway.voice.dialplan import Plan
 from gateway.voice.diff import changes
 from gateway.voice.draw import draw
 from gateway.voice.transcript import SILENCE, Transcript, simulate
@@ -27,16 +35,22 @@ def simulate_dialplan(
         ),
     ] = "",
     var: Annotated[list[str] | None, typer.Option(help="A variable, as name=value; several times for several.")] = None,
+    listen: Annotated[Path | None, typer.Option("--listen", help="A WAV file for the sound of that very call.")] = None,
+    config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Make one call in thought and print what is said and pressed, and how it ends.
 
-    gateway dialplan simulate dialplans/payment-reminder.yaml --keys silence,1 --var name=Ana
+    gateway dialplan simulate dialplans/payment-reminder.yaml --keys silence,1 --var name=Ana --listen call.wav
     """
     plan = loader.load(read_text(file), file=str(file))
     entries = [entry.strip() for entry in keys.split(",") if entry.strip()]
     try:
-        transcript = simulate(plan, pairs(var or []), entries)
+        if listen is None:
+            transcript = simulate(plan, pairs(var or []), entries)
+        else:
+            transcript, pcm = run(_heard(plan, pairs(var or []), entries, load(config)))
+            write_bytes(listen, wav.write(pcm))
     except ValueError as error:
         raise typer.BadParameter(f"{error}; such as --keys {SILENCE},1", param_hint="--keys") from None
     except BadVariables as error:
@@ -45,6 +59,16 @@ def simulate_dialplan(
         show(transcript.as_dict())
     else:
         _print(transcript)
+
+
+async def _heard(
+    plan: Plan, variables: Mapping[str, str], entries: Sequence[str], settings: Settings
+) -> tuple[Transcript, bytes]:
+    prompts = Prompts(settings.folders.audio / "prompts", settings.data_dir / "audio")
+    try:
+        return await sound_of(plan, variables, entries, partial(rendered, prompts.of("")))
+    finally:
+        await prompts.close()
 
 
 def _print(transcript: Transcript) -> None:

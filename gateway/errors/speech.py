@@ -61,3 +61,12 @@ class SpeechUnavailable(GatewayError):
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
+
+
+class CallTooLong(GatewayError):
+    """A call made in thought lasts longer than can be listened to."""
+
+    slug, status = "call_too_long", 422
+
+    def __init__(self, seconds: float, longest: float) -> None:
+        super().__init__(f"the call lasts {seconds:.0f} s; {longest:.0f} s can be listened to")

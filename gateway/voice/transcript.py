@@ -4,7 +4,7 @@ The same transcript serves the command line, the API, and the tests that stand b
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -56,6 +56,22 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Sound:
+    """Something heard on the line, when (seconds): a part of the plan, a key, or "" for the tone before a recording."""
+
+    at: float
+    what: Part | str
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long things take in a call that is made in thought: each part, and each key of an entry, in seconds."""
+
+    seconds_of: Callable[[Part], float]
+    key_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """What happened in a simulated call."""
 
@@ -71,6 +87,7 @@ class Transcript:
     unused: tuple[str, ...]  # entries the call ended before
     sms: tuple[str, ...]  # texts sent to the person
     exits: tuple[Exit, ...]  # how each node was left
+    sounds: tuple[Sound, ...]
 
     @property
     def said(self) -> tuple[str, ...]:
@@ -78,15 +95,16 @@ class Transcript:
         return tuple(line.text for line in self.lines if line.who == "plan")
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        plain: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """As JSON can hold it; without its sounds."""
+        names = [name for name in self.__dataclass_fields__ if name != "sounds"]
+        plain: dict[str, Any] = {name: getattr(self, name) for name in names}
         plain["lines"] = [{name: getattr(line, name) for name in Line.__dataclass_fields__} for line in self.lines]
         plain["exits"] = [{"node": each.node, "by": each.by} for each in self.exits]
         lists = {name: list(plain[name]) for name in ("path", "unused", "sms")}
         return {**plain, **lists, "collected": dict(self.collected)}
 
 
-def simulate(plan: Plan, variables: Mapping[str, str], keys: Sequence[str]) -> Transcript:
+def simulate(plan: Plan, variables: Mapping[str, str], keys: Sequence[str], timing: Timing | None = None) -> Transcript:
     """Make one call in thought.
 
     variables: values by name.
@@ -94,11 +112,12 @@ def simulate(plan: Plan, variables: Mapping[str, str], keys: Sequence[str]) -> T
                "hangup"; where it records, "speaks" too. A transfer goes well unless "no_transfer" (or "hangup") comes
                next in the list. "machine" as the first entry: a machine answers. When the list is used up, silence.
                Digits beyond what a question takes are lost, as they are while a carrier fetches what comes next.
+    timing:    how long things take; by default as ordinary speech, estimated from the words.
     Raises:    BadVariables; ValueError for an entry that is none of these.
     """
     if wrong := [entry for at, entry in enumerate(keys) if not is_entry(entry, first=at == 0)]:
         raise ValueError(f"not {ENTRIES}: {wrong[0]!r}")
-    call = _Call(engine.start(plan, variables))
+    call = _Call(engine.start(plan, variables), timing or Timing(_seconds))
     rest = list(keys)
     by: AnsweredBy = "machine" if rest[:1] == [MACHINE] else "human"
     call.tell(Answered(by))
@@ -127,8 +146,10 @@ def _continue(call: "_Call", rest: list[str]) -> None:
 class _Call:
     """A state, a clock and the lines so far."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, timing: Timing) -> None:
         self.state = state
+        self.timing = timing
+        self.sounds: list[Sound] = []
         self.now = 0.0
         self.lines: list[Line] = []
         self.speaking_seconds = 0.0
@@ -143,8 +164,7 @@ class _Call:
         for command in commands:
             match command:
                 case Speak(parts=parts):
-                    self.speaking_seconds = sum(map(_seconds, parts))
-                    self.lines += [Line("plan", self.state.node or "", words(part), self.now) for part in parts]
+                    self.speak(parts)
                 case SendSms(body=body):
                     self.sms.append(body)
                     self.gateway(f"sends a text: {body}")
@@ -152,6 +172,19 @@ class _Call:
                     self.gateway(f"rings {to}")
                 case Record(max_s=max_s):
                     self.gateway(f"records up to {max_s:g} s")
+                    self.sounds.append(Sound(self.now, ""))
+
+    def speak(self, parts: Sequence[Part]) -> None:
+        self.speaking_seconds = 0.0
+        for part in parts:
+            self.lines.append(Line("plan", self.state.node or "", words(part), self.now))
+            self.sounds.append(Sound(self.now + self.speaking_seconds, part))
+            self.speaking_seconds += self.timing.seconds_of(part)
+
+    def key(self, digit: str) -> None:
+        self.sounds.append(Sound(self.now, digit))
+        self.now += self.timing.key_s
+        self.tell(Pressed(digit))
 
     def do(self, entry: str) -> None:
         """Answer a question, or speak into a recording, as `entry` says."""
@@ -190,7 +223,7 @@ class _Call:
         seconds = min(_ANSWER_SECONDS, node.max_seconds) if is_heard else 0.0
         self.now += seconds if ends else min(seconds + node.silence, node.max_seconds)
         if ends and node.finish_key:
-            self.tell(Pressed(node.finish_key))
+            self.key(node.finish_key)
         self.recordings += is_heard
         self.tell(Recorded(f"recording-{self.recordings}" if is_heard else "", seconds))
 
@@ -211,7 +244,7 @@ class _Call:
         for digit in entry:
             if len(self.state.path) > visits or self.state.ended_by:
                 return
-            self.tell(Pressed(digit))
+            self.key(digit)
         if len(self.state.path) == visits and not self.state.ended_by:
             self.wait()
 
@@ -230,6 +263,7 @@ class _Call:
             unused=tuple(unused),
             sms=tuple(self.sms),
             exits=state.exits,
+            sounds=tuple(self.sounds),
         )
 
 
