@@ -183,6 +183,23 @@ def test_dialplan_test_tells_what_never_ran_and_fails_below_the_coverage_that_is
     assert (whole.returncode, whole.stdout.split()[-1]) == (0, "nothing")
 
 
+def test_dialplan_replay_tells_which_real_calls_would_have_ended_otherwise(tmp_path: Path) -> None:
+    row = {"dialplan": "payment-reminder", "dialplan_version": 1, "variables": {"name": "Ana"}, "answered_by": "human"}
+    path = [{"node": node, "at_ms": 0} for node in ("greet", "spanish", "which", "balance", "ask", "confirm", "bye")]
+    calls = [{**row, "id": "call_1", "keys": "1", "outcome": "confirmed", "path": path}]
+    (tmp_path / "calls.json").write_text(json.dumps({"items": calls}), encoding="utf-8")
+    changed = tmp_path / "new.yaml"
+    changed.write_text(PLAN.read_text(encoding="utf-8").replace('"1": confirm', '"4": confirm'), encoding="utf-8")
+    given = ["--calls", str(tmp_path / "calls.json"), "--old", str(PLAN)]
+
+    same = run("dialplan", "replay", str(PLAN), *given)
+    other = run("dialplan", "replay", str(changed), *given)
+
+    assert (same.returncode, same.stdout.splitlines()[1]) == (0, "1\tconfirmed\tconfirmed\t")
+    assert (other.returncode, other.stdout.splitlines()[1]) == (1, "1\tconfirmed\tno_reply\tdiffers")
+    assert "call_1: 1: greet spanish which balance ask ask ask silent bye" in other.stdout
+
+
 def test_dialplan_simulate_prints_a_transcript() -> None:
     told = run("dialplan", "simulate", str(PLAN), "--keys", "silence,1", "--var", "name=Ana").stdout
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import amd, audit, content, dialplan_views, events, far_end, jobs, keys, limits, senders, unknown
+from gateway.cli import amd, audit, content, dialplan_replay, events, far_end, jobs, keys, limits, senders, unknown
 from gateway.cli.common import Config, DataDir, load, run
 from gateway.errors import GatewayError
 
@@ -105,7 +105,7 @@ for _group in (
     jobs.app,
     events.app,
     unknown.app,
-    dialplan_views.dialplan_app,
+    dialplan_replay.dialplan_app,
     content.prompt_app,
     amd.app,
     keys.app,
