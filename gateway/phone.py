@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 import phonenumbers
-from phonenumbers import PhoneMetadata
+from phonenumbers import PhoneMetadata, timezone
 
 from gateway.errors.phone import InvalidNumber
 
@@ -30,6 +30,7 @@ _SHORT_CODE: Final = re.compile(r"[2-9][0-9]{4,5}")
 _DECORATION: Final = dict.fromkeys(
     map(ord, " \t().-/\u00a0\u2010\u2011\u2012\u2013\u202a\u202c\u202d\u202e\u200e\u200b\ufeff")
 )
+_ANYWHERE: Final = "+18002345678"  # a toll-free number's owner
 _DIGITS: Final = re.compile(r"\+?[0-9]+")
 
 
@@ -131,3 +132,12 @@ def mask(number: str) -> str:
     if len(number) < 7:
         return "***" + number[-2:]
     return f"{number[: min(5, len(number) - 7)]}***{number[-4:]}"
+
+
+def zones(number: str) -> tuple[str, ...]:
+    """Every time zone (IANA) that the owner of an E.164 number may be in; where nobody can tell, all of country code 1.
+
+    A ported mobile number travels further than this.
+    """
+    found = timezone.time_zones_for_number(phonenumbers.parse(number))
+    return tuple(found) if timezone.UNKNOWN_TIMEZONE not in found else zones(_ANYWHERE)

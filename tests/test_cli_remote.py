@@ -134,10 +134,12 @@ def test_a_job_of_calls_takes_its_table_of_retries_from_a_file(gateway: Gateway,
 
     planned = json.loads(gateway.must(*submit, str(table), "--category", "healthcare", "--dry-run"))
     refused = gateway.run(*submit, str(broken))
+    at_night = gateway.run(*submit, str(table), "--hours", "20:00-09:00")
 
     assert planned["accepted"] == 1
     assert f"{broken}" in refused.stderr
     assert "is not YAML" in refused.stderr
+    assert at_night.stderr.startswith("gateway: hours: the hours must end after they begin")
 
 
 def test_a_job_of_an_unknown_sender_is_refused_whole(gateway: Gateway, tmp_path: Path) -> None:

@@ -45,35 +45,36 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
-def _refuse(slug: str, detail: str) -> PydanticCustomError:
+def refuse(slug: str, detail: str) -> PydanticCustomError:
+    """What a validator raises to be told by its own slug."""
     return PydanticCustomError("ours", "{detail}", {"slug": slug, "detail": detail})
 
 
 def _number(text: str) -> str:
     if not text.startswith("+"):
-        raise _refuse("invalid_number", "a number is written in E.164 form, such as +12125551234")
+        raise refuse("invalid_number", "a number is written in E.164 form, such as +12125551234")
     try:
         return parse(text)
     except InvalidNumber as error:
-        raise _refuse(error.slug, error.why) from None
+        raise refuse(error.slug, error.why) from None
 
 
 def _sender_number(text: str) -> str:
     try:
         return parse_sender(text)
     except InvalidNumber as error:
-        raise _refuse(error.slug, error.why) from None
+        raise refuse(error.slug, error.why) from None
 
 
 def _time(value: object) -> object:
     if value is None:
         return None
     if not isinstance(value, str) or not _RFC3339.fullmatch(value):
-        raise _refuse("bad_time", "a time is RFC 3339 text with a zone, such as 2026-11-30T16:30:00-08:00")
+        raise refuse("bad_time", "a time is RFC 3339 text with a zone, such as 2026-11-30T16:30:00-08:00")
     try:
         moment = datetime.fromisoformat(value.upper())
     except ValueError:
-        raise _refuse("bad_time", "there is no such date or time") from None
+        raise refuse("bad_time", "there is no such date or time") from None
     return int(moment.timestamp() * 1000)
 
 
@@ -81,13 +82,13 @@ def _duration(text: str) -> str:
     try:
         seconds(text)
     except ValueError as error:
-        raise _refuse("bad_duration", str(error)) from None
+        raise refuse("bad_duration", str(error)) from None
     return text
 
 
 def _metadata(value: dict[str, Any]) -> dict[str, Any]:
     if len(orjson.dumps(value)) > MAX_METADATA_BYTES:
-        raise _refuse("too_long", f"metadata takes at most {MAX_METADATA_BYTES} bytes as JSON")
+        raise refuse("too_long", f"metadata takes at most {MAX_METADATA_BYTES} bytes as JSON")
     return value
 
 
@@ -96,13 +97,13 @@ def _variables(value: object) -> object:
         return variables_of(value)
     except BadVariable as error:
         where = error.field.removeprefix("variables").removeprefix(".")
-        raise _refuse(error.slug, f"{where}: {error.why}" if where else error.why) from None
+        raise refuse(error.slug, f"{where}: {error.why}" if where else error.why) from None
 
 
 def plain(text: str) -> str:
     """Refuse what neither a database nor a carrier takes."""
     if "\x00" in text:
-        raise _refuse("bad_text", "the character U+0000 cannot be kept or sent")
+        raise refuse("bad_text", "the character U+0000 cannot be kept or sent")
     return text
 
 
@@ -113,9 +114,9 @@ def _http_url(text: str) -> str:
     except ValueError:
         usable = False
     if not usable or not text.isascii() or not text.isprintable() or " " in text:
-        raise _refuse("bad_url", "an address starts with http:// or https:// and a host")
+        raise refuse("bad_url", "an address starts with http:// or https:// and a host")
     if parts.username is not None or parts.fragment:
-        raise _refuse("bad_url", "an address holds no user, password or fragment")
+        raise refuse("bad_url", "an address holds no user, password or fragment")
     return text
 
 
@@ -147,7 +148,7 @@ CallbackUrl = Annotated[str, Field(max_length=MAX_URL), AfterValidator(_http_url
 def _filter(text: str) -> str:
     number = f"+{text[1:]}" if text.startswith(" ") else text  # a plus that was not written %2B arrives as a space
     if number and not _ANY_NUMBER.fullmatch(number):
-        raise _refuse("invalid_number", "a number is written in E.164 form, such as %2B12125551234")
+        raise refuse("invalid_number", "a number is written in E.164 form, such as %2B12125551234")
     return number
 
 
@@ -160,7 +161,7 @@ def one_of(names: Iterable[str]) -> AfterValidator:
 
     def check(text: str) -> str:
         if text and text not in known:
-            raise _refuse("not_one_of", f"must be one of: {', '.join(known)}")
+            raise refuse("not_one_of", f"must be one of: {', '.join(known)}")
         return text
 
     return AfterValidator(check)
@@ -168,7 +169,7 @@ def one_of(names: Iterable[str]) -> AfterValidator:
 
 def _seq(text: object) -> object:
     if text != "newest" and not (isinstance(text, str) and _SEQ.fullmatch(text)):
-        raise _refuse("bad_seq", "must be a whole number, or newest")
+        raise refuse("bad_seq", "must be a whole number, or newest")
     return text
 
 
@@ -177,7 +178,7 @@ AfterSeq = Annotated[int | Literal["newest"], BeforeValidator(_seq)]
 
 def _cursor(text: str) -> str:
     if text and not _ID.fullmatch(text):
-        raise _refuse("bad_cursor", "give the `next_cursor` of the page before")
+        raise refuse("bad_cursor", "give the `next_cursor` of the page before")
     return text
 
 

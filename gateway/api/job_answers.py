@@ -46,6 +46,7 @@ class JobView(View):
     on_unknown: str
     category: str = Field(description="Of calls.")
     retries: dict[str, Any] = Field(description="What follows calls that reached nobody, by outcome.")
+    hours: dict[str, Any] = Field(description="When people may be called; empty: at any time.")
     reason: str = Field(description="Why it is paused, where nobody paused it.")
     mode: str
     created_at: str
@@ -124,6 +125,7 @@ def fields(job: Job) -> dict[str, Any]:
         "from": job.sender,
         "spec": dict(job.spec),
         "retries": dict(job.retries),
+        "hours": dict(job.hours),
         "metadata": dict(job.metadata),
         "start_at": when(job.start_ms),
         "expires_at": when(job.expires_ms),

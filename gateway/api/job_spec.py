@@ -4,16 +4,17 @@ People streamed in later get the same words: a template that is edited meanwhile
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
 from gateway.api import plans
-from gateway.api.inputs import Duration, Input, Name, Text, Variables
+from gateway.api.inputs import Duration, Input, Name, Text, Variables, refuse
 from gateway.api.operation import Call
 from gateway.api.people import CallPeople, People, TextPeople
 from gateway.api.problems import told_at
 from gateway.api.wording import wording
+from gateway.campaign.hours import DAYS, is_zone, read
 from gateway.campaign.retry import MOST_ATTEMPTS
 from gateway.model.call import Call as CallRecord
 from gateway.model.job import Job
@@ -38,6 +39,27 @@ class JobCall(Input):
 
     dialplan: Name
     variables: Variables = Field(default_factory=dict)
+
+
+class Hours(Input):
+    """When people may be called, by the clocks of every time zone that their number stands for; or of one `zone`."""
+
+    model_config = ConfigDict(**Input.model_config, validate_by_name=True)
+
+    from_: str = Field(alias="from", examples=["09:00"])
+    to: str = Field(examples=["20:00"])
+    days: list[str] = Field(default_factory=lambda: list(DAYS))
+    zone: str | None = Field(None, description="An IANA name. Null: the zones of each person's number, all of them.")
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> Self:
+        try:
+            read(self.from_, self.to, self.days)
+        except ValueError as error:
+            raise refuse("bad_hours", str(error)) from None
+        if self.zone is not None and not is_zone(self.zone):
+            raise refuse("unknown_zone", "there is no such time zone; they are named like America/New_York")
+        return self
 
 
 class Retry(Input):

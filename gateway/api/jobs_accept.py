@@ -21,7 +21,7 @@ from gateway.api.inputs import (
     Variables,
 )
 from gateway.api.job_answers import JobAccepted
-from gateway.api.job_spec import JobCall, JobMessage, Outcome, Retry
+from gateway.api.job_spec import Hours, JobCall, JobMessage, Outcome, Retry
 from gateway.api.loading import load
 from gateway.api.long_list import LongList
 from gateway.api.memory import give_back
@@ -41,7 +41,7 @@ Category = Literal["informational", "telemarketing", "healthcare", "financial", 
 # Fields of the other channel, each with what it is when nobody gives it.
 _FOREIGN: Final[Mapping[str, Mapping[str, object]]] = {
     "voice": {"on_unknown": "rest"},
-    "sms": {"category": "informational", "retries": {}},
+    "sms": {"category": "informational", "retries": {}, "hours": None},
 }
 
 
@@ -75,6 +75,7 @@ class NewJob(Input):
     retries: dict[Outcome, Retry] = Field(
         default_factory=dict, description="What follows a call that ended so. For voice."
     )
+    hours: Hours | None = Field(None, description="When people may be called. Null: at any time. For voice.")
     start_at: Time | None = Field(None, description="Everything is held until then.")
     expires_at: Time | None = None
     priority: Priority = 0
@@ -175,6 +176,7 @@ def _job(call: Call, body: NewJob, spec: dict[str, Any], retries: dict[str, dict
         on_unknown=body.on_unknown,
         category=body.category,
         retries=retries,
+        hours=body.hours.model_dump(by_alias=True) if body.hours is not None else {},
     )
 
 

@@ -50,6 +50,7 @@ _HOLDS: Final[Mapping[str, str]] = {
     "cap_month": "A monthly cap of the sender, or of a scope it belongs to, is used up",
     "rate": "Others of this sender leave before it, at the sender's rate",
     "cap_rolling": "As much as is allowed in that time has left",
+    "quiet_hours": "It is not the time of day at which its job may call this person",
     "retry": "A call reached nobody; this follows it as the job's table says",
     "recipient_limit": "This person was tried as often as is allowed in that time",
     "campaign_blocked": "The sender's campaign is not registered or is blocked",

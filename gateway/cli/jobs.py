@@ -56,6 +56,10 @@ def submit(
             metavar="FILE", help="For calls: a YAML file with what follows busy, no_answer, machine and failed."
         ),
     ] = None,
+    hours: Annotated[
+        str | None,
+        typer.Option(help="For calls: only from 09:00-20:00 or so, by the clocks of every zone a number stands for."),
+    ] = None,
     start_at: Annotated[str | None, typer.Option(help="Not before: RFC 3339, 2026-11-30T09:00:00-08:00.")] = None,
     expires_at: Annotated[str | None, typer.Option(help="Not after, likewise.")] = None,
     callback_url: Annotated[str | None, typer.Option(help="Where events of this job are delivered.")] = None,
@@ -86,7 +90,7 @@ def submit(
         raise typer.BadParameter("give either --body or --template, for texts, or --dialplan, for calls")
     said = {"dialplan": dialplan, "variables": pairs(var or [])} if dialplan else {"body": body, "template": template}
     people, left_out = _recipients(file, skip_invalid=skip_invalid)
-    of_calls = {"category": category, "retries": _table(retries) if retries else {}} if dialplan else {}
+    of_calls = _of_calls(category, retries, hours) if dialplan else {}
     job: Json = {
         "channel": "voice" if dialplan else "sms",
         **of_calls,
@@ -134,6 +138,16 @@ def _recipients(file: Path, *, skip_invalid: bool) -> tuple[list[Json], int]:
         | ({"alternatives": list(each.alternatives)} if each.alternatives else {})
         for each in people
     ], len(wrong)
+
+
+def _of_calls(category: str, retries: Path | None, hours: str | None) -> Json:
+    """What only a job of calls has."""
+    begin, _, end = (hours or "").partition("-")
+    return {
+        "category": category,
+        "retries": _table(retries) if retries else {},
+        "hours": {"from": begin, "to": end} if hours else None,
+    }
 
 
 def _table(file: Path) -> Json:

@@ -13,6 +13,7 @@ class Job:
 
     category: what a broadcast of calls is for, by law: see CATEGORIES.
     retries:  for calls, what follows each outcome: see `campaign.retry`.
+    hours:    for calls, when people may be called: `from`, `to`, `days`, `zone`; empty: at any time.
     reason:   why it is paused, where nobody paused it.
     on_unknown: what becomes of a text that the carrier never answered and does not list: "rest", or "resend" once.
     """
@@ -36,3 +37,4 @@ class Job:
     category: str = "informational"
     retries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     reason: str = ""
+    hours: Mapping[str, Any] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Jobs: accepted whole, paused, resumed, cancelled and completed, each with its event."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from gateway.clock import now_ms
 from gateway.model.event import Event
@@ -11,7 +11,7 @@ from gateway.store import events, lives
 from gateway.store.criteria import OfJob
 from gateway.store.database import Database, Tx
 from gateway.store.recall import write_with_recall
-from gateway.store.records import to_record, to_row
+from gateway.store.records import loads, to_record, to_row
 from gateway.store.signals import Signals, Things
 
 _CHUNK: Final = 1_000  # rows a transaction, so that nobody waits long for the writer
@@ -41,6 +41,12 @@ async def get(tx: Tx, tenant_id: str, mode: str, job_id: str) -> Job | None:
     """A tenant's job."""
     row = await tx.row("jobs_of_tenant", id=job_id, tenant_id=tenant_id, mode=mode)
     return to_record(Job, row) if row is not None else None
+
+
+async def hours(tx: Tx, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """Those of these jobs that may not call people at any time, each with its `Job.hours`."""
+    rows = await tx.rows("jobs_hours", ids=ids) if ids else []
+    return {row["id"]: loads(row["hours"]) for row in rows}
 
 
 async def change(

@@ -3,10 +3,13 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from random import SystemRandom
-from typing import Final
+from typing import Any, Final
 
+from gateway import phone
+from gateway.campaign import hours
 from gateway.carriers.voice_base import Road, TrunkRoad
 from gateway.model.call import Call
 from gateway.model.limit import Limit, Slot
@@ -14,6 +17,7 @@ from gateway.model.sender import Sender
 from gateway.sms.pipeline import Hold, Reject, Send
 from gateway.speech.prompts import Prompts
 from gateway.store.calls import Plans
+from gateway.store.criteria import numbers_of
 from gateway.store.database import Database
 from gateway.store.signals import Signals
 from gateway.voice import engine
@@ -106,14 +110,36 @@ class Desk:
         return Prepared(state, audio)
 
 
-def decide(call: Call, sender: Sender | None, now_ms: int, *, opted_out: bool) -> Send | Hold | Reject:
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known when a sender's calls are looked at.
+
+    opted_out: numbers of people who said stop. hours: of jobs that may not call at any time, by id: see `Job.hours`.
+    """
+
+    sender: Sender | None
+    opted_out: AbstractSet[str]
+    hours: Mapping[str, Mapping[str, Any]]
+
+
+def decide(call: Call, facts: Facts, now_ms: int) -> Send | Hold | Reject:
     """Decide on one call. Whether a sender may send texts does not matter here: calls are limited by the trunk."""
+    sender = facts.sender
     if call.expires_ms is not None and call.expires_ms <= now_ms:
         return Reject("expired", "expired")
-    if opted_out:
+    if not facts.opted_out.isdisjoint(numbers_of(call)):
         return Reject("suppressed", "opted_out")
     if sender is None:
         return Hold("sender_unknown", None)
     if sender.status == "blocked":
         return Hold("sender_blocked", None)
-    return Send()
+    opens_ms = _opens_ms(call, facts.hours.get(call.job_id or ""), now_ms)
+    return Send() if opens_ms == now_ms else Hold("quiet_hours", opens_ms)
+
+
+def _opens_ms(call: Call, of_job: Mapping[str, Any] | None, now_ms: int) -> int | None:
+    """When the job may call this person, from now on; None: at no time, since their zones have no common hour."""
+    if of_job is None:
+        return now_ms
+    zones = [of_job["zone"]] if of_job["zone"] else phone.zones(call.recipient)
+    return hours.opens_ms(hours.read(of_job["from"], of_job["to"], of_job["days"]), zones, now_ms)

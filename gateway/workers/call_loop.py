@@ -23,12 +23,12 @@ from gateway.model.call import Call
 from gateway.model.limit import Granted, Limit, Refused, Slot
 from gateway.model.sender import Sender
 from gateway.sms.pipeline import Hold, Reject, Send
-from gateway.store import calls, lives, opt_outs, tenants
+from gateway.store import calls, jobs, lives, opt_outs, tenants
 from gateway.store.criteria import numbers_of
 from gateway.store.database import Tx
 from gateway.store.records import to_record
 from gateway.voice.twiml import TwilioCall
-from gateway.workers.call_desk import Backoff, Desk, Prepared, decide
+from gateway.workers.call_desk import Backoff, Desk, Facts, Prepared, decide
 from gateway.workers.call_dial import AHEAD_US, Dialling, Offer
 from gateway.workers.call_rendering import Rendering
 from gateway.workers.counters import Stands
@@ -83,8 +83,8 @@ class CallLoop:
     # --- one step
 
     async def _step(self, readings: list[Planned[Call]]) -> None:
-        sender, opted_out = await self.desk.database.read(lambda tx: self._facts(tx, readings))
-        sends = await self._sort_out(readings, sender, opted_out)
+        facts = await self.desk.database.read(lambda tx: self._facts(tx, readings))
+        sends, sender = await self._sort_out(readings, facts), facts.sender
         if sender is None or not sends:
             return
         road = self.desk.roads.get((self.mode, sender.voice))
@@ -138,20 +138,20 @@ class CallLoop:
         rows = await self.desk.database.read(lambda tx: lives.queued(tx, "calls", self.number, self.mode, self.reach))
         return self.desk.plan.enter([to_record(Call, row) for row in rows])
 
-    async def _facts(self, tx: Tx, readings: Sequence[Planned[Call]]) -> tuple[Sender | None, set[str]]:
+    async def _facts(self, tx: Tx, readings: Sequence[Planned[Call]]) -> Facts:
         sender = await tenants.sender(tx, self.number)
         people = sorted({number for planned in readings for number in numbers_of(planned.thing)})
-        return sender, await opt_outs.among(tx, readings[0].thing.tenant_id, self.mode, self.number, people)
+        said_stop = await opt_outs.among(tx, readings[0].thing.tenant_id, self.mode, self.number, people)
+        ids = sorted({planned.thing.job_id for planned in readings if planned.thing.job_id is not None})
+        return Facts(sender, said_stop, await jobs.hours(tx, ids))
 
-    async def _sort_out(
-        self, readings: Sequence[Planned[Call]], sender: Sender | None, opted_out: set[str]
-    ) -> list[Planned[Call]]:
+    async def _sort_out(self, readings: Sequence[Planned[Call]], facts: Facts) -> list[Planned[Call]]:
         """Act on every decision but Send; returns what may be dialled."""
         sends: list[Planned[Call]] = []
         others: defaultdict[Hold | Reject, list[str]] = defaultdict(list)
         for planned in readings:
             call = planned.thing
-            match decide(call, sender, now_ms(), opted_out=not opted_out.isdisjoint(numbers_of(call))):
+            match decide(call, facts, now_ms()):
                 case Send():
                     sends.append(planned)
                 case decision:

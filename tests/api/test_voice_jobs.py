@@ -52,7 +52,8 @@ _MOVE: dict[str, Any] = {
 async def test_a_busy_line_is_to_be_called_again_and_the_job_says_so(api: Api) -> None:
     await api.sender()
     person = {"to": PERSON, "alternatives": [OTHER, PERSON], "variables": {"name": "Ann"}}
-    said = await job(api, person, retries={"busy": {"after": "5m", "attempts": 2, "number": "next"}})
+    retries = {"busy": {"after": "5m", "attempts": 2, "number": "next"}}
+    said = await job(api, person, retries=retries, hours={"from": "00:00", "to": "24:00"})
     assert said.status == 202, said.body
     (first,) = (await api.get("/v1/calls", params={"job_id": said.body["id"]})).body["items"]
 
@@ -66,6 +67,7 @@ async def test_a_busy_line_is_to_be_called_again_and_the_job_says_so(api: Api) -
     assert (waits["to"], waits["attempt"], waits["first_id"], waits["status"]) == (OTHER, 2, first["id"], "held")
     assert (waits["variables"], waits["alternatives"]) == ({"name": "Ann"}, [PERSON])
     assert told["retries"]["busy"] == {"after": "5m", "attempts": 2, "number": "next", "text": None}
+    assert (told["hours"]["from"], told["hours"]["zone"], len(told["hours"]["days"])) == ("00:00", None, 7)
     assert told["counts"]["retries"] == {"calls": 1, "waiting": 1, "texts": {}}
     assert told["counts"]["by_state"] == {"busy": 1, "held": 1}
     assert told["abandoned"] == told["abandoned_30_days"] == {"calls": 0, "answered": 0, "share": 0.0}
@@ -100,6 +102,9 @@ async def test_a_text_that_follows_is_checked_for_every_person_and_counted_apart
         ({"retries": {"late": {}}}, {"retries.late": "not_one_of"}),
         ({"retries": {"busy": {"text": {"body": "{{ }}"}}}}, {"retries.busy.text.body": "bad_template"}),
         ({"retries": {"busy": {"text": {}}}}, {"retries.busy.text.body": "missing_field"}),
+        ({"hours": {"from": "21:00", "to": "08:00"}}, {"hours": "bad_hours"}),
+        ({"hours": {"from": "09:00", "to": "20:00", "zone": "Mars"}}, {"hours": "unknown_zone"}),
+        ({"hours": {"from": "09:00"}}, {"hours.to": "missing_field"}),
         ({"category": "marketing"}, {"category": "not_one_of"}),
         ({"channel": "sms", "call": None, "message": {"body": "Hi"}, "category": "healthcare", "retries": {"busy": {}}},
          {"category": "unknown_field", "retries": "unknown_field"}),

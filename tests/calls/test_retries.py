@@ -1,6 +1,7 @@
 """What follows a call that reached nobody, on a real trunk: kept where the call ends, dialled when its time has come."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -188,3 +189,23 @@ async def test_an_end_told_twice_brings_one_attempt(calling: Any) -> None:
 
     assert (first, second) == (True, False)
     assert len(await chain(calling)) == 2
+
+
+async def test_nobody_is_called_outside_of_the_jobs_hours(calling: Any) -> None:
+    """It is day in one of these zones and night in the other; the person's own number stands for the first."""
+    hour = datetime.now(UTC).hour
+    day, night = f"Etc/GMT{hour - 12:+}", f"Etc/GMT{(hour if hour < 13 else hour - 24):+}"
+    fixed = {"from": "08:00", "to": "20:00", "days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}
+    for name, zone in (("job_day", day), ("job_night", night)):
+        job = Job(name, "acme", "live", "voice", SENDER, {}, hours={**fixed, "zone": zone}, created_ms=now_ms())
+        await calling.database.write(lambda tx, job=job: jobs.accept(tx, job))
+    (called,) = await calling.queue("0600", job_id="job_day")
+    (waits,) = await calling.queue("0600", job_id="job_night")
+    await calling.start()
+
+    await calling.until_status(called, "completed")
+    held = await calling.until_status(waits, "held")
+
+    assert held.reason == "quiet_hours"
+    assert 6 * 3_600_000 < held.hold_until_ms - now_ms() <= 8 * 3_600_000 + 1000
+    assert len(calling.heard()) == 1

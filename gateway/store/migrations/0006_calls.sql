@@ -54,3 +54,7 @@ CREATE TABLE recordings (
 );
 CREATE INDEX recordings_by_age ON recordings (created_ms);
 CREATE INDEX recordings_to_fetch ON recordings (source, due_ms) WHERE source <> '';
+
+
+-- The hours of people's own day in which a job may call them.
+ALTER TABLE jobs ADD COLUMN hours TEXT NOT NULL DEFAULT '{}';

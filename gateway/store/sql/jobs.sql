@@ -1,8 +1,8 @@
 -- name: jobs_insert!
 INSERT INTO jobs (id, tenant_id, mode, channel, sender, spec, status, start_ms, expires_ms, priority, reference,
-                  metadata, callback_url, created_ms, finished_ms, on_unknown, category, retries, reason)
+                  metadata, callback_url, created_ms, finished_ms, on_unknown, category, retries, reason, hours)
 VALUES (:id, :tenant_id, :mode, :channel, :sender, :spec, :status, :start_ms, :expires_ms, :priority, :reference,
-        :metadata, :callback_url, :created_ms, :finished_ms, :on_unknown, :category, :retries, :reason);
+        :metadata, :callback_url, :created_ms, :finished_ms, :on_unknown, :category, :retries, :reason, :hours);
 
 -- name: jobs_of_tenant
 SELECT * FROM jobs WHERE id = :id AND tenant_id = :tenant_id AND mode = :mode;
@@ -22,6 +22,10 @@ UPDATE jobs
 SET status = :status, finished_ms = :finished_ms,
     reason = CASE WHEN status = 'paused' AND reason <> '' AND :status = 'running' THEN 'resumed_in_spite' ELSE :reason END
 WHERE id = :id AND status IN :sources RETURNING *;
+
+-- name: jobs_hours
+-- Those of these jobs that may not call people at any time.
+SELECT id, hours FROM jobs WHERE id IN :ids AND hours <> '{}';
 
 -- name: jobs_status
 SELECT status FROM jobs WHERE id = :id;
