@@ -31,6 +31,11 @@ Being called::
     # Answered(media) once the ACK came, Ended later
     agent.reject(call, 486, now)         # or refuse it; headers may go along, such as a challenge
 
+The trunk, once known and whenever its name leads elsewhere::
+
+    agent.use(peers, hops, "sip:trunk.example", now)   # who may talk to us; hops are asked by OPTIONS: agent.down
+    agent.register(hops, RegistrationOptions("sip:user@trunk.example"), now)   # agent.registration.state
+
 `media` (`sdp.Media`) says what the RTP engine needs: address, port, codec.payload_type, event_payload_type, sends,
 hears. Inside a call OPTIONS, INFO (`Info`), UPDATE and re-INVITE (`Changed`) are answered here. Methods that name a
 call do nothing once it is over: the far end may always have been quicker.

@@ -192,8 +192,9 @@ async def refusing(request: web.Request, handler: Callable[[web.Request], Awaita
 
 
 def trunk_to(port: int, **more: Any) -> settings.Trunk:
-    """A trunk on loopback."""
+    """A trunk on loopback. It is asked nothing by OPTIONS: a SIPp scenario ends at what it did not expect."""
     fixed = {"host": "127.0.0.1", "port": port, "local_host": "127.0.0.1", "advertised_ip": "127.0.0.1"}
+    fixed |= {"options_interval_s": 0}
     return settings.Trunk(**{**fixed, **more})
 
 

@@ -41,7 +41,7 @@ async def test_of_two_telephones_that_answer_the_first_has_the_call(tmp_path: Pa
 
 
 async def test_a_bye_that_nobody_hears_ends_the_call_all_the_same(tmp_path: Path) -> None:
-    async with called("uas_vanishes", tmp_path) as (call, far_end):
+    async with called("uas_vanishes", tmp_path, timers=Timers(t1=0.03, t2=0.2, t4=0.2)) as (call, far_end):
         await until(call, Answered)
         await far_end.succeeded(tmp_path)
         await call.hangup()

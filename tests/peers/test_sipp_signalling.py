@@ -72,7 +72,7 @@ async def endpoint(port: int, **options: Any) -> AsyncIterator[SipEndpoint]:
         credentials=options.pop("credentials", None),
         session=options.pop("session", SessionLimits()),
     )
-    started = SipEndpoint((LOOPBACK, 0), trunk, timers=QUICK, **options)
+    started = SipEndpoint((LOOPBACK, 0), trunk, timers=options.pop("timers", QUICK), **options)
     await started.start()
     try:
         yield started
