@@ -15,7 +15,7 @@ from gateway.model.job import Job
 from gateway.model.limit import Cap, Rolling
 from gateway.store import attempts, leases, lives, tenants
 from gateway.store.database import Row, Tx
-from gateway.store.jobs import things_of
+from gateway.store.jobs import all_of, things_of
 from gateway.store.signals import Things
 
 
@@ -262,7 +262,8 @@ async def of_job(call: Call, job: Job) -> JobWhy:
     things = things_of(job)
 
     async def look(tx: Tx) -> tuple[list[Row], dict[str, Any]]:
-        return await tx.rows(f"{things}_held_in_job", job_id=job.id), await lives.counts(tx, things, job.id)
+        held = [row for every in all_of(job) for row in await tx.rows(f"{every}_held_in_job", job_id=job.id)]
+        return held, await lives.counts(tx, things, job.id)
 
     rows, counts = await call.doors.database.read(look)
     held = [HeldFor(reason=row["reason"], count=row["n"], opens_at=when(row["until_ms"])) for row in rows]

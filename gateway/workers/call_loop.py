@@ -103,6 +103,8 @@ class CallLoop:
             self._note("rendering")
         ready, others = await self.rendering.done(sends)
         await self._act(others)
+        still = {planned.thing.id for planned in await self._sort_out([planned for planned, _ in ready], facts)}
+        ready = [each for each in ready if each[0].thing.id in still]  # rendering takes time: it may be night by now
         if ready:
             await self._take(sender, ready, road, backoff)
 

@@ -90,7 +90,9 @@ async def test_a_text_that_follows_is_checked_for_every_person_and_counted_apart
     (text,) = (await api.get("/v1/messages", params={"job_id": said.body["id"]})).body["items"]
     counts = (await api.get(f"/v1/jobs/{said.body['id']}")).body["counts"]
     assert (text["body"], text["to"], text["reason"]) == ("We called you, Ann.", PERSON, "retry")
+    why = (await api.get(f"/v1/jobs/{said.body['id']}/why")).body
     assert counts["retries"] == {"calls": 0, "waiting": 0, "texts": {"held": 1}}
+    assert (why["waiting_for"], why["held"][0]["count"]) == ("retry", 1)
 
 
 @pytest.mark.parametrize(

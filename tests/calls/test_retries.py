@@ -84,6 +84,17 @@ async def test_a_busy_line_is_called_again_as_often_as_the_table_says(calling: A
     assert await calling.events(second.id) == ["call.queued", "call.dialing", "call.ringing", "call.busy"]
 
 
+async def test_a_report_by_webhook_that_the_line_was_busy_brings_the_next_attempt(calling: Any) -> None:
+    await calling.sender(voice="twilio")
+    await job_of(calling, "0400", retries={"busy": rule()})
+    await calling.start()
+
+    first, second = await until_over(calling, 2)
+
+    assert [(call.status, call.attempt) for call in (first, second)] == [("busy", 1), ("busy", 2)]
+    assert (second.carrier, second.first_id) == ("twilio", first.id)
+
+
 async def test_the_next_number_of_the_person_is_reached(calling: Any) -> None:
     retries = {"no_answer": rule(number="next"), "failed": rule(attempts=3)}
     others = ("+12125550404", "+12125550101")

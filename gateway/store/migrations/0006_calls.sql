@@ -55,6 +55,8 @@ CREATE TABLE recordings (
 CREATE INDEX recordings_by_age ON recordings (created_ms);
 CREATE INDEX recordings_to_fetch ON recordings (source, due_ms) WHERE source <> '';
 
-
 -- The hours of people's own day in which a job may call them.
 ALTER TABLE jobs ADD COLUMN hours TEXT NOT NULL DEFAULT '{}';
+
+-- The further attempts of a job, without its other calls.
+CREATE INDEX calls_further ON calls (job_id, status) WHERE first_id IS NOT NULL;

@@ -24,9 +24,8 @@ DELETE FROM answered_calls WHERE job_id IN :ids;
 
 -- name: jobs_abandoning
 -- Running telemarketing jobs that nobody has resumed in spite of it, with what their people heard.
-SELECT jobs.*, heard.answered, heard.abandoned
-FROM jobs JOIN (SELECT job_id, CAST(SUM(answered) AS BIGINT) AS answered,
-                     CAST(SUM(abandoned) AS BIGINT) AS abandoned
-                FROM answered_calls WHERE day >= :since GROUP BY job_id) AS heard ON heard.job_id = jobs.id
+SELECT jobs.*, SUM(answered_calls.answered) AS answered, SUM(answered_calls.abandoned) AS abandoned
+FROM jobs JOIN answered_calls ON answered_calls.job_id = jobs.id AND answered_calls.day >= :since
 WHERE jobs.status IN ('running', 'paused') AND jobs.status = 'running'
-  AND jobs.category = 'telemarketing' AND jobs.reason = '' AND heard.abandoned > 0;
+  AND jobs.category = 'telemarketing' AND jobs.reason = ''
+GROUP BY jobs.id HAVING SUM(answered_calls.abandoned) > 0;
