@@ -142,6 +142,37 @@ def test_a_job_of_calls_takes_its_table_of_retries_from_a_file(gateway: Gateway,
     assert at_night.stderr.startswith("gateway: hours: the hours must end after they begin")
 
 
+SHORT = """\
+name: short
+language: en-US
+start: ask
+nodes:
+  ask: {menu: {prompt: {say: Press 1 or 9.}, choices: {"1": yes, "9": remove}, timeout: 1s, attempts: 1, otherwise: none}}
+  yes: {outcome: confirmed, then: hangup}
+  none: {outcome: no_reply, then: hangup}
+  remove: {opt_out: tenant}
+"""
+
+
+def test_the_calls_of_a_job_are_replayed_against_another_version(gateway: Gateway, tmp_path: Path) -> None:
+    people, plan, changed = (tmp_path / name for name in ("people.csv", "short.yaml", "changed.yaml"))
+    people.write_text("to\n+12125550101\n", encoding="utf-8")
+    plan.write_text(SHORT, encoding="utf-8")
+    changed.write_text(SHORT.replace('"1": yes', '"4": yes'), encoding="utf-8")
+    gateway.must("sender", "set", SENDER, "--voice", "twilio")
+    gateway.must("dialplan", "publish", str(plan))
+    job_id = gateway.must("job", "submit", str(people), "--from", SENDER, "--dialplan", "short").strip()
+    gateway.must("job", "watch", job_id)
+
+    same = gateway.must("dialplan", "replay", str(plan), "--calls", job_id, "--json")
+    other = gateway.run("dialplan", "replay", str(changed), "--calls", job_id, "--json")
+
+    assert json.loads(same) == {"calls": 1, "differ": []}
+    assert other.returncode == 1
+    [differs] = json.loads(other.stdout)["differ"]
+    assert (differs["keys"], differs["outcome"], differs["would_be"]) == (["1"], "confirmed", "no_reply")
+
+
 def test_a_job_of_an_unknown_sender_is_refused_whole(gateway: Gateway, tmp_path: Path) -> None:
     file = tmp_path / "people.ndjson"
     file.write_text('{"to": "+12125551234"}\n', encoding="utf-8")

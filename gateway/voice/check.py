@@ -6,6 +6,7 @@ from collections.abc import Set as AbstractSet
 from typing import Literal
 
 from gateway.errors.voice import BadDialplan, PlanProblem
+from gateway.voice import template
 from gateway.voice.dialplan import (
     HANGUP,
     INBOUND_VARIABLES,
@@ -177,12 +178,24 @@ def _told_too_soon(plan: Plan) -> Iterable[PlanProblem]:
         is_pin = isinstance(node, CollectNode) and node.equals
         return quiet_targets(node) if is_pin else targets(node)
 
-    private = {name for name, variable in plan.variables.items() if variable.is_private}
+    private = _private(plan)
     open_to_all = _reachable(plan, without_pin) | {plan.machine.node}
     for name, node in plan.nodes.items():
         said = [used for used in dict.fromkeys(spoken_variables(node)) if used in private]
         if name in open_to_all and said:
             yield _problem(plan, name, f"tells the private {said[0]!r} before a PIN was right: see 'equals'")
+
+
+def _private(plan: Plan) -> set[str]:
+    """Names of private variables, and of those that a `set` gives their value to."""
+    found = {name for name, variable in plan.variables.items() if variable.is_private}
+    before = -1
+    while before < len(found):
+        before = len(found)
+        for node in plan.nodes.values():
+            given = node.values.items() if isinstance(node, SetNode) else ()
+            found |= {name for name, text in given if found.intersection(template.names(text))}
+    return found
 
 
 def _without_outcome(plan: Plan) -> Iterable[PlanProblem]:

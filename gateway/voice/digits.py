@@ -1,8 +1,9 @@
 """What a key means to a menu and to a collect, and when a question has its answer."""
 
 import hmac
+from typing import TypeGuard
 
-from gateway.voice.dialplan import AskNode, MenuNode, RecordNode, WaitNode
+from gateway.voice.dialplan import AskNode, CollectNode, MenuNode, RecordNode, WaitNode
 
 
 def press(node: AskNode, digits: str, key: str) -> tuple[str, bool]:
@@ -15,6 +16,11 @@ def press(node: AskNode, digits: str, key: str) -> tuple[str, bool]:
     if key == node.finish_key:
         return digits, True
     return digits + key, len(digits) + 1 >= node.max_digits
+
+
+def is_pin(node: AskNode) -> TypeGuard[CollectNode]:
+    """Whether the digits must equal a variable, and are nobody else's to know."""
+    return isinstance(node, CollectNode) and bool(node.equals)
 
 
 def answer(node: AskNode, digits: str, wanted: str | None = None) -> str | None:

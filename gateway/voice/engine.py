@@ -62,6 +62,7 @@ from gateway.voice.values import MAX_VALUE, accepted
 
 MAX_VISITS: Final = 300  # nodes entered in one call; a plan that passes this goes in circles, and the call ends
 LATE_KEY: Final = 2.0  # seconds; many press "#" after the last digit, whether or not it is asked for
+MASKED: Final = "x"  # what is kept of a key of a PIN
 MAX_HEADER: Final = 200  # characters of one header of a transfer
 
 Moved = tuple[State, tuple[Command, ...]]
@@ -120,8 +121,9 @@ def _pressed(state: State, here: str, digit: str, now: float) -> Moved:
     if state.is_transferred or (state.waiting and not digits.ends(state.waiting, digit)):
         return state, ()  # meant for somebody else, or noise on a recording; not every carrier tells of it
     is_late = digit == state.late_key and state.is_speaking and now - state.keys[-1].at <= LATE_KEY
-    state = replace(state, keys=(*state.keys, KeyPress(digit, now, here)), late_key=None)
     meant = None if state.is_leaving else listening(state.plan, here)
+    shown = MASKED if meant and digits.is_pin(meant.question) else digit
+    state = replace(state, keys=(*state.keys, KeyPress(shown, now, here)), late_key=None)
     if meant is None or is_late:
         return state, ()
     state, stopped = _silence(state)
@@ -167,9 +169,7 @@ def _answer(state: State, asked: str, question: AskNode, now: float) -> Moved:
 
 def _wanted(state: State, question: AskNode) -> str | None:
     """What the digits must equal: the variable of a PIN."""
-    if isinstance(question, CollectNode) and question.equals:
-        return values(state)[question.equals]
-    return None
+    return values(state)[question.equals] if digits.is_pin(question) else None
 
 
 def _go(state: State, target: str, now: float) -> Moved:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.errors.voice import BadVariables
-from gateway.voice.dialplan import Plan
+from gateway.voice.dialplan import CollectNode, Plan
+from gateway.voice.engine import MASKED
 from gateway.voice.transcript import HANGS_UP, MACHINE, NO_TRANSFER, SILENCE, SPEAKS, Transcript, simulate
+from gateway.voice.values import accepted
 
 MOST_TRIES: Final = 2000  # calls made in thought to retell one; nearly all need as many as they have questions
 LONGEST_ENTRY: Final = 33  # digits of a collect and its finish key
@@ -83,8 +85,20 @@ class _Retelling:
 
     def _next(self, keys: str) -> Iterator[str]:
         """What the person may have done next, the likeliest first."""
-        yield from (keys[:length] for length in range(1, min(len(keys), LONGEST_ENTRY) + 1))
+        if keys.startswith(MASKED):
+            yield from self._pins(len(keys) - len(keys.lstrip(MASKED)))
+        else:
+            yield from (keys[:length] for length in range(1, min(len(keys), LONGEST_ENTRY) + 1))
         yield from (SILENCE, SPEAKS, NO_TRANSFER)
+
+    def _pins(self, length: int) -> Iterator[str]:
+        """What `length` masked keys or fewer may have been: the PIN, or another one."""
+        pins = {node.equals for node in self.plan.nodes.values() if isinstance(node, CollectNode) and node.equals}
+        held = accepted(self.plan, self.call.variables)
+        right = [held[name] for name in pins if name in held]
+        wrong = ("0" * size if "0" * size not in right else "1" * size for size in range(1, length + 1))
+        for pin in (*right, *wrong):
+            yield from (entry for entry in (pin, f"{pin}#", f"{pin}*") if len(entry) <= length)
 
     def _ending(self, entries: tuple[str, ...]) -> tuple[str, ...]:
         """Whether they hung up there, or were silent, or were put through: as the outcome says."""

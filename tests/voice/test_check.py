@@ -99,6 +99,10 @@ nodes:
   good: {outcome: heard, then: hangup}
   locked: {outcome: locked, then: hangup}
 """
+COPIED = """\
+  a: {set: {copy: "{{ amount }}"}, next: b}
+  b: {say: "{{ copy }}", next: pin}
+"""
 
 
 @pytest.mark.parametrize(
@@ -109,6 +113,7 @@ nodes:
         ("otherwise: locked", "otherwise: owed", "9: error: node owed: tells the private 'amount' before a PIN"),
         ("start: pin", "start: owed", "9: error: node owed: tells the private 'amount' before a PIN"),
         ("nodes:", "machine: {leave: owed}\nnodes:", "node owed: tells the private 'amount' before a PIN was right"),
+        ("start: pin", "start: a\n", "node b: tells the private 'copy' before a PIN was right"),
         ("equals: pin", "into: typed", "9: error: node owed: tells the private 'amount' before a PIN was right"),
         (
             "good: {outcome: heard, then: hangup}",
@@ -121,7 +126,7 @@ def test_what_a_plan_with_a_pin_does_wrong_is_told(old: str, new: str, problem: 
     assert told(PIN, broadcast=False) == []
     assert old in PIN
 
-    changed = told(PIN.replace(old, new), broadcast=False)
+    changed = told(PIN.replace(old, new) + (COPIED if "start: a" in new else ""), broadcast=False)
 
     assert any(problem in text for text in changed), changed
 

@@ -356,3 +356,4 @@ def test_a_pin_has_to_be_right_within_the_tries_and_is_kept_nowhere(pin: str, ke
 
     assert transcript.outcome == outcome
     assert not transcript.collected
+    assert set(transcript.keys) == {"x"}

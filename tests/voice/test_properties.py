@@ -34,7 +34,8 @@ NAMES = [f"n{at}" for at in range(7)]
 targets = st.sampled_from([*NAMES, "hangup"])
 texts = st.sampled_from(["One.", "Two {{ who }}.", "You pressed {{ typed }}.", "{{ mood }}"])
 parts = st.one_of(
-    st.fixed_dictionaries({"say": texts}),
+    st.fixed_dictionaries({"say": st.fixed_dictionaries({"en-US": texts, "es-US": st.just("Dos {{ owed }}.")})}),
+    st.fixed_dictionaries({"say": texts, "language": st.just("es-US")}),
     st.fixed_dictionaries({"play": st.just("chime")}),
     st.fixed_dictionaries({"pause": st.sampled_from(["1s", "2s"])}),
 )
@@ -80,7 +81,9 @@ nodes = st.one_of(
             )
         }
     ),
-    st.fixed_dictionaries({"set": st.just({"mood": "good"}), "next": targets}),
+    st.fixed_dictionaries(
+        {"set": st.sampled_from([{"mood": "good"}, {"language": "es-US"}, {"language": "en-US"}]), "next": targets}
+    ),
     st.fixed_dictionaries({"outcome": st.sampled_from(["yes", "no"]), "next": targets}),
     st.builds(lambda to: {"transfer": "+18005550199", "on_failure": to}, targets),
     st.builds(
@@ -93,7 +96,14 @@ nodes = st.one_of(
         targets,
         targets,
     ),
-    st.builds(lambda to: {"send_sms": "Dear {{ who }}: {{ typed }}", "next": to}, targets),
+    st.builds(
+        lambda to: {"send_sms": {"en-US": "Dear {{ who }}: {{ typed }}", "es-US": "{{ owed }}"}, "next": to}, targets
+    ),
+    st.builds(
+        lambda asked, to: {"collect": {**asked, "equals": "pin", "max_digits": 4}, "next": to},
+        st.fixed_dictionaries(asking),
+        targets,
+    ),
     st.just({"opt_out": "sender", "then": "hangup"}),
     st.just({"hangup": None}),
 )
@@ -113,7 +123,12 @@ def plans(draw: st.DrawFn) -> Plan:
     """Any plan that can be run; many go in circles, which `check` would refuse."""
     drawn: dict[str, Any] = {name: draw(nodes) for name in NAMES}
     drawn["typed"] = {
-        "collect": {"prompt": {"say": "?"}, "into": "typed", "max_digits": 4, "otherwise": "n0"},
+        "collect": {
+            "prompt": {"say": {"en-US": "?", "es-US": "¿?"}},
+            "into": "typed",
+            "max_digits": 4,
+            "otherwise": "n0",
+        },
         "next": "n0",
     }
     drawn["mood"] = {"set": {"mood": "good"}, "next": "n0"}
@@ -122,8 +137,14 @@ def plans(draw: st.DrawFn) -> Plan:
     source = {
         "name": "generated",
         "language": "en-US",
+        "languages": ["en-US", "es-US"],
         "start": draw(st.sampled_from([*NAMES, "typed"])),
-        "variables": {"who": {"default": "Ana"}},
+        "variables": {
+            "who": {"default": "Ana"},
+            "owed": {"type": "money", "default": "3"},
+            "pin": {"type": "digits", "default": "12"},
+            "language": {"default": draw(st.sampled_from(["en-US", "es-US"]))},
+        },
         "nodes": drawn,
         "machine": machine,
     }
