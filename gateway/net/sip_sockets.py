@@ -92,6 +92,7 @@ class SipSockets(asyncio.DatagramProtocol):
         self._waiting: dict[Hop, list[bytes]] = {}  # by the hop that is being connected to
         self._connecting: set[asyncio.Task[None]] = set()
         self._gone = asyncio.Event()
+        self._deaf = asyncio.Event()
         self.address: Address = ("", 0)
         self.unsent = 0  # messages that the network refused
 
@@ -124,6 +125,7 @@ class SipSockets(asyncio.DatagramProtocol):
         """Close everything; returns when it is closed."""
         if self._udp is not None:
             self._udp.close()
+            await self._deaf.wait()
         if self._listener is not None:
             self._listener.close()
         for task in self._connecting:
@@ -189,6 +191,11 @@ class SipSockets(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         """Hand a datagram on."""
         self._receive(data, Hop(addr[0], addr[1]))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take note that the UDP socket is closed."""
+        del exc
+        self._deaf.set()
 
     def error_received(self, exc: Exception) -> None:
         """Count what the network refused; the transactions' own time-outs deal with it."""
