@@ -31,13 +31,13 @@ from gateway.api.roads import check_callback, check_times, for_calls, for_texts,
 from gateway.campaign.recipients import Intake
 from gateway.clock import new_id
 from gateway.errors.api import FieldProblem, InvalidRecipients, InvalidRequest
-from gateway.model.job import Job
+from gateway.model.job import Category, Job
 from gateway.model.sender import Sender
 from gateway.store import jobs
 from gateway.store.database import Tx
 
 OnInvalid = Literal["reject", "skip"]
-Category = Literal["informational", "telemarketing", "healthcare", "financial", "package", "emergency"]
+_TELEMARKETING_RINGS_S: Final = 15  # 16 CFR 310.4(b)(4)(ii): 15 s or four rings
 # Fields of the other channel, each with what it is when nobody gives it.
 _FOREIGN: Final[Mapping[str, Mapping[str, object]]] = {
     "voice": {"on_unknown": "rest"},
@@ -147,7 +147,18 @@ async def _sender(call: Call, body: NewJob) -> Sender:
         raise InvalidRequest(*(FieldProblem(name, "unknown_field", told) for name in wrong))
     if any(rule.text is not None for rule in body.retries.values()):
         await for_texts(call, body.from_)
-    return await (for_texts if body.channel == "sms" else for_calls)(call, body.from_)
+    sender = await (for_texts if body.channel == "sms" else for_calls)(call, body.from_)
+    if body.category == "telemarketing" and (ring_s := _rings_s(call, sender)) < _TELEMARKETING_RINGS_S:
+        told = f"such calls must ring for {_TELEMARKETING_RINGS_S} s; over this sender's road they ring for {ring_s}"
+        raise InvalidRequest(FieldProblem("category", "rings_too_briefly", told))
+    return sender
+
+
+def _rings_s(call: Call, sender: Sender) -> int:
+    """How long calls of this sender ring before they are given up."""
+    settings = call.doors.settings
+    trunk = settings.trunks.get(sender.voice)
+    return trunk.ring_timeout_s if trunk is not None else settings.twilio.ring_timeout_s
 
 
 async def _spec(call: Call, body: NewJob) -> dict[str, Any]:

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Literal, TypeAlias
 
-CATEGORIES: Final = ("informational", "telemarketing", "healthcare", "financial", "package", "emergency")
+# What a broadcast of calls is for: 47 CFR 64.1200(a), (b) tell them apart.
+Category: TypeAlias = Literal["informational", "telemarketing", "healthcare", "financial", "package", "emergency"]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One broadcast. Times are epoch milliseconds; `spec` is the `message` or `call` part as it was given.
 
-    category: what a broadcast of calls is for, by law: see CATEGORIES.
+    category: what a broadcast of calls is for, by law.
     retries:  for calls, what follows each outcome: see `campaign.retry`.
     hours:    for calls, when people may be called: `from`, `to`, `days`, `zone`; empty: at any time.
     reason:   why it is paused, where nobody paused it.
@@ -34,7 +35,7 @@ class Job:
     created_ms: int = 0
     finished_ms: int | None = None
     on_unknown: str = "rest"
-    category: str = "informational"
+    category: Category = "informational"
     retries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     reason: str = ""
     hours: Mapping[str, Any] = field(default_factory=dict)

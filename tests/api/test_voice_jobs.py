@@ -120,6 +120,19 @@ async def test_what_is_wrong_with_the_table_is_told_by_field(api: Api, more: Any
     assert (said.status, said.wrong) == (422, wrong)
 
 
+async def test_telemarketing_calls_must_ring_for_fifteen_seconds(api: Api) -> None:
+    await api.sender()
+    said = await job(api, {"to": PERSON}, category="telemarketing")
+    assert (said.status, said.body["category"]) == (202, "telemarketing")
+    twilio = api.doors.settings.twilio.model_copy(update={"ring_timeout_s": 14})
+    api.doors.settings.__dict__["twilio"] = twilio
+
+    refused = await job(api, {"to": PERSON}, category="telemarketing")
+
+    assert refused.wrong == {"category": "rings_too_briefly"}
+    assert (await job(api, {"to": PERSON})).status == 202
+
+
 async def test_a_sender_that_writes_no_texts_lets_none_follow(api: Api) -> None:
     await api.sender(carrier="")
 
