@@ -182,9 +182,19 @@ class SipSockets(asyncio.DatagramProtocol):
                     local_addr=ours,
                 )
         except (OSError, TimeoutError) as error:
+            waiting = self._waiting.pop(hop, [])
+            if (known := self._other_to(hop)) is not None:
+                for data in waiting:
+                    known.send(data)
+                return
             log.warning("no %s connection to the SIP trunk: %s", hop.transport, error or "it takes too long")
-            self.unsent += len(self._waiting.pop(hop, ()))
+            self.unsent += len(waiting)
             self._unreachable(hop)
+
+    def _other_to(self, hop: Hop) -> SipStream | None:
+        """Return a connection to the same machine: who calls us from behind a wall is reached by its own way in."""
+        same = (hop.host, hop.transport)
+        return next((stream for known, stream in self._streams.items() if (known.host, known.transport) == same), None)
 
     # --- in
 

@@ -188,6 +188,36 @@ async def test_a_message_that_never_ends_costs_its_connection(monkeypatch: pytes
         writer.close()
 
 
+async def test_a_far_end_that_cannot_be_connected_to_is_reached_over_its_own_connection() -> None:
+    async def hang_up(call: SipCall) -> None:
+        await call.accept(Session(HERE, 41000))
+        async for event in call.events():
+            if isinstance(event, Answered):
+                await call.hangup()
+
+    async with endpoint(Trunk(HERE, 9, transport="TCP"), on_invite=hang_up) as ours:
+        reader, writer = await asyncio.open_connection(*ours.address)
+
+        def tell(method: str, to_tag: str = "", body: bytes = b"") -> None:
+            lines = [
+                f"{method} sip:us@{HERE} SIP/2.0", f"Via: SIP/2.0/TCP {HERE};branch=z9hG4bK{method}", "CSeq: 1 " + method,
+                "From: <sip:a@b>;tag=1", f"To: <sip:us@{HERE}>{to_tag}", "Call-ID: c", "Content-Type: application/sdp",
+                f"Contact: <sip:a@{HERE}:{closed};transport=tcp>", f"Content-Length: {len(body)}", "", "",
+            ]  # fmt: skip
+            writer.write("\r\n".join(lines).encode() + body)
+
+        closed = free_port()
+        tell("INVITE", body=Session(HERE, 40000).encode())
+        async with asyncio.timeout(5):
+            ok = b""
+            while not ok.startswith(b"SIP/2.0 200"):
+                ok = await reader.readuntil(b"\r\n\r\n")
+                ok = ok[max(0, ok.find(b"SIP/2.0 200")) :]
+            tell("ACK", ";tag=" + ok.partition(b"To: ")[2].partition(b"tag=")[2].partition(b"\r\n")[0].decode())
+            assert b"BYE sip:a@" in await reader.readuntil(b"CSeq: 1 BYE")
+        writer.close()
+
+
 async def test_large_requests_go_over_tcp_where_the_trunk_allows_it() -> None:
     with socket.socket() as listening:
         listening.bind((HERE, 0))
