@@ -244,6 +244,7 @@ def _voice_loop(parts: Parts, roads: Roads) -> CallRunner:
         roads.turns,
         shutdown_s,
         parts.leases,
+        parts.settings.launch.longest_prompt_s,
     )
 
 

@@ -136,6 +136,12 @@ class Abandonment(Section):
     least_answered: Annotated[int, Field(ge=1)] = 50
 
 
+class Launch(Section):
+    """What is looked at before the first call of a broadcast."""
+
+    longest_prompt_s: Seconds = 120
+
+
 class Callbacks(Section):
     """How events are delivered to the engine."""
 
@@ -179,6 +185,7 @@ class Settings(Section):
     sip: Sip = Sip()
     trunks: Mapping[TrunkName, Trunk] = {}
     abandonment: Abandonment = Abandonment()
+    launch: Launch = Launch()
     callbacks: Callbacks = Callbacks()
     limits: Limits = Limits()
     retention: Retention = Retention()

@@ -48,6 +48,9 @@ class JobView(View):
     retries: dict[str, Any] = Field(description="What follows calls that reached nobody, by outcome.")
     hours: dict[str, Any] = Field(description="When people may be called; empty: at any time.")
     reason: str = Field(description="Why it is paused, where nobody paused it.")
+    launch: list[dict[str, Any]] = Field(
+        description="What was wrong with its calls' prompts, looked at before the first."
+    )
     mode: str
     created_at: str
     finished_at: str | None
@@ -126,6 +129,7 @@ def fields(job: Job) -> dict[str, Any]:
         "spec": dict(job.spec),
         "retries": dict(job.retries),
         "hours": dict(job.hours),
+        "launch": list(job.launch),
         "metadata": dict(job.metadata),
         "start_at": when(job.start_ms),
         "expires_at": when(job.expires_ms),

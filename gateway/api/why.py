@@ -59,6 +59,8 @@ _HOLDS: Final[Mapping[str, str]] = {
     "account_blocked": "The carrier account is blocked",
     "channels": "All channels of the trunk are busy",
     "blocked": "The sender is blocked",
+    "rendering": "What is to be said is being rendered and looked at",
+    "speech_unavailable": "The speech engines fail; it is tried again",
     "scheduled": "It is scheduled for later",
     "paused": "Its job is paused; resume it with POST /v1/jobs/{id}/resume",
     "sender_unverified": "The sender is not verified; it sends nothing until its status changes",
@@ -85,6 +87,7 @@ _HOLDS: Final[Mapping[str, str]] = {
 # Why a job is paused that nobody paused.
 _PAUSES: Final[Mapping[str, str]] = {
     "abandonment": "Too many of the people who answered heard the message late or never (see `abandoned` of the job)",
+    "launch": "Its calls would not be heard as they must",
 }
 
 # The windows of the caps that are held for ("": any stretch of time), and how a sentence says them.
@@ -280,7 +283,7 @@ def _of_job(
     waiting = by_state.get("queued", 0) + by_state.get("held", 0)
     if job.status == "paused":
         told = f"The job is paused with {waiting} waiting; resume it with POST /v1/jobs/{{id}}/resume."
-        because = f"{_PAUSES[job.reason]}. " if job.reason else ""
+        because = f"{_PAUSES[job.reason]}{_found(job)}. " if job.reason else ""
         return job.reason or "paused", None, because + told
     unknown = by_state.get("unknown", 0) if job.channel == "sms" else 0
     if job.status in {"completed", "cancelled"} and not unknown:
@@ -301,3 +304,10 @@ def _of_job(
     if by_state.get("unknown") or by_state.get("sent") or by_state.get("sending"):
         return "delivery_report", None, "All have been offered; some delivery reports have not come yet."
     return None, None, "Nothing of it waits."
+
+
+def _found(job: Job) -> str:
+    """The first of what kept a job from its first call; all of it stands in the job."""
+    wrong = [each for each in job.launch if each["severity"] == "error"] if job.reason == "launch" else []
+    more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+    return f": node {wrong[0]['node']} {wrong[0]['text']}{more}" if wrong else ""

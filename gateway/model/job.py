@@ -1,6 +1,6 @@
 """A job: a broadcast over one channel to many recipients."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -16,6 +16,7 @@ class Job:
     retries:  for calls, what follows each outcome: see `campaign.retry`.
     hours:    for calls, when people may be called: `from`, `to`, `days`, `zone`; empty: at any time.
     reason:   why it is paused, where nobody paused it.
+    launch:   what was found wrong when the prompts of its calls were looked at: node, severity and text of each.
     on_unknown: what becomes of a text that the carrier never answered and does not list: "rest", or "resend" once.
     """
 
@@ -39,3 +40,4 @@ class Job:
     retries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     reason: str = ""
     hours: Mapping[str, Any] = field(default_factory=dict)
+    launch: Sequence[Mapping[str, object]] = ()

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import orjson
+
 from gateway.clock import now_ms
 from gateway.model.event import Event
 from gateway.model.job import Job
@@ -95,6 +97,24 @@ async def change_with_recall(
         lambda tx: change(tx, job, status, now_ms, reason=reason, data=data),
     )
     return moved
+
+
+async def launched(tx: Tx, job: Job, found: Sequence[Mapping[str, object]]) -> None:
+    """Keep what was found when the prompts of its calls were looked at; see `Job.launch`."""
+    await tx.run("jobs_launched", id=job.id, launch=orjson.dumps(list(found)).decode())
+
+
+async def refuse_launch(
+    database: Database, signals: Signals, job: Job, found: Sequence[Mapping[str, object]], now_ms: int
+) -> None:
+    """Pause a job whose calls would not be as they must: none is dialled, and the event says why."""
+
+    async def refuse(tx: Tx) -> None:
+        await launched(tx, job, found)
+        await change(tx, job, "paused", now_ms, reason="launch", data={"problems": list(found)})
+
+    await write_with_recall(database, signals, OfJob(job.tenant_id, job.id, job.sender), now_ms, refuse)
+    await settle(database, job.id)
 
 
 async def settle(database: Database, job_id: str) -> None:

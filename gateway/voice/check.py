@@ -20,9 +20,9 @@ from gateway.voice.dialplan import (
     Play,
     RecordNode,
     SetNode,
-    SmsNode,
     TransferNode,
     listening,
+    opts_out,
     quiet_targets,
     spoken_parts,
     targets,
@@ -235,17 +235,5 @@ def _broadcast(plan: Plan) -> Iterable[PlanProblem]:
         yield _problem(plan, None, "answers inbound calls: it cannot be a broadcast's dialplan")
     reached = _reachable(plan)
     menus = [node for name, node in plan.nodes.items() if name in reached and isinstance(node, MenuNode)]
-    if not any(_opts_out(plan, target) for menu in menus for target in menu.choices.values()):
+    if not any(opts_out(plan, target) for menu in menus for target in menu.choices.values()):
         yield _problem(plan, None, "has no opt-out key: a broadcast needs a menu with a key that leads to 'opt_out'")
-
-
-def _opts_out(plan: Plan, name: str) -> bool:
-    """Whether entering `name` opts out with no further word or question: the law lets nothing stand between."""
-    seen: set[str] = set()
-    while name != HANGUP and name not in seen:
-        seen.add(name)
-        node = plan.nodes[name]
-        if not isinstance(node, OutcomeNode | SetNode | SmsNode):
-            return isinstance(node, OptOutNode)
-        name = node.next
-    return False

@@ -12,6 +12,8 @@ HANGUP: Final = "hangup"  # as a target: the call ends here
 KEYS: Final = frozenset("0123456789*#")  # what a telephone has; A to D exist only on test sets
 
 Scope = Literal["tenant", "sender"]
+Announced = Literal["identity", "opt_out"]
+ANNOUNCED: Final[tuple[Announced, ...]] = ("identity", "opt_out")
 SCOPES: Final[tuple[Scope, ...]] = ("tenant", "sender")
 VariableType = Literal["text", "digits", "money", "date", "time", "name", "phone"]
 VARIABLE_TYPES: Final[tuple[VariableType, ...]] = ("text", "digits", "money", "date", "time", "name", "phone")
@@ -87,6 +89,7 @@ class SpeakNode:
     parts: tuple[PlanPart, ...]
     next: str
     line: int
+    announces: Announced | None = None  # who calls, or the key that opts out: see `disclosure`
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,3 +321,15 @@ def listening(plan: Plan, name: str) -> Listening | None:
         way.append(node.next)
         node = plan.nodes[node.next]
     return Listening(tuple(way), node) if isinstance(node, AskNode) else None
+
+
+def opts_out(plan: Plan, name: str) -> bool:
+    """Whether entering `name` opts out with no further word or question: the law lets nothing stand between."""
+    seen: set[str] = set()
+    while name != HANGUP and name not in seen:
+        seen.add(name)
+        node = plan.nodes[name]
+        if not isinstance(node, OutcomeNode | SetNode | SmsNode):
+            return isinstance(node, OptOutNode)
+        name = node.next
+    return False

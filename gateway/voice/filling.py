@@ -1,12 +1,21 @@
 """What a plan's words become in one call: variables filled in, the call's language chosen. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from gateway.voice import template
 from gateway.voice.dialplan import Localised, Part, Pause, Plan, PlanPart, Play, Say, SetNode, Value, parts_of
 from gateway.voice.state import State
-from gateway.voice.values import LANGUAGE, written
+from gateway.voice.values import LANGUAGE, SAMPLES, written
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What one node lets a person hear in a call that is held in one language."""
+
+    node: str
+    language: str
+    parts: tuple[Part, ...]
 
 
 def values(state: State) -> dict[str, str]:
@@ -85,3 +94,20 @@ def _languages(state: State) -> tuple[str, ...]:
 def _names(part: PlanPart, language: str) -> tuple[str, ...]:
     here = part.by_language[language] if isinstance(part, Localised) else part
     return () if isinstance(here, Pause) else template.names(here.text)
+
+
+def prompts(state: State) -> tuple[Prompt, ...]:
+    """Everything the plan can let people hear, node by node, in each language a call may be held in.
+
+    With the values that `state` holds; where it holds none, or none before the call, with a sample.
+    """
+    plan = state.plan
+    held = {
+        name: value or SAMPLES.get(plan.type_of(name), name.replace("_", " ")) for name, value in values(state).items()
+    }
+    return tuple(
+        Prompt(name, language, tuple(_filled(plan, part, held | {LANGUAGE: language}, language) for part in parts))
+        for language in plan.languages
+        for name, node in plan.nodes.items()
+        if (parts := parts_of(node))
+    )

@@ -6,9 +6,11 @@ from typing import Final, cast
 
 from gateway.voice import template
 from gateway.voice.dialplan import (
+    ANNOUNCED,
     HANGUP,
     KEYS,
     SCOPES,
+    Announced,
     BranchNode,
     CollectNode,
     HangupNode,
@@ -138,7 +140,10 @@ def _prompt(fields: Fields, languages: Languages) -> tuple[PlanPart, ...]:
 
 def _speak(fields: Fields, languages: Languages) -> Node | None:
     part = _part(fields, languages)
-    return SpeakNode((part,) if part else (), _next(fields), fields.block.line)
+    announces = fields.choice("announces", ANNOUNCED, default=ANNOUNCED[0]) if fields.value("announces") else None
+    if announces and isinstance(part, Pause):
+        fields.wrong("announces", "a pause announces nothing")
+    return SpeakNode((part,) if part else (), _next(fields), fields.block.line, cast("Announced | None", announces))
 
 
 def _menu(fields: Fields, languages: Languages) -> Node | None:

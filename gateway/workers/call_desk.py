@@ -26,6 +26,7 @@ from gateway.workers.call_audio import CallAudio
 from gateway.workers.call_session import CallSession
 from gateway.workers.channels import Channels
 from gateway.workers.counters import Counters
+from gateway.workers.launch import Launches
 from gateway.workers.leases import Leases
 from gateway.workers.plan import Plan
 from gateway.workers.slots import now_us
@@ -65,6 +66,7 @@ class Desk:
     plan:     calls read or committed whose first byte has not left.
     sessions: calls over trunks that are under way, by call id.
     elsewhere: calls that the carrier holds; their reports end them.
+    launches: broadcasts before their first call.
     tasks:    one a call that is being dialled or is up.
     backoffs: by (mode, voice), as roads.
     """
@@ -77,6 +79,7 @@ class Desk:
     plans: Plans
     channels: Channels
     leases: Leases
+    launches: Launches
     plan: Plan[Call] = field(default_factory=Plan[Call])
     sessions: dict[str, CallSession] = field(default_factory=dict)
     elsewhere: set[str] = field(default_factory=set)

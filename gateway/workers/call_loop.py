@@ -30,7 +30,7 @@ from gateway.store.records import to_record
 from gateway.voice.twiml import TwilioCall
 from gateway.workers.call_desk import Backoff, Desk, Facts, Prepared, decide
 from gateway.workers.call_dial import AHEAD_US, Dialling, Offer
-from gateway.workers.call_rendering import Rendering
+from gateway.workers.call_rendering import Rendering, unready
 from gateway.workers.counters import Stands
 from gateway.workers.leases import Lease
 from gateway.workers.plan import Planned
@@ -99,6 +99,8 @@ class CallLoop:
             self._note(trouble)
             await asyncio.sleep(_LOOK_AGAIN_S)
             return
+        if not (sends := await self._launched(sends)):
+            return
         if not self.rendering.begin(sends):
             self._note("rendering")
         ready, others = await self.rendering.done(sends)
@@ -107,6 +109,23 @@ class CallLoop:
         ready = [each for each in ready if each[0].thing.id in still]  # rendering takes time: it may be night by now
         if ready:
             await self._take(sender, ready, road, backoff)
+
+    async def _launched(self, sends: Sequence[Planned[Call]]) -> list[Planned[Call]]:
+        """Those of no broadcast, or of one that was looked at and found good; see to what became of the others."""
+        looks = self.desk.launches.begin([planned.thing for planned in sends])
+        if looks and all(planned.thing.job_id in looks for planned in sends):
+            self._note("rendering")
+            tasks = [look.task for look in looks.values()]
+            await asyncio.wait(tasks, timeout=_LOOK_AGAIN_S, return_when=asyncio.FIRST_COMPLETED)
+        others: defaultdict[Hold | Reject, list[str]] = defaultdict(list)
+        for job_id, look in looks.items():
+            if look.task.done():
+                self.desk.launches.over(job_id)
+                if (error := look.task.exception()) is not None:
+                    decision, ids = unready(error), [each.thing.id for each in sends if each.thing.job_id == job_id]
+                    others[decision] += [each for each in ids if isinstance(decision, Hold) or each == look.call_id]
+        await self._act(others)
+        return [planned for planned in sends if planned.thing.job_id not in looks]
 
     async def _take(
         self, sender: Sender, ready: Sequence[tuple[Planned[Call], Prepared]], road: Road, backoff: Backoff

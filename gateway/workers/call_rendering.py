@@ -52,7 +52,7 @@ class Rendering:
             if (error := task.exception()) is None:
                 ready.append((planned, task.result()))
             else:
-                others[_unready(error)].append(planned.thing.id)
+                others[unready(error)].append(planned.thing.id)
                 del self._tasks[planned.thing.id]
         return ready, others
 
@@ -66,7 +66,7 @@ class Rendering:
             self._tasks.pop(call_id).cancel()
 
 
-def _unready(error: BaseException) -> Hold | Reject:
+def unready(error: BaseException) -> Hold | Reject:
     """What becomes of a call that cannot be rendered: it waits for the speech engines, or can never be made."""
     if isinstance(error, SpeechUnavailable | StoreUnavailable):
         return Hold(error.slug, now_ms() + _MINUTE_MS)

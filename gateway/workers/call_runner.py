@@ -24,6 +24,7 @@ from gateway.workers.call_loop import CallLoop
 from gateway.workers.call_watch import CallWatch
 from gateway.workers.channels import Channels
 from gateway.workers.counters import Counters
+from gateway.workers.launch import Launches
 from gateway.workers.leases import Leases, Pair
 from gateway.workers.recording_fetcher import RecordingFetcher
 
@@ -40,6 +41,7 @@ class CallRunner:
     roads:      by (mode, what a sender's `voice` says): ("live", "twilio"), ("live", "main"), ("test", "twilio") …
     turns:      who applies what carriers with webhooks say.
     shutdown_s: how long a stop may take; calls that are up may go on for most of it.
+    longest_prompt_s: what one prompt of a broadcast may play.
     """
 
     def __init__(
@@ -53,8 +55,10 @@ class CallRunner:
         turns: Sequence[VoiceTurns],
         shutdown_s: float,
         leases: Leases,
+        longest_prompt_s: float,
     ) -> None:
-        self.desk = Desk(database, signals, counters, prompts, roads, plans, Channels(counters), leases)
+        launches = Launches(database, signals, prompts, plans, longest_prompt_s)
+        self.desk = Desk(database, signals, counters, prompts, roads, plans, Channels(counters), leases, launches)
         self._inbound = InboundCalls(database, plans)
         self._watch = CallWatch(self.desk, {(each.mode, each.carrier.name): each for each in turns})
         self._fetcher = RecordingFetcher(database, turns)
@@ -115,6 +119,7 @@ class CallRunner:
         for task in list(self._loops.values()):
             task.cancel()
         await asyncio.gather(*self._loops.values(), return_exceptions=True)
+        await self.desk.launches.close()
         left = self.desk.plan.recall(EVERYTHING)
         await self.desk.database.write(lambda tx: self._put_back(tx, left))
         await self.desk.leases.release_all("calls")  # what is up goes on under this process's number

@@ -97,6 +97,7 @@ class Calling:
     turns: VoiceTurns
     url: str
     shutdown_s: float = 0.5
+    longest_prompt_s: float = 120
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def start(self) -> CallRunner:
@@ -104,7 +105,7 @@ class Calling:
         await leases.begin()
         runner = CallRunner(
             self.database, self.signals, self.counters, self.prompts, Plans(self.database), self.roads, [self.turns],
-            self.shutdown_s, leases,
+            self.shutdown_s, leases, self.longest_prompt_s,
         )  # fmt: skip
         await runner.recover()
         road = self.roads["live", "main"]

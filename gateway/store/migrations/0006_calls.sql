@@ -18,6 +18,9 @@ ALTER TABLE jobs ADD COLUMN category TEXT NOT NULL DEFAULT 'informational';
 ALTER TABLE jobs ADD COLUMN retries TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE jobs ADD COLUMN reason TEXT NOT NULL DEFAULT '';
 
+-- What was found wrong when a broadcast's prompts were looked at, before its first call.
+ALTER TABLE jobs ADD COLUMN launch TEXT NOT NULL DEFAULT '[]';
+
 -- What people who answered in person heard, by job and day (of epoch, UTC): how many they were, and for how many the
 -- message began too late or never. Counted in the transaction that ends the call.
 CREATE TABLE answered_calls (

@@ -1,8 +1,10 @@
 -- name: jobs_insert!
 INSERT INTO jobs (id, tenant_id, mode, channel, sender, spec, status, start_ms, expires_ms, priority, reference,
-                  metadata, callback_url, created_ms, finished_ms, on_unknown, category, retries, reason, hours)
+                  metadata, callback_url, created_ms, finished_ms, on_unknown, category, retries, reason, hours,
+                  launch)
 VALUES (:id, :tenant_id, :mode, :channel, :sender, :spec, :status, :start_ms, :expires_ms, :priority, :reference,
-        :metadata, :callback_url, :created_ms, :finished_ms, :on_unknown, :category, :retries, :reason, :hours);
+        :metadata, :callback_url, :created_ms, :finished_ms, :on_unknown, :category, :retries, :reason, :hours,
+        :launch);
 
 -- name: jobs_of_tenant
 SELECT * FROM jobs WHERE id = :id AND tenant_id = :tenant_id AND mode = :mode;
@@ -16,11 +18,14 @@ WHERE tenant_id = :tenant_id AND mode = :mode
   AND (:reference = '' OR reference = :reference)
 ORDER BY id DESC LIMIT :limit;
 
+-- name: jobs_launched!
+UPDATE jobs SET launch = :launch WHERE id = :id;
+
 -- name: jobs_move
--- A job that was paused by itself, and runs again, was resumed by a person who knew why.
+-- A job that was paused for what it did to people, and runs again, was resumed by a person who knew why.
 UPDATE jobs
 SET status = :status, finished_ms = :finished_ms,
-    reason = CASE WHEN status = 'paused' AND reason <> '' AND :status = 'running' THEN 'resumed_in_spite' ELSE :reason END
+    reason = CASE WHEN status = 'paused' AND reason = 'abandonment' AND :status = 'running' THEN 'resumed_in_spite' ELSE :reason END
 WHERE id = :id AND status IN :sources RETURNING *;
 
 -- name: jobs_hours
