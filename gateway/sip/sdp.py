@@ -108,19 +108,19 @@ class Media:
 
 
 def parse(data: bytes) -> Session:
-    """Read a description with at least one audio stream over RTP/AVP or RTP/SAVP; the first such stream counts.
+    """Read a description with at least one audio stream over RTP/AVP or RTP/SAVP; the first that is not refused (port 0) counts.
 
     Raises: BadSdp.
     """
     if len(data) > MAX_BYTES:
         raise BadSdp("a session description that is too long")
     common, blocks = _blocks(data)
-    audio = next((index for index, block in enumerate(blocks) if MEDIA_LINE.match(block[0][2:])), None)
-    if audio is None:
+    found = [(index, match) for index, block in enumerate(blocks) if (match := MEDIA_LINE.match(block[0][2:]))]
+    if not found:
         raise BadSdp("no audio stream over RTP/AVP")
+    audio, match = next((each for each in found if int(each[1][1])), found[0])
     block = blocks[audio]
-    match = MEDIA_LINE.match(block[0][2:])
-    if match is None or int(match[1]) > 0xFFFF:
+    if int(match[1]) > 0xFFFF:
         raise BadSdp("an audio stream with an impossible port")
     codecs, events = _codecs([int(each) for each in match[3].split()], block)
     address = _connection(block) or _connection(common)

@@ -49,6 +49,14 @@ def test_an_answer_refuses_the_other_streams_in_their_places() -> None:
     ]
 
 
+def test_the_first_audio_stream_that_is_not_refused_counts() -> None:
+    refused = Session("198.51.100.7", 0).encode()
+    read = parse(refused + b"m=audio 6000 RTP/AVP 8\r\n")
+
+    assert (read.port, read.codecs) == (6000, (PCMA,))
+    assert parse(refused).port == 0
+
+
 def test_the_far_ends_payload_type_is_used_for_digits() -> None:
     remote = parse(OFFER)
     media = agree(answer(remote, OURS), answer(remote, OURS), remote)
