@@ -108,7 +108,7 @@ class Media:
 
 
 def parse(data: bytes) -> Session:
-    """Read a description with at least one audio stream over RTP/AVP or RTP/SAVP; the first that is not refused (port 0) counts.
+    """Read a description with an audio stream over RTP/AVP or RTP/SAVP; the first that is not refused (port 0) counts.
 
     Raises: BadSdp.
     """
