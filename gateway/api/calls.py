@@ -80,6 +80,7 @@ class CallView(View):
     transfers: list[dict[str, Any]]
     recordings: list[dict[str, Any]] = Field(description="Fetch each by GET /v1/recordings/{id}.")
     detection: dict[str, Any] = Field(description="How it was found out who answered; see docs/calls.md.")
+    quality: dict[str, Any] = Field(description="What the line was like; see docs/calls.md.")
     reference: str
     metadata: dict[str, Any]
     callback_url: str
@@ -124,7 +125,7 @@ def _fields(call: CallRecord) -> dict[str, Any]:
         **{name: getattr(call, name) for name in _SAME},
         "to": call.recipient,
         "from": call.sender,
-        **{name: dict(getattr(call, name)) for name in ("variables", "collected", "detection", "metadata")},
+        **{name: dict(getattr(call, name)) for name in ("variables", "collected", "detection", "quality", "metadata")},
         "path": list(call.path),
         "alternatives": list(call.alternatives),
         "prompts": list(call.prompts),

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -219,7 +220,9 @@ class SipLeg:
                 self._answer.end()
             if self._recording is not None:
                 await asyncio.wait([self._recording])
-            await self._close()
+            seen = await self._close()
+        if isinstance(last, Ended):
+            last = replace(last, quality=quality_of(seen))
         if last is not None:
             self._hear(last)
 
@@ -306,7 +309,7 @@ class SipLeg:
         """Whether that was a tone of ours, of which nobody else knows."""
         return play_id == self._ring_back or (self._answer is not None and self._answer.played(play_id))
 
-    async def _close(self) -> None:
+    async def _close(self) -> media.Stats:
         """Give the port and the audio back; what still played tells its end before this returns."""
         seen = await self._stream.close()
         for why in self._bad_rtp:
@@ -315,6 +318,16 @@ class SipLeg:
         for audio_id in self._loaded.values():
             self._rtp.release(audio_id)
         self._loaded.clear()
+        return seen
+
+
+def quality_of(seen: media.Stats) -> dict[str, object]:
+    """What a call's record keeps of its audio: packets, and what both ends say was lost or uneven."""
+    told = {"lost": seen.far_lost, "jitter_ms": seen.far_jitter_ms, "round_trip_ms": seen.round_trip_ms}
+    ours = {"received": seen.received, "lost": seen.lost, "jitter_ms": seen.jitter_ms, "gaps": seen.gaps}
+    sent = {"sent": seen.sent, "late": seen.late, "skipped": seen.skipped, "unsent": seen.unsent}
+    refused = {"foreign": seen.foreign, "bad": seen.bad, "ignored": seen.ignored, "unused": seen.unused}
+    return {**sent, **ours, **refused, "far_end": {name: value for name, value in told.items() if value is not None}}
 
 
 def _referred(status: int) -> ReferResult:

@@ -5,7 +5,7 @@ with webhooks takes the call, and asks over HTTP what to do next.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from gateway.carriers.base import Ready
@@ -75,10 +75,12 @@ class Ended:
 
     by:     the person (or whoever is between us), this gateway, or the carrier where the line broke.
     reason: our slug where something went wrong.
+    quality: what the line was like: see `Call.quality`.
     """
 
     by: Literal["person", "carrier", "gateway"]
     reason: str = ""
+    quality: Mapping[str, object] = field(default_factory=dict, compare=False)
 
 
 LegEvent = Ringing | PickedUp | Digit | Played | Detected | GreetingEnded | Spoken | Unanswered | Ended

@@ -12,6 +12,7 @@ class Call:
     prompts:   what was played, each `{"text" | "name", "seconds"}`, seconds as really played.
     collected: values the dialplan's `collect` and `set` nodes left.
     detection: how it was found out who answered, and what a machine was left (docs/calls.md); empty where nobody asked.
+    quality:   what the line was like (docs/calls.md); empty where the audio does not pass through here.
     attempt:   which of a person's calls in a job it is, from 1; `first_id` is the first one's, where it is a later one.
     alternatives: the person's other numbers. tried: how many attempts before it ended in each outcome.
     transfers: to whom the call was handed on, each `{"to", "how", "result", "after_s"}`.
@@ -44,6 +45,7 @@ class Call:
     prompts: Sequence[Mapping[str, object]] = ()
     collected: Mapping[str, str] = field(default_factory=dict)
     detection: Mapping[str, object] = field(default_factory=dict)
+    quality: Mapping[str, object] = field(default_factory=dict)
     engine_state: str = ""
     reference: str = ""
     metadata: Mapping[str, object] = field(default_factory=dict)

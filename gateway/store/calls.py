@@ -116,6 +116,7 @@ class Evidence:
     message_delay_ms: int | None = None
     transfers: Sequence[Mapping[str, object]] = ()
     recordings: Sequence[Mapping[str, object]] = ()
+    quality: Mapping[str, object] = field(default_factory=dict)
 
 
 async def found(tx: Tx, call_id: str, evidence: Evidence) -> None:
@@ -127,6 +128,7 @@ async def found(tx: Tx, call_id: str, evidence: Evidence) -> None:
         message_delay_ms=evidence.message_delay_ms,
         transfers=orjson.dumps(list(evidence.transfers)).decode(),
         recordings=orjson.dumps(list(evidence.recordings)).decode(),
+        quality=orjson.dumps(dict(evidence.quality)).decode(),
     )
 
 

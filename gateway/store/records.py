@@ -14,7 +14,7 @@ T = TypeVar("T")
 _JSON = frozenset(
     {
         *("metadata", "variables", "path", "prompts", "collected", "limits", "spec", "data"),
-        *("alternatives", "tried", "retries", "hours", "detection", "transfers", "recordings", "launch"),
+        *("alternatives", "tried", "retries", "hours", "detection", "transfers", "recordings", "quality", "launch"),
     }
 )
 

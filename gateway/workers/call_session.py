@@ -1,7 +1,7 @@
 """One call over a trunk, from dialling to its end: leg events into the engine, its commands back to the leg."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -89,6 +89,7 @@ class CallSession:
     _deadline: float | None = None  # while the engine waits for nothing: of the ringing, or of the goodbye
     _ended_ms: int | None = None
     _reason: str = ""
+    _quality: Mapping[str, object] = field(default_factory=dict)
     _is_written: bool = False
 
     def __post_init__(self) -> None:
@@ -151,6 +152,7 @@ class CallSession:
                 self._write_unanswered(event)
                 return event
             case Ended(by, reason):
+                self._quality = event.quality
                 self._reason = self._reason or reason
                 self._tell(HungUp(by))
                 self._write()
@@ -312,7 +314,7 @@ class CallSession:
     def _evidence(self) -> calls.Evidence:
         found, handover = self._answer, self._handover
         detection, delay_ms = found.evidence(self._left_s), found.message_delay_ms()
-        return calls.Evidence(detection, delay_ms, handover.transfers, handover.recordings)
+        return calls.Evidence(detection, delay_ms, handover.transfers, handover.recordings, self._quality)
 
     def _told(self) -> State:
         """The state as it is kept: times count from the answer, and a machine that hung up early was one."""

@@ -51,8 +51,10 @@ async def test_audio_from_a_stranger_and_the_call_itself_are_counted(calling: An
         stranger.bind(("127.0.0.2", 0))
         stranger.sendto(bytes([0x80, 0, *range(10), *bytes(160)]), ("127.0.0.1", stream.port))
 
-        await calling.until_status(call_id, "completed")
+        call = await calling.until_status(call_id, "completed")
         await calling.until_true(lambda: calling.trunk.ignored()[1] == {"foreign": 1, "bad": 0})
+    assert (call.quality["foreign"], call.quality["lost"]) == (1, 0)
+    assert call.quality["received"] > 100 < call.quality["sent"]
 
     assert figures("gateway_gate_grants_total", {"unit": "call"}) == 1
     await calling.until_true(lambda: figures("gateway_channels", {"scope": "trunk:main"}) == 0)

@@ -38,6 +38,9 @@ ALTER TABLE calls ADD COLUMN detection TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE calls ADD COLUMN transfers TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE calls ADD COLUMN recordings TEXT NOT NULL DEFAULT '[]';
 
+-- quality: what the line was like, as both ends' packets and reports say.
+ALTER TABLE calls ADD COLUMN quality TEXT NOT NULL DEFAULT '{}';
+
 -- Flagged copies of a job's texts, which hardly any has: asked for whenever somebody looks at the job.
 CREATE INDEX messages_copied ON messages (job_id, copies) WHERE copies > 0;
 

@@ -18,7 +18,7 @@ WHERE id = :id;
 
 -- name: calls_found!
 UPDATE calls SET detection = :detection, message_delay_ms = :message_delay_ms, transfers = :transfers,
-                 recordings = :recordings
+                 recordings = :recordings, quality = :quality
 WHERE id = :id;
 
 -- name: calls_answered!
