@@ -185,7 +185,7 @@ def test_dialplan_test_tells_what_never_ran_and_fails_below_the_coverage_that_is
 
 def test_dialplan_replay_tells_which_real_calls_would_have_ended_otherwise(tmp_path: Path) -> None:
     row = {"dialplan": "payment-reminder", "dialplan_version": 1, "variables": {"name": "Ana"}, "answered_by": "human"}
-    path = [{"node": node, "at_ms": 0} for node in ("greet", "spanish", "which", "balance", "ask", "confirm", "bye")]
+    path = [{"node": node, "at_ms": 0} for node in ("which", "hello", "stop", "balance", "ask", "confirm", "bye")]
     calls = [{**row, "id": "call_1", "keys": "1", "outcome": "confirmed", "path": path}]
     (tmp_path / "calls.json").write_text(json.dumps({"items": calls}), encoding="utf-8")
     changed = tmp_path / "new.yaml"
@@ -197,7 +197,7 @@ def test_dialplan_replay_tells_which_real_calls_would_have_ended_otherwise(tmp_p
 
     assert (same.returncode, same.stdout.splitlines()[1]) == (0, "1\tconfirmed\tconfirmed\t")
     assert (other.returncode, other.stdout.splitlines()[1]) == (1, "1\tconfirmed\tno_reply\tdiffers")
-    assert "call_1: 1: greet spanish which balance ask ask ask silent bye" in other.stdout
+    assert "call_1: 1: which hello stop balance ask ask ask silent bye" in other.stdout
 
 
 def test_dialplan_simulate_prints_a_transcript() -> None:
@@ -205,7 +205,7 @@ def test_dialplan_simulate_prints_a_transcript() -> None:
 
     assert "> Hello Ana. Your balance is due." in told
     assert "< says nothing" in told
-    assert "greet spanish which balance ask ask confirm bye" in told
+    assert "which hello stop balance ask ask confirm bye" in told
     assert "confirmed" in told
 
 

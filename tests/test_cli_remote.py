@@ -98,11 +98,11 @@ def test_a_sender_that_cannot_be_is_refused_with_the_field(gateway: Gateway) -> 
 def test_a_dialplan_is_published_and_a_broken_one_is_told_before_it_is_sent(gateway: Gateway, tmp_path: Path) -> None:
     plan = HOME / "dialplans" / "payment-reminder.yaml"
     broken = tmp_path / "payment-reminder.yaml"
-    broken.write_text(plan.read_text().replace("next: spanish", "next: spanisch"), encoding="utf-8")
+    broken.write_text(plan.read_text().replace("next: removal", "next: removel"), encoding="utf-8")
 
     assert gateway.must("dialplan", "publish", str(plan)) == "payment-reminder: version 1\n"
     assert (
-        f"{broken}:12: error: node greet: leads to 'spanisch'" in gateway.run("dialplan", "publish", str(broken)).stderr
+        f"{broken}:12: error: node greet: leads to 'removel'" in gateway.run("dialplan", "publish", str(broken)).stderr
     )
 
 

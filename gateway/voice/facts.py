@@ -105,6 +105,8 @@ def settings_of(node: Node) -> dict[str, str]:
             return {"into": node.into, **sizes, "finish key": node.finish_key or "none"}
         case OptOutNode(scope=scope):
             return {"scope": scope}
+        case SpeakNode(announces=announces) if announces:
+            return {"announces": announces}
         case _:
             return {}
 

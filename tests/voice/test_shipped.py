@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from gateway.voice import disclosure, engine
 from gateway.voice.cases import Case, given, load_tests, run_tests
 from gateway.voice.check import load_checked
 from gateway.voice.coverage import coverage
 from gateway.voice.dialplan import Plan
+from gateway.voice.state import Answered, Hangup, OptOut, Pressed, Speak, StopSpeaking
 
 FOLDER = Path(__file__).parents[2] / "dialplans"
 PLANS = sorted(path for path in FOLDER.glob("*.yaml") if not path.name.endswith(".test.yaml"))
@@ -48,6 +50,20 @@ def test_a_shipped_plan_is_named_after_its_file_passes_its_tests_and_they_go_eve
     assert plan.name == path.stem
     assert [result.faults for result in results if not result.has_passed] == []
     assert coverage(plan, [result.transcript for result in results]).missed == ()
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in PLANS if path.stem != "replay-or-opt-out"], ids=lambda path: path.stem
+)
+def test_a_shipped_broadcast_says_who_calls_then_the_opt_out_key_which_works_from_the_first_word(path: Path) -> None:
+    plan = read(path)
+
+    _, commands = engine.step(engine.start(plan, given(plan)), Answered("human"), 0.0)
+    _, pressed = engine.step(engine.step(engine.start(plan, given(plan)), Answered("human"), 0.0)[0], Pressed("9"), 0.5)
+
+    assert isinstance(commands[-1], Speak)
+    assert pressed == (StopSpeaking(), OptOut("tenant"), Hangup())
+    assert disclosure.problems(plan, {}, "telemarketing") == ()
 
 
 @pytest.mark.parametrize(
