@@ -97,7 +97,7 @@ async def test_a_report_by_webhook_that_the_line_was_busy_brings_the_next_attemp
 
 async def test_the_next_number_of_the_person_is_reached(calling: Any) -> None:
     retries = {"no_answer": rule(number="next"), "failed": rule(attempts=3)}
-    others = ("+12125550404", "+12125550101")
+    others = ("+12125550404", "+12125550600")
     await job_of(calling, "0403", retries=retries, alternatives=others)
     await calling.start()
 
@@ -106,9 +106,8 @@ async def test_the_next_number_of_the_person_is_reached(calling: Any) -> None:
             await sweep(calling)
             await asyncio.sleep(0.05)
 
-    assert [call.recipient[-4:] for call in found] == ["0403", "0404", "0101"]
+    assert [call.recipient[-4:] for call in found] == ["0403", "0404", "0600"]
     assert [call.status for call in found] == ["no_answer", "failed", "completed"]
-    assert found[-1].outcome == "confirmed"
     assert found[-1].alternatives == ["+12125550403"]  # nobody has 0404: it is not dialled again
 
 
@@ -137,12 +136,11 @@ async def _told(tx: Any, call_id: str) -> Any:
 
 
 async def test_what_waits_for_a_further_attempt_follows_its_job(calling: Any) -> None:
-    job, (call_id,) = await job_of(calling, "0400", retries={"busy": rule(after="1s", attempts=5)})
+    job, (call_id,) = await job_of(calling, "0400", retries={"busy": rule(attempts=5)})
     await calling.start()
     await calling.until_status(call_id, "busy")
 
     paused = await jobs.change_with_recall(calling.database, calling.signals, job, "paused", now_ms())
-    await asyncio.sleep(1.1)
     await sweep(calling)
     _, waits = await chain(calling)
     assert (waits.status, waits.reason) == ("held", "paused")
