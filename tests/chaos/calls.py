@@ -1,7 +1,7 @@
 """The calls of a trial: people who are rung, what the engine was answered, and what is held against the far end's ledger.
 
-The far end's phone notes every INVITE that asks for a person. Each person here is asked for by one call, so two INVITEs to one
-person are a call that was dialled twice, whatever identifiers they carry.
+The far end's phone notes every INVITE that asks for a person. Each person here is asked for by one call, and by one more where
+the job's was busy; so more INVITEs to one person are a call that was dialled twice, whatever identifiers they carry.
 """
 
 import asyncio
@@ -30,6 +30,7 @@ nodes:
 """
 # What a person does (docs/practice.md): takes it, is busy, hangs up at once, into the prompt, declines, answers without ringing.
 _ENDINGS: Final = ("1000", "0101", "0400", "0600", "0601", "0402", "0602", "1001")
+_AGAIN: Final = {"busy": {"after": "1s", "attempts": 1}}  # who is busy is rung once more, by the job
 _ENDS: Final = frozenset(f"call.{state}" for state in CALL_FINALS)
 _SETTLED_S: Final = 75.0
 _IN_JOB: Final = 0.6
@@ -50,7 +51,7 @@ class Calls:
         """Publish the plan, and hand over a job and single calls."""
         world, half = self._world, int(len(self.people) * _IN_JOB)
         await world.sure("PUT", "/v1/dialplans/chaos", _PLAN)
-        job = {"channel": "voice", "recipients": [{"to": person} for person in self.people[:half]]}
+        job = {"channel": "voice", "recipients": [{"to": person} for person in self.people[:half]], "retries": _AGAIN}
         await asyncio.gather(
             self._hand_over("/v1/jobs", "calls", half, {**job, "call": {"dialplan": "chaos"}}), self._singles(half)
         )
@@ -77,14 +78,23 @@ class Calls:
         await self._world.until(told, 15)
         rows, rung = await self._rows(), Counter(self._world.invited())
         self._world.note(f"calls: {dict(Counter(each['status'] for each in rows))}, {sum(rung.values())} INVITEs")
-        return [*self._lost(rows), *await self._ended_once(rows), *self._twice(rows, rung), *await self._untold()]
+        wrong = [*self._lost(rows), *self._followed(rows), *await self._ended_once(rows), *self._twice(rows, rung)]
+        return [*wrong, *await self._untold()]
 
     def _lost(self, rows: list[Any]) -> list[str]:
-        kept = Counter(each["reference"] or "calls" for each in rows)
+        kept = Counter(each["reference"] or "calls" for each in rows if each["first_id"] is None)
         return [
             f"P1 lost: {count} calls were accepted as {reference}, {kept[reference]} are there"
             for reference, count in self._accepted.items()
             if kept[reference] != count
+        ]
+
+    def _followed(self, rows: list[Any]) -> list[str]:
+        """Each busy call of the job has one further attempt, and no other call has one."""
+        followed = Counter(each["first_id"] for each in rows if each["first_id"] is not None)
+        busy = {each["id"] for each in rows if each["job_id"] and each["status"] == "busy" and each["first_id"] is None}
+        return [f"P1 attempts: {each} has {followed[each]}" for each in busy if followed[each] != 1] + [
+            f"P2 attempts: {each} was not busy, and was followed" for each in followed.keys() - busy
         ]
 
     async def _ended_once(self, rows: list[Any]) -> list[str]:
@@ -95,10 +105,15 @@ class Calls:
         return open_ones + [f"P1 ended_again: {each['id']} has {ends[each['id']]} ends" for each in wrong]
 
     def _twice(self, rows: list[Any], rung: Counter[str]) -> list[str]:
+        calls = Counter(each["to"] for each in rows)
         strangers = rung.keys() - set(self.people)
         silent = {each["to"] for each in rows if each["status"] in {"completed", "busy"}} - rung.keys()
         return [
-            *(f"P2 rung_twice: {person[:5]}… got {count} INVITEs" for person, count in rung.items() if count > 1),
+            *(
+                f"P2 rung_twice: {person[:5]}… got {count} INVITEs"
+                for person, count in rung.items()
+                if count > calls[person]
+            ),
             *(f"P2 stranger: {person[:5]}… was rung" for person in strangers),
             *(f"P1 never_arrived: {person[:5]}… was never rung" for person in silent),
         ]
