@@ -12,6 +12,7 @@ from gateway.carriers.audio_urls import AudioUrls
 from gateway.carriers.base import SmsCarrier
 from gateway.carriers.inbound import InboundTexts
 from gateway.carriers.inbound_calls import InboundCalls
+from gateway.carriers.pyvoip import PyVoip
 from gateway.carriers.report_desk import ReportDesk
 from gateway.carriers.sip_trunk import SipTrunk
 from gateway.carriers.twilio import TwilioAccount, TwilioSms
@@ -134,6 +135,9 @@ class RoadBuilder:
             ports = (sip.rtp_port_min, sip.rtp_port_max)
             rtp = await self._rtp(RtpEngine(sip.host, ports, processes=sip.media_processes, dscp=sip.dscp))
             for name, trunk in settings.trunks.items():
+                if trunk.driver == "pyvoip":
+                    roads.voice["live", name] = self._extension(name, trunk)
+                    continue
                 roads.voice["live", name] = self._trunk(roads, name, "live", trunk, rtp)
         if settings.practice.sip_port:
             rtp = await self._rtp(RtpEngine(_LOOPBACK, None))
@@ -152,6 +156,11 @@ class RoadBuilder:
         road = TrunkRoad(trunk, settings.calls_per_second, settings.channels, settings.ring_timeout_s)
         roads.trunks.append((mode, trunk, road))
         return road
+
+    def _extension(self, name: str, settings: Trunk) -> TrunkRoad:
+        phone = PyVoip(name, settings)
+        self.stack.push_async_callback(phone.stop)
+        return TrunkRoad(phone, settings.calls_per_second, settings.channels, settings.ring_timeout_s)
 
     def _practice_phone(self) -> Trunk:
         practice = self.settings.practice

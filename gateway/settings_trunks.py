@@ -61,6 +61,7 @@ class Trunk(Section):
     machine_after_greeting_ms: Annotated[int, Field(ge=300, le=5_000)] = 1_200
     machine_no_beep_ms: Annotated[int, Field(ge=1_000, le=20_000)] = 4_000
     machine_timeout_ms: Annotated[int, Field(ge=3_000, le=120_000)] = 30_000
+    driver: Literal["", "pyvoip"] = ""
     transfer: Literal["refer", "bridge", "refer_or_bridge"] = "refer_or_bridge"
     local_host: Address = ""
     local_port: Port = 0

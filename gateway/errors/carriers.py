@@ -18,6 +18,15 @@ class CarrierListUnread(GatewayError):
         super().__init__(f"the list of {carrier} could not be read: {why}")
 
 
+class PyVoipMissing(GatewayError):
+    """A trunk is to be driven by pyVoIP, which is not installed: it is the extra [pyvoip], under the GPL-3.0."""
+
+    slug, status = "pyvoip_missing", 500
+
+    def __init__(self, trunk: str) -> None:
+        super().__init__(f"trunk {trunk} needs pyVoIP: install campaign-gateway[pyvoip], or leave its driver away")
+
+
 class BadSignature(GatewayError):
     """A carrier's webhook is not signed by that carrier. The log says which URL would have verified."""
 
