@@ -5,13 +5,14 @@
 For each size a gateway with its embedded defaults (it starts its Valkey, its media and its speech), given one voice job
 over HTTP, and a far end: a SIP endpoint that answers every INVITE at once (`parts/answering.py`), and for the audio a
 process in C that talks on each call every 20 ms, presses four keys that are that person's own, and times all that it
-hears by the kernel's clock (`parts/far_end.c`; skipped where the machine has no compiler). It hangs up each call
-`--hold` seconds after the last was to be set up. Everybody is called by one of `--names` names, so that many greetings
+hears by the kernel's clock (`parts/far_end.c`; skipped where the machine has no compiler). It begins to hang up
+`--hold` seconds after the last call came. Everybody is called by one of `--names` names, so that many greetings
 are rendered.
 
 A frame is late when it came more than 30 ms after the one before it in its call. `first_word_ms` counts from the far
-end's 200 to the first frame that is not silence. CPU is a share of one core while all calls are up; memory is what a
-call adds to the gateway's process and to the media processes, against the same gateway before the job.
+end's 200 to the first frame that is not silence. CPU is a share of one core while all calls are up; `grown_kb` is what
+the gateway's process and the media processes grew by, and `kb_a_call` what one more call adds, from the fewest to the
+most calls.
 `keys_right_share` compares the gateway's own record of each call with what was pressed in it. One JSON line.
 """
 
@@ -127,14 +128,14 @@ async def through_gateway(client: Client, gateway: psutil.Process, calls: int, g
         "ends": (await client.get(job))["counts"]["by_state"],
         "keys_right_share": round(len(right) / calls, 5),
         "cpu_share": {name: round((after[name] - before[name]) / lasted, 3) for name in found},
-        "kb_a_call": round(sum(full.values()) / calls - sum(empty.values()) / calls, 1),
+        "grown_kb": round(sum(full.values()) - sum(empty.values())),
     }
 
 
 async def measure(calls: int, given: argparse.Namespace) -> dict[str, Any]:
     """One gateway, one far end, one job."""
     pipe = asyncio.subprocess.PIPE
-    words = (sys.executable, "-m", "parts.answering", str(calls), str(calls / given.rate + given.hold))
+    words = (sys.executable, "-m", "parts.answering", str(calls), str(given.hold))
     far = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe, cwd=HERE_FOLDER)
     assert far.stdout is not None
     port = json.loads(await far.stdout.readline())["port"]
@@ -170,9 +171,17 @@ def missed(row: dict[str, Any]) -> list[str]:
 
 async def measured(given: argparse.Namespace) -> dict[str, Any]:
     rows = [await measure(calls, given) for calls in given.calls]
-    short = {str(row["calls"]): missed(row) for row in rows}
+    kb_a_call = marginal_kb(rows)
+    short = {str(row["calls"]): missed({**row, "kb_a_call": kb_a_call}) for row in rows}
     line = {"benchmark": "calls", "rate": given.rate, "processes": given.processes, "marks": MARKS}
-    return {**line, "ok": not any(short.values()), "missed": short, "rows": rows}
+    return {**line, "ok": not any(short.values()), "missed": short, "kb_a_call": kb_a_call, "rows": rows}
+
+
+def marginal_kb(rows: list[dict[str, Any]]) -> float:
+    """What one more call takes: from the fewest to the most, so that what the first call of all needs is left out."""
+    fewest, most = min(rows, key=lambda row: row["calls"]), max(rows, key=lambda row: row["calls"])
+    more = most["calls"] - fewest["calls"]
+    return round((most["grown_kb"] - fewest["grown_kb"]) / more if more else most["grown_kb"] / most["calls"], 1)
 
 
 def main() -> None:

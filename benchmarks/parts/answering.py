@@ -20,6 +20,7 @@ from gateway.sip.events import Ended
 from gateway.sip.sdp import Session
 
 HERE = "127.0.0.1"
+LEAVE_PER_S = 200
 
 
 def keys_of(number: int) -> str:
@@ -28,11 +29,12 @@ def keys_of(number: int) -> str:
 
 
 class Answering:
-    """Answers, lets the person press keys, hangs up in time."""
+    """Answers, lets the person press keys, and hangs all up, one after the other, a while after the last one came."""
 
     def __init__(self, far: FarEnd, hold_s: float) -> None:
         self.far = far
         self.hold_s = hold_s
+        self.up: dict[SipCall, int] = {}
         self.invites_s: list[float] = []
         self.ended_by: dict[str, int] = {}
         self._free = list(range(len(far.ports)))
@@ -45,16 +47,22 @@ class Answering:
         socket = self._free.pop()
         await call.accept(Session(HERE, self.far.ports[socket]))
         self.far.start(socket, call.incoming.offer.port, keys_of(int(call.incoming.to_user[-4:])))
-        leave = asyncio.get_running_loop().call_later(self.hold_s, self._hang_up, call, socket)
+        self.up[call] = socket
+        if not self._free:
+            asyncio.get_running_loop().call_later(self.hold_s, self._leave)
         async for event in call.events():
             if isinstance(event, Ended):
                 self.ended_by[event.by] = self.ended_by.get(event.by, 0) + 1
-        leave.cancel()
+        self.up.pop(call, None)
         self.far.stop(socket)
 
-    def _hang_up(self, call: SipCall, socket: int) -> None:
-        self.far.stop(socket)
-        call.endpoint.act(lambda agent, now: agent.hangup(call.handle, now))
+    def _leave(self) -> None:
+        """Hang up one call, and come back for the next."""
+        if self.up:
+            call, socket = self.up.popitem()
+            self.far.stop(socket)
+            call.endpoint.act(lambda agent, now: agent.hangup(call.handle, now))
+            asyncio.get_running_loop().call_later(1 / LEAVE_PER_S, self._leave)
 
     def judged(self) -> dict[str, Any]:
         """Calls a second, from the first INVITE to the last."""
