@@ -131,8 +131,6 @@ class Transactions:
         waiting = {State.CALLING, State.TRYING}
         failed = [each for each in self._live.values() if each.destination == hop and each.state in waiting]
         for transaction in failed:
-            if transaction.key[0] != "client":
-                continue
             self._drop(transaction)
             if transaction.user is not None:
                 transaction.user.on_unreachable(transaction, now)

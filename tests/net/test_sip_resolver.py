@@ -17,6 +17,8 @@ from gateway.net.sip_resolver import Found, SipResolver
 from gateway.net.sip_route import Trunk
 from gateway.sip.events import Answered
 from gateway.sip.hop import Hop
+from gateway.sip.keepalive import KeepaliveOptions
+from gateway.sip.message import Request, parse
 from gateway.sip.sdp import Session
 from gateway.sip.transaction_table import Timers
 from tests.net.test_sip_endpoint import events
@@ -158,6 +160,40 @@ async def test_a_silent_server_is_left_for_the_next_and_new_addresses_are_follow
         finally:
             await ours.stop(0.2)
             await far.stop(0.2)
+
+
+async def test_an_address_that_is_down_is_tried_last(names: Names) -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
+    ):
+        for bare in (silent, other):
+            bare.bind((HERE, 0))
+            bare.setblocking(False)
+        servers = [f"{n} 0 {bare.getsockname()[1]} a.trunk.example." for n, bare in enumerate((silent, other))]
+        names.records["_sip._udp.trunk.example", "SRV"] = (60, servers)
+        names.records["a.trunk.example", "A"] = (60, [HERE])
+        alive = KeepaliveOptions(interval=0.1, misses=1)
+        trunk = Trunk("trunk.example", keepalive=alive)
+        ours = SipEndpoint((HERE, 0), trunk, timers=Timers(t1=0.02), resolver=resolver(names))
+        await ours.start()
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(5):
+            while len(ours.agent.down) < 2:
+                await asyncio.sleep(0.01)
+            while len(ours.agent.down) == 2:  # one of them comes back
+                question, source = await loop.sock_recvfrom(other, 4096)
+                options = parse(question)
+                assert isinstance(options, Request)
+                other.sendto(options.respond(200, "far").encode(), source)
+                await asyncio.sleep(0.01)
+            await ours.invite("+12125551234", "+18005550199", Session(HERE, 40000))
+            while not (await loop.sock_recv(other, 4096)).startswith(b"INVITE "):
+                pass
+        await ours.stop(0.1)
+        with pytest.raises(BlockingIOError):  # noqa: PT012 -- whatever it was asked, it was no INVITE
+            while True:
+                assert not silent.recv(4096).startswith(b"INVITE ")
 
 
 async def _until_answer(call: Any) -> AsyncIterator[Any]:

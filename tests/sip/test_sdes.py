@@ -28,6 +28,12 @@ def test_an_offer_and_its_answer_come_to_a_key_for_each_direction() -> None:
     assert sdp.agree(answer, answer, read).keys == Keys(SUITE_32, THEIRS, OURS)
 
 
+def test_an_answer_must_name_one_of_the_offered_ways_by_its_tag() -> None:
+    wrong = Session("198.51.100.7", 6000, crypto=(Crypto(2, SUITE_80, THEIRS),))
+    with pytest.raises(NoCommonCodec):
+        sdp.agree(wrong, OFFER, wrong)
+
+
 def test_lines_that_we_do_not_speak_are_passed_over() -> None:
     assert sdes.parse(WITH_MKI) is None
     assert sdes.parse(PLAIN + " UNENCRYPTED_SRTP") is None

@@ -159,6 +159,18 @@ def test_a_challenge_is_answered_with_the_trunks_credentials(status: int, header
     assert 'uri="sip:trunk.example"' in trunk.asked()[1].get(answer)
 
 
+def test_a_challenge_from_another_address_is_not_answered() -> None:
+    trunk = registering(lambda _: None, credentials=Credentials("campaign", "x"))
+    ((data, _),) = trunk.us.to_send(0.0)
+    request = parse(data)
+    assert isinstance(request, Request)
+    challenge = (("WWW-Authenticate", CHALLENGE.format("one", "")),)
+    trunk.us.receive(request.respond(401, "far", challenge).encode(), OTHER, 0.0)
+
+    assert list(trunk.us.to_send(0.0)) == []
+    assert state(trunk) == ("refused", 401)
+
+
 def test_a_wrong_password_is_tried_again_only_after_longer_and_longer_pauses() -> None:
     trunk = registering(lambda _: 401, credentials=Credentials("campaign", "wrong"))
     trunk.headers = (("WWW-Authenticate", CHALLENGE.format("one", "")),)
