@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -164,6 +165,24 @@ def test_dialplan_check_runs_the_tests_beside_a_plan(tmp_path: Path) -> None:
     told = complaint("dialplan", "check", str(tmp_path / "payment-reminder.yaml"))
 
     assert "payment-reminder.test.yaml:1: error: test 'is confirmed by two': outcome: expected confirmed" in told
+
+
+def test_dialplan_check_renders_and_measures_every_prompt_as_a_launch_does(tmp_path: Path) -> None:
+    plan = tmp_path / "offer.yaml"
+    plan.write_text(
+        "name: offer\nlanguage: es-US\nstart: who\nnodes:\n"
+        "  who: {say: Le llama la oficina., next: ask}\n"
+        "  ask: {menu: {prompt: {say: Oprima nueve.}, choices: {'9': stop}, otherwise: hangup}}\n"
+        "  stop: {opt_out: tenant, then: hangup}\n"
+    )
+    own = {"GATEWAY_DATA_DIR": str(tmp_path / "data")}
+
+    good = run("dialplan", "check", str(plan), "--render", **own)
+    bad = run("dialplan", "check", str(plan), "--render", "--category", "telemarketing", **own)
+
+    assert (good.returncode, bad.returncode) == (0, 1), good.stderr
+    assert re.search(r"ask\tes-US\t1\.\d s\t-20\.\d dBov", good.stdout), good.stdout
+    assert "offer.yaml:5: error: node who: speaks before a node with 'announces: identity'" in bad.stderr
 
 
 def test_dialplan_test_tells_what_never_ran_and_fails_below_the_coverage_that_is_wanted(tmp_path: Path) -> None:

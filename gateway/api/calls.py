@@ -154,7 +154,7 @@ async def create(call: Call, body: NewCall) -> Answer:
     sender = await for_calls(call, body.from_)
     check_times(call.now_ms, ("call_at", body.call_at), body.expires_at)
     callback_url = check_callback(call, body.callback_url)
-    version, plan = await plans.for_calling(call, body.dialplan, "dialplan", broadcast=False)
+    version, plan = await plans.for_calling(call, body.dialplan, "dialplan", category=None)
     plans.check_variables(plan, body.variables)
     status, reason, until_ms = start_of(call.now_ms, body.call_at)
     record = CallRecord(

@@ -17,7 +17,7 @@ from gateway.api.wording import wording
 from gateway.campaign.hours import DAYS, is_zone, read
 from gateway.campaign.retry import MOST_ATTEMPTS
 from gateway.model.call import Call as CallRecord
-from gateway.model.job import Job
+from gateway.model.job import Category, Job
 from gateway.model.message import Message
 from gateway.sms.wording import kept
 from gateway.store.records import to_row
@@ -88,9 +88,9 @@ async def of_message(call: Call, message: JobMessage, at: str = "message.") -> d
     return {**message.model_dump(), "text": words.body, "signed": words.signature}
 
 
-async def of_call(call: Call, said: JobCall) -> dict[str, Any]:
+async def of_call(call: Call, said: JobCall, category: Category) -> dict[str, Any]:
     """The spec of a voice job, with the dialplan's version pinned. Raises InvalidRequest, BadDialplan."""
-    version, plan = await plans.for_calling(call, said.dialplan, "call.dialplan", broadcast=True)
+    version, plan = await plans.for_calling(call, said.dialplan, "call.dialplan", category=category)
     plans.check_variables(plan, said.variables, at="call.variables", are_all=False)
     return {**said.model_dump(), "version": version}
 

@@ -165,7 +165,7 @@ async def _spec(call: Call, body: NewJob) -> dict[str, Any]:
     if body.message is not None:
         return await job_spec.of_message(call, body.message)
     if body.call is not None:
-        return await job_spec.of_call(call, body.call)
+        return await job_spec.of_call(call, body.call, body.category)
     raise AssertionError("one of the two is there: see _sender")
 
 

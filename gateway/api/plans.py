@@ -6,9 +6,10 @@ from functools import lru_cache
 from gateway.api.operation import Call
 from gateway.errors.api import FieldProblem, InvalidRequest
 from gateway.errors.voice import BadDialplan, BadVariables, PlanProblem
+from gateway.model.job import Category
 from gateway.speech.prompts import TenantPrompts
 from gateway.store import dialplans
-from gateway.voice import values
+from gateway.voice import disclosure, values
 from gateway.voice.cases import faults
 from gateway.voice.check import check, load_checked
 from gateway.voice.dialplan import Plan
@@ -36,15 +37,18 @@ async def published(call: Call, name: str, field: str, version: int | None = Non
     return number, await asyncio.to_thread(_loaded, source, file_of(name))
 
 
-async def for_calling(call: Call, name: str, field: str, *, broadcast: bool) -> tuple[int, Plan]:
-    """The newest version of a plan that may place calls, and as a broadcast if it is for one.
+async def for_calling(call: Call, name: str, field: str, *, category: Category | None) -> tuple[int, Plan]:
+    """The newest version of a plan that may place calls, and those of a broadcast of that category if it is for one.
 
-    Raises: InvalidRequest at `field`; BadDialplan for a plan that lost a prompt, or has no opt-out key.
+    Raises: InvalidRequest at `field`; BadDialplan for a plan that lost a prompt, has no opt-out key, or does not say
+            what the category demands.
     """
     version, plan = await published(call, name, field)
     if plan.inbound:
         raise InvalidRequest(FieldProblem(field, "inbound_dialplan", "this dialplan answers calls, it places none"))
-    found = check(plan, prompts=call.doors.prompts.of(call.key.tenant_id).names, broadcast=broadcast)
+    found = check(plan, prompts=call.doors.prompts.of(call.key.tenant_id).names, broadcast=category is not None)
+    if category is not None and not any(each.severity == "error" for each in found):
+        found += disclosure.problems(plan, {}, category)
     wrong = [each for each in found if each.severity == "error"]
     if wrong:
         raise BadDialplan(tuple(wrong))

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli.common import DEFAULT_URL, AsJson, Config, Key, Url, ask, group, load, read_text, show, show_table
+from gateway.cli.dialplan_render import sounds_good
 from gateway.client import Client
 from gateway.errors.voice import BadDialplan
+from gateway.model.job import Category
 from gateway.speech.recordings import DEFAULT_LIMITS, Recordings
 from gateway.voice import check, loader
 from gateway.voice.cases import CaseResult, run_tests
@@ -27,15 +29,25 @@ def check_dialplan(
     broadcast: Annotated[
         bool, typer.Option("--broadcast", help="Check as for a broadcast: it must also offer a key to opt out.")
     ] = False,
+    render: Annotated[
+        bool,
+        typer.Option("--render", help="Render every prompt and look at it as a broadcast does before its first call."),
+    ] = False,
+    category: Annotated[
+        Category, typer.Option(help="With --render: of the broadcast; some must say who calls and how to opt out.")
+    ] = "informational",
     config: Config = None,
 ) -> None:
     """Check plans, and run the tests that stand beside them (NAME.test.yaml). Exit code 1 if anything is wrong.
 
     gateway dialplan check dialplans/*.yaml
+    gateway dialplan check dialplans/customer-survey.yaml --render --category telemarketing
     """
-    prompts = Recordings(load(config).folders.audio / "prompts", DEFAULT_LIMITS)
-    bad = [file for file in _plans(files) if not _is_good(file, prompts, broadcast=broadcast)]
-    if bad:
+    settings = load(config)
+    prompts = Recordings(settings.folders.audio / "prompts", DEFAULT_LIMITS)
+    plans = {file: _good(file, prompts, broadcast=broadcast) for file in _plans(files)}
+    heard = [sounds_good(plan, settings, category) for plan in plans.values() if plan and render]
+    if not all(plans.values()) or not all(heard):
         raise typer.Exit(1)
 
 
@@ -43,19 +55,20 @@ def _plans(files: Sequence[Path]) -> list[Path]:
     return [file for file in files if not file.name.endswith(".test.yaml")]
 
 
-def _is_good(file: Path, prompts: Recordings, *, broadcast: bool) -> bool:
-    """Print what is wrong with one plan and its tests, or that it is good."""
+def _good(file: Path, prompts: Recordings, *, broadcast: bool) -> Plan | None:
+    """Print what is wrong with one plan and its tests, or that it is good; returns a good one."""
     try:
         plan, warnings = check.load_checked(read_text(file), file=str(file), prompts=prompts.names, broadcast=broadcast)
         results = _results(file, plan)
     except BadDialplan as bad:
         typer.echo(str(bad), err=True)
-        return False
+        return None
     for warning in warnings:
         typer.echo(str(warning), err=True)
-    if is_good := _tell_faults(file, results):
-        typer.echo(f"{file}: good, {len(results)} tests passed")
-    return is_good
+    if not _tell_faults(file, results):
+        return None
+    typer.echo(f"{file}: good, {len(results)} tests passed")
+    return plan
 
 
 def tests_of(file: Path) -> Path:

@@ -68,7 +68,8 @@ def foreseen(state: State) -> tuple[Say | Play, ...]:
     """Everything that a call may have to play, as far as it is known before the call: what to render ahead of it.
 
     In each language that it may come to be held in. Texts with a variable that is only set, collected or recorded
-    during the call are not among them.
+    during the call are not among them, nor is a text of which nothing is left because its variable is empty: a branch
+    keeps this call from it.
     """
     late, held = state.plan.late_variables(), values(state)
     parts = [part for node in state.plan.nodes.values() for part in parts_of(node)]
@@ -78,7 +79,9 @@ def foreseen(state: State) -> tuple[Say | Play, ...]:
         for part in parts
         if not late.intersection(_names(part, language))
     )
-    return tuple(dict.fromkeys(part for part in heard if not isinstance(part, Pause)))
+    return tuple(
+        dict.fromkeys(part for part in heard if isinstance(part, Play) or (isinstance(part, Say) and part.text.strip()))
+    )
 
 
 def _languages(state: State) -> tuple[str, ...]:

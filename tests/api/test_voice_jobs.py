@@ -5,15 +5,16 @@ from typing import Any
 import pytest
 
 from gateway.clock import now_ms
-from gateway.store import calls
+from gateway.store import calls, jobs
 from tests.api.conftest import PERSON, TOLL_FREE, Api, Said
 
 PLAN = """
 name: reminder
 language: en-US
-start: ask
+start: who
 variables: {name: {default: "you"}}
 nodes:
+  who: {say: "This is City Water.", announces: identity, next: ask}
   ask:
     menu:
       prompt: {say: "Hello {{ name }}. Press 1, or 9 to be removed."}
@@ -26,8 +27,8 @@ nodes:
 OTHER = "+12125559876"
 
 
-async def job(api: Api, *people: Any, **more: Any) -> Said:
-    await api.ask("PUT", "/v1/dialplans/reminder", data=PLAN, headers={"Content-Type": "application/yaml"})
+async def job(api: Api, *people: Any, plan: str = PLAN, **more: Any) -> Said:
+    await api.ask("PUT", "/v1/dialplans/reminder", data=plan, headers={"Content-Type": "application/yaml"})
     body = {"channel": "voice", "from": TOLL_FREE, "call": {"dialplan": "reminder"}, "recipients": list(people)}
     return await api.post("/v1/jobs", body | more)
 
@@ -131,6 +132,44 @@ async def test_telemarketing_calls_must_ring_for_fifteen_seconds(api: Api) -> No
 
     assert refused.wrong == {"category": "rings_too_briefly"}
     assert (await job(api, {"to": PERSON})).status == 202
+
+
+async def test_telemarketing_and_healthcare_must_say_who_calls_and_announce_the_opt_out_key(api: Api) -> None:
+    await api.sender()
+    mute = PLAN.replace(", announces: identity", "")
+
+    for category, status in (("telemarketing", 422), ("healthcare", 422), ("informational", 202)):
+        said = await job(api, {"to": PERSON}, plan=mute, category=category)
+        assert said.status == status, said.body
+        if status == 422:
+            (wrong,) = said.body["errors"]
+            assert (wrong["node"], wrong["severity"]) == ("who", "error"), wrong
+            assert "announces: identity" in str(wrong)
+    assert (await job(api, {"to": PERSON}, category="telemarketing")).body["launch"] == []
+
+
+async def test_what_kept_a_job_from_its_first_call_stands_in_it_and_in_why(api: Api) -> None:
+    await api.sender()
+    made = (await job(api, {"to": PERSON})).body
+    job_id = made["id"]
+    found = [
+        {"node": "ask", "line": 7, "severity": "warning", "text": "comes late"},
+        {"node": "bye", "line": 13, "severity": "error", "text": "is silent (in es-US)"},
+    ]
+    known = await api.doors.database.read(lambda tx: jobs.get(tx, "acme", made["mode"], job_id))
+    assert known is not None
+
+    await jobs.refuse_launch(api.doors.database, api.doors.signals, known, found, now_ms())
+
+    told = (await api.get(f"/v1/jobs/{job_id}")).body
+    why = (await api.get(f"/v1/jobs/{job_id}/why")).body
+    events = (await api.get("/v1/events", params={"type": "job.paused"})).body["items"]
+    assert (told["status"], told["reason"], told["launch"]) == ("paused", "launch", found)
+    assert why["waiting_for"] == "launch"
+    assert "node bye is silent (in es-US). The job is paused with 1 waiting" in why["explanation"]
+    assert (events[-1]["data"]["reason"], events[-1]["data"]["problems"]) == ("launch", found)
+    resumed = (await api.post(f"/v1/jobs/{job_id}/resume", {})).body
+    assert (resumed["status"], resumed["reason"]) == ("running", "")
 
 
 async def test_a_sender_that_writes_no_texts_lets_none_follow(api: Api) -> None:

@@ -10,6 +10,7 @@ from gateway.voice.cases import Case, given, load_tests, run_tests
 from gateway.voice.check import load_checked
 from gateway.voice.coverage import coverage
 from gateway.voice.dialplan import Plan
+from gateway.voice.filling import foreseen
 from gateway.voice.state import Answered, Hangup, OptOut, Pressed, Speak, StopSpeaking
 
 FOLDER = Path(__file__).parents[2] / "dialplans"
@@ -83,3 +84,11 @@ def test_twilio_hears_and_does_the_same_as_our_own_trunk(path: Path, case: Case,
     assert tuple(phone.sms) == result.transcript.sms
     assert phone.state.collected == result.transcript.collected
     assert phone.opt_outs == (result.transcript.opted_out is not None)
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_what_is_rendered_ahead_of_a_call_without_optional_values_holds_words(path: Path) -> None:
+    plan = read(path)
+
+    for part in foreseen(engine.start(plan, given(plan))):
+        assert part.text.strip(), part
