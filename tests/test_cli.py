@@ -197,7 +197,14 @@ def test_dialplan_test_tells_what_never_ran_and_fails_below_the_coverage_that_is
     [told] = json.loads(short.stdout)
     assert (told["tests"], told["failed"]) == (1, [])
     missed = {(way["node"], way["way"]) for way in told["coverage"]["missed"]}
-    assert {("ask", "9"), ("ask", "again"), ("link", ""), ("agent", "on_failure"), ("machine", "leave")} <= missed
+    assert {
+        ("ask", "9"),
+        ("ask", "silence"),
+        ("ask", "wrong"),
+        ("link", ""),
+        ("agent", "on_failure"),
+        ("machine", "leave"),
+    } <= missed
     assert 0 < told["coverage"]["percent"] < 50
     assert (whole.returncode, whole.stdout.split()[-1]) == (0, "nothing")
 

@@ -10,7 +10,7 @@ from gateway.voice.transcript import Transcript
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One thing a test can do: enter a node (`by` is ""), or leave it by a key, a case, "again" or "otherwise"."""
+    """One thing a test can do: enter a node (`by` is ""), or leave it by a key, a case, "silence" or "otherwise"."""
 
     node: str
     by: str
@@ -62,10 +62,10 @@ def every_way(plan: Plan) -> Iterable[Way]:
 def _ways_out(node: Node) -> tuple[str, ...]:
     """How a node with several ways out is left, as the engine names it in `State.exits`."""
     match node:
-        case MenuNode(choices=choices, attempts=attempts):
-            return (*choices, *(["again"] if attempts > 1 else []), "otherwise")
-        case CollectNode(attempts=attempts):
-            return ("digits", *(["again"] if attempts > 1 else []), "otherwise")
+        case MenuNode(choices=choices):
+            return (*choices, "silence", "wrong", "otherwise")
+        case CollectNode():
+            return ("digits", "silence", "wrong", "otherwise")
         case BranchNode(cases=cases):
             return (*(f"case {value}" for value in cases), "otherwise")
         case TransferNode():

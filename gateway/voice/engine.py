@@ -158,9 +158,10 @@ def _answer(state: State, asked: str, question: AskNode, now: float) -> Moved:
     """Leave the question with what was pressed, or ask it again."""
     typed = state.digits
     target = digits.answer(question, typed, _wanted(state, question))
+    if target is None:
+        state = _leave(state, asked, "wrong" if typed else "silence")
     if target is None and state.attempt < question.attempts and len(state.path) < MAX_VISITS:
-        again = _visit(_leave(state, asked, "again"), asked, now)
-        return _ask(replace(again, attempt=state.attempt + 1), question)
+        return _ask(replace(_visit(state, asked, now), attempt=state.attempt + 1), question)
     if target is not None and isinstance(question, CollectNode) and question.into:
         state = replace(state, collected={**state.collected, question.into: typed})
     state = _leave(state, asked, "otherwise" if target is None else digits.way_out(question, typed))

@@ -174,7 +174,7 @@ class KeyPress:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a node was left, for coverage: a key, "otherwise", "again" (asked once more), "case gold" or "next"."""
+    """How a node was left, for coverage: a key, "case gold", "next" …; "silence" or "wrong" for no answer."""
 
     node: str
     by: str
