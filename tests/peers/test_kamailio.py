@@ -19,7 +19,7 @@ from gateway.sip.transaction_table import Timers
 from tests.peers.test_sipp_signalling import LOOPBACK, OFFER, Sipp, free_port, rest, until
 
 KAMAILIO = shutil.which("kamailio")
-MODULES = next(Path("/usr/lib").glob("**/kamailio/modules/tm.so"), Path("none/tm.so")).parent
+MODULES = next(Path("/usr").glob("lib*/*/kamailio/modules/tm.so"), Path("none/tm.so")).parent
 OURS = Credentials("campaign", "made-up", "trunk.example")
 TRANSPORTS: tuple[Transport, ...] = ("UDP", "TCP")
 
