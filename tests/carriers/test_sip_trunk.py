@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +15,12 @@ from gateway.metrics import Metrics
 from gateway.model.call import Call
 from gateway.model.outcome import NotSent
 from gateway.net.rtp_engine import RtpEngine
+from gateway.net.sip_sockets import Tls
 from gateway.settings_trunks import Trunk
+from gateway.sip.digest import Credentials
+from gateway.sip.keepalive import KeepaliveOptions
 from gateway.sip.message import parse
+from gateway.sip.session_timer import SessionLimits
 from gateway.sip.transaction_table import Timers
 
 ELSEWHERE = "127.0.0.2"
@@ -113,3 +118,18 @@ async def test_a_trunk_shows_the_name_and_the_identity_that_are_set_for_it() -> 
 
 async def at_once() -> bool:
     return True
+
+
+def test_every_setting_of_the_line_reaches_the_endpoint() -> None:
+    settings = Trunk(
+        host="trunk.example", transport="tls", tls_ca_file="ca.pem", tls_certificate_file="c.pem", tls_key_file="k.pem",
+        networks="192.0.2.0/28", options_interval_s=7, options_misses=2, register_s=600, session_expires_s=900,
+        username="campaign", password="x", realm="trunk.example", from_domain="city.example",
+    )  # fmt: skip
+    route = SipTrunk("main", settings, RtpEngine("127.0.0.1", None))._route()
+
+    assert (route.host, route.port, route.transport, route.networks) == ("trunk.example", 0, "TLS", ("192.0.2.0/28",))
+    assert route.tls == Tls("trunk.example", Path("ca.pem"), True, Path("c.pem"), Path("k.pem"))
+    assert (route.keepalive, route.register) == (KeepaliveOptions(7, 2), 600)
+    assert (route.session, route.address_of_record) == (SessionLimits(900), "sip:campaign@city.example")
+    assert route.credentials == Credentials("campaign", "x", "trunk.example")
