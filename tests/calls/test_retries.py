@@ -11,7 +11,8 @@ from gateway.clock import now_ms
 from gateway.model.call import Call
 from gateway.model.job import Job
 from gateway.model.opt_out import OptOut
-from gateway.store import calls, jobs, lives, opt_outs
+from gateway.store import abandonment, calls, jobs, lives, opt_outs
+from gateway.store.abandonment import Heard
 from gateway.store.records import to_record
 
 SENDER = "+18005550199"
@@ -109,6 +110,8 @@ async def test_the_next_number_of_the_person_is_reached(calling: Any) -> None:
     assert [call.recipient[-4:] for call in found] == ["0403", "0404", "0600"]
     assert [call.status for call in found] == ["no_answer", "failed", "completed"]
     assert found[-1].alternatives == ["+12125550403"]  # nobody has 0404: it is not dialled again
+    assert found[-1].message_delay_ms < 2000
+    assert await calling.database.read(lambda tx: abandonment.of_job(tx, "job_1")) == Heard(answered=1, abandoned=0)
 
 
 async def test_a_text_follows_when_no_attempt_is_left(calling: Any) -> None:
