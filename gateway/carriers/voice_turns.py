@@ -34,7 +34,7 @@ from gateway.store.calls import Plans
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals
 from gateway.voice import twiml
-from gateway.voice.dialplan import Pause, Plan, Play, Say
+from gateway.voice.dialplan import Pause, Plan, Play, Say, TransferNode
 from gateway.voice.state import OptOut
 
 _CLOCKS_APART_S: Final = 1.0  # Twilio's Timestamp has whole seconds
@@ -75,7 +75,7 @@ class VoiceTurns:
             call = await self._ours(call_id)
             if call is None or call.status in CALL_FINALS or not call.engine_state:
                 if call is not None:  # who hung up on a recording has said it all the same
-                    await self.database.write(lambda tx: self._handed_on(tx, call, "", form))
+                    await self.database.write(lambda tx: self._handed_on(tx, call, "", form, None))
                 return _hangup()
             _, plan = await self.plans.get(call.tenant_id, call.dialplan, call.dialplan_version)
             return await self._turn(call, plan, step, form)
@@ -132,7 +132,7 @@ class VoiceTurns:
             if step == 0:
                 await calls.found(tx, call.id, calls.Evidence(detection(form), delay_ms if pieces else None))
             else:
-                await self._handed_on(tx, call, kept.call.state.node or "", form)
+                await self._handed_on(tx, call, kept.call.state.node or "", form, plan)
 
         await self.database.write(keep)
         self.signals.wake("events")
@@ -150,14 +150,16 @@ class VoiceTurns:
         await calls.answered(tx, call.id, now, state.answered_by or "unknown")
         await calls.progress(tx, call.id, state, prompts, now, engine_state=kept.to_json())
 
-    async def _handed_on(self, tx: Tx, call: Call, node: str, form: Mapping[str, str]) -> None:
-        """Keep what a webhook tells of a recording or a transfer."""
+    async def _handed_on(self, tx: Tx, call: Call, node: str, form: Mapping[str, str], plan: Plan | None) -> None:
+        """Keep what a webhook tells of a recording or a transfer, made in that node."""
         recordings_, transfers, said = list(call.recordings), list(call.transfers), recorded(form)
         if said is not None and said[0] not in {each["id"] for each in recordings_}:
             recordings_.append({"id": said[0], "node": node, "seconds": said[1]})
             await recordings.add(tx, call, said[0], node, b"", now_ms(), source=self.carrier.name)
         if "DialCallStatus" in form:
-            transfers.append({"how": "dial", "result": twiml.dialled(form["DialCallStatus"])})
+            asked = plan.nodes.get(node) if plan is not None else None
+            to = {"to": asked.to} if isinstance(asked, TransferNode) else {}
+            transfers.append({**to, "how": "dial", "result": twiml.dialled(form["DialCallStatus"])})
         if (len(recordings_), len(transfers)) != (len(call.recordings), len(call.transfers)):
             evidence = calls.Evidence(call.detection, call.message_delay_ms, transfers, recordings_)
             await calls.found(tx, call.id, evidence)

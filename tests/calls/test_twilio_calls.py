@@ -289,7 +289,7 @@ async def test_what_is_said_into_a_recording_is_fetched_from_twilio_and_kept(cal
     assert call.collected == {"note": told["id"]}
     assert (told["node"], told["seconds"]) == ("tell", 2.0)
     assert len(found.audio) == 16_000
-    assert [(each["how"], each["result"]) for each in call.transfers] == [("dial", "transferred")]
+    assert call.transfers == [{"to": "+12125550100", "how": "dial", "result": "transferred"}]
     assert call.outcome == "transferred"
 
 
