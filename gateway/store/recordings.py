@@ -66,5 +66,10 @@ async def fetched(tx: Tx, recording_id: str, audio: bytes) -> None:
 
 async def forget(tx: Tx, before_ms: int, limit: int) -> int:
     """Delete those that were made before then, oldest first, so many at most. Returns how many went."""
-    rows = await tx.rows("recordings_over", before_ms=before_ms, limit=limit)
-    return await tx.run("recordings_forget", ids=[row["id"] for row in rows]) if rows else 0
+    ids = await over(tx, before_ms, limit)
+    return await tx.run("recordings_forget", ids=ids) if ids else 0
+
+
+async def over(tx: Tx, before_ms: int, limit: int) -> list[str]:
+    """The ids of those that `forget` would delete."""
+    return [row["id"] for row in await tx.rows("recordings_over", before_ms=before_ms, limit=limit)]

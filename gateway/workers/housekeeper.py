@@ -115,7 +115,8 @@ class Housekeeper:
             await retention.forget(self.database, now_ms() - int(days * 24 * _HOUR_MS), _CHUNK)
         if days := self.settings.retention.recordings_days:
             before_ms = now_ms() - int(days * 24 * _HOUR_MS)
-            await self.database.write(lambda tx: recordings.forget(tx, before_ms, _CHUNK))
+            if await self.database.read(lambda tx: recordings.over(tx, before_ms, 1)):
+                await self.database.write(lambda tx: recordings.forget(tx, before_ms, _CHUNK))
 
     async def count(self, after: int) -> int:
         """Count the states that messages and calls entered since the event `after`; returns the newest event."""
