@@ -3,12 +3,15 @@
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from gateway.media.g711 import FRAME_TICKS, Samples
 
 OVERLOAD: Final = 32768.0  # 0 dBov: the power of a full-scale square wave (ITU-T G.100.1)
 MARGIN_DB: Final = 15.9  # frames this far below the active level are pauses (ITU-T P.56, section 6)
 CEILING_DBOV: Final = -1.0  # no peak is raised above this
+LIMITED_DB: Final = 3.0  # how much of the highest peaks is rounded off for a prompt that would stay too soft
+KNEE: Final = 0.7  # from this share of the ceiling on
 SILENCE_DBOV: Final = -96.0
 
 
@@ -34,19 +37,37 @@ def active_level(pcm: bytes) -> float:
 
 
 def levelled(pcm: bytes, target_dbov: float = -20.0) -> bytes:
-    """The same audio with its active level at the target, or as near as a peak of -1 dBov allows; silence as it is."""
+    """The same audio with its active level at the target; silence as it is.
+
+    No peak passes -1 dBov. One that would by up to 3 dB is rounded off: one loud syllable must not make a whole prompt
+    soft. One that would by more keeps the audio that much softer.
+    """
     level = active_level(pcm)
     if level <= SILENCE_DBOV:
         return pcm
     samples = np.frombuffer(pcm, np.int16)
     peak_dbov = 20 * np.log10(np.abs(samples.astype(np.float64)).max() / OVERLOAD)
-    return gain(samples, min(target_dbov - level, CEILING_DBOV - float(peak_dbov))).tobytes()
+    headroom_db = CEILING_DBOV - float(peak_dbov)
+    raised_db = min(target_dbov - level, headroom_db + LIMITED_DB)
+    if raised_db <= headroom_db:
+        return gain(samples, raised_db).tobytes()
+    return _rounded_off(samples.astype(np.float64) * 10 ** (raised_db / 20)).tobytes()
 
 
 def gain(samples: Samples, decibels: float) -> Samples:
     """Louder or softer by so many dB; what would pass full scale is clipped."""
     scaled = np.rint(samples.astype(np.float64) * 10 ** (decibels / 20))
     return np.clip(scaled, -32768, 32767).astype(np.int16)
+
+
+def _rounded_off(wave: npt.NDArray[np.float64]) -> Samples:
+    """Peaks bent towards the ceiling from the knee on; below it nothing changes."""
+    ceiling = OVERLOAD * 10 ** (CEILING_DBOV / 20)
+    knee, above = ceiling * KNEE, ceiling * (1 - KNEE)
+    size = np.abs(wave)
+    bent = knee + above * np.tanh((size - knee) / above)
+    rounded: Samples = np.rint(np.sign(wave) * np.where(size > knee, bent, size)).astype(np.int16)
+    return rounded
 
 
 def _decibels(power: float) -> float:

@@ -24,7 +24,7 @@ from gateway.speech.recordings import DEFAULT_LIMITS, LANGUAGE, PromptInfo, Prom
 from gateway.speech.tts import Engine, espeak, hibari
 from gateway.voice.dialplan import Value
 
-MADE_AS: Final = 3  # raise it when the same text is made to sound otherwise: cached audio is then made anew
+MADE_AS: Final = 4  # raise it when the same text is made to sound otherwise: cached audio is then made anew
 LONGEST_TEXT: Final = 3000  # characters; some four minutes, which nobody listens to
 PAUSE_S: Final = 0.35  # between sentences
 PHRASE_S: Final = 0.1  # where a comma stands between two fragments of one; their own soft ends make as much again

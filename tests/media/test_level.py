@@ -33,6 +33,16 @@ def test_a_peak_is_never_raised_above_its_ceiling() -> None:
     assert 29000 < raised.max() <= 29205  # -1 dBov
 
 
+def test_one_loud_syllable_does_not_make_a_whole_prompt_soft() -> None:
+    quiet = 1000 * np.sin(2 * np.pi * 440 * np.arange(16000) / 8000)
+    quiet[8000:8040] *= 13  # 5 ms whose peak would stand 2.5 dB above the ceiling
+    loud = np.frombuffer(level.levelled(quiet.astype(np.int16).tobytes()), np.int16)
+
+    assert level.active_level(loud.tobytes()) == pytest.approx(-20.0, abs=0.5)
+    assert np.abs(loud).max() <= 29205  # -1 dBov
+    assert np.corrcoef(quiet, loud)[0, 1] > 0.99  # bent, not cut
+
+
 def test_silence_stays_silence() -> None:
     assert level.active_level(b"") == level.active_level(tones.silence(1)) == level.SILENCE_DBOV
     assert level.levelled(tones.silence(1)) == tones.silence(1)
