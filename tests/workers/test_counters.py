@@ -169,3 +169,38 @@ async def test_what_a_limit_refused_is_not_held_once_the_limit_is_lifted(sending
     for each in ids:
         await sending.until_status(each, "delivered")
     assert lifted.is_set()
+
+
+async def test_a_call_that_left_late_keeps_its_distance_from_another_processs_next_one(
+    sending: Any, valkey_url: str
+) -> None:
+    """One trunk, two processes: the second hears of the late one before it is granted the slot a period later."""
+    trunk = sending.counters.of_trunk("main", "live", {"rate": "1/s", "channels": 5})
+    await sending.counters.begin()
+    other = Counters(Gate.connect(valkey_url, epoch=1), sending.database, sending.counters._profiles, Metrics())
+    await other.begin()
+    first = await sending.counters.take(trunk, [1], ahead_us=0, holders=["call_1"])
+    assert isinstance(first, Granted)
+
+    sending.counters.wrote(first.granted[0], first.granted[0].at_us + 400_000)
+    await sending.counters._telling
+    second = await other.take(trunk, [1], ahead_us=0, holders=["call_2"])
+    await other._gate.aclose()
+
+    assert isinstance(second, Refused)
+    assert second.reason == "rate"
+    assert second.opens_at_us is not None
+    assert second.opens_at_us - first.granted[0].at_us >= 1_400_000
+
+
+async def test_a_call_that_asks_for_a_channel_is_none_that_others_may_have_up(sending: Any, valkey_url: str) -> None:
+    """Its row is kept before it asks; were it taken for another's, all channels would wait for a lease."""
+    trunk = sending.counters.of_trunk("main", "live", {"rate": "100/s", "channels": 1})
+    await sending.counters.begin()
+    ringing = to_row(Call("call_in", "acme", "live", "+18005550199", "+12125551234", "bill", 1, status="ringing"))
+    await sending.database.write(lambda tx: tx.many("calls_insert", [ringing]))
+    await flush(valkey_url)
+
+    taken = await sending.counters.take(trunk, [1], ahead_us=0, holders=["call_in"])
+
+    assert isinstance(taken, Granted)
