@@ -236,7 +236,9 @@ def test_dialplan_simulate_prints_a_transcript() -> None:
 
 
 def test_dialplan_simulate_names_missing_variables_and_wrong_keys() -> None:
-    assert "variable 'name' is missing" in complaint("dialplan", "simulate", str(PLAN))
+    assert "variable 'nmae' is not declared by the dialplan; 'name' is missing" in complaint(
+        "dialplan", "simulate", str(PLAN), "--var", "nmae=Ana"
+    )
     assert "--keys" in complaint("dialplan", "simulate", str(PLAN), "--keys", "loud", "--var", "name=Ana")
 
 

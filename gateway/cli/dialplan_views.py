@@ -15,7 +15,7 @@ from gateway.media import wav
 from gateway.settings import Settings
 from gateway.speech.call_sound import sound_of
 from gateway.speech.prompts import Prompts
-from gateway.voice import loader
+from gateway.voice import loader, values
 from gateway.voice.dialplan import Plan
 from gateway.voice.diff import changes
 from gateway.voice.draw import draw
@@ -45,11 +45,13 @@ def simulate_dialplan(
     """
     plan = loader.load(read_text(file), file=str(file))
     entries = [entry.strip() for entry in keys.split(",") if entry.strip()]
+    variables = pairs(var or [])
     try:
+        values.check(plan, variables)
         if listen is None:
-            transcript = simulate(plan, pairs(var or []), entries)
+            transcript = simulate(plan, variables, entries)
         else:
-            transcript, pcm = run(_heard(plan, pairs(var or []), entries, load(config)))
+            transcript, pcm = run(_heard(plan, variables, entries, load(config)))
             write_bytes(listen, wav.write(pcm))
     except ValueError as error:
         raise typer.BadParameter(f"{error}; such as --keys {SILENCE},1", param_hint="--keys") from None

@@ -199,3 +199,55 @@ def test_a_call_survives_being_stored(dial: Any) -> None:
 
     assert twiml.from_json(PLAN, twiml.to_json(phone.call)) == phone.call
     assert phone.state.collected == {"pin": "1234"}
+
+
+HANDING = load(
+    """\
+name: x
+language: en-US
+start: hold
+nodes:
+  hold: {say: "One moment.", next: agent}
+  agent: {transfer: {to: "+18005550199", ring: 20s}, on_failure: busy}
+  busy: {say: "Nobody is free.", next: tell}
+  tell: {record: {prompt: {say: "Tell us."}, into: said, max: 30s, silence: 2s, finish_key: "#", otherwise: bye}, next: link}
+  link: {send_sms: "Thank you.", next: bye}
+  bye: {say: "Goodbye.", then: hangup}
+""",
+    file="x.yaml",
+)
+
+
+def test_a_transfer_is_a_dial_that_comes_back_with_how_it_went() -> None:
+    call, first = begun(HANDING)
+    call, xml = answer(call, 1, 1002.0)
+
+    assert first == '<Response><Play>/One moment.</Play><Redirect method="POST">/voice?step=1</Redirect></Response>'
+    dial = ET.fromstring(xml)[0]  # noqa: S314  it is our own answer
+    assert (dial.tag, dial[0].text) == ("Dial", "+18005550199")
+    assert (dial.attrib["timeout"], dial.attrib["action"]) == ("20", "/voice?step=2")
+
+    done, hung_up = answer(call, 2, 1060.0, DialCallStatus="completed")
+    assert (done.state.outcome, hung_up) == ("transferred", "<Response><Hangup /></Response>")
+    assert twiml.hung_up(done, by="person", now=1061.0).call.state.ended_by == "person"
+    assert path(answer(call, 2, 1025.0, DialCallStatus="no-answer")[0]) == ["hold", "agent", "busy"]
+
+
+def test_a_recording_follows_the_words_before_it_and_its_text_is_handed_over_once() -> None:
+    call, _ = begun(HANDING)
+    call, _ = answer(call, 1, 1002.0)
+    call, xml = answer(call, 2, 1025.0, DialCallStatus="busy")
+
+    verbs = list(ET.fromstring(xml))  # noqa: S314  it is our own answer
+    assert [verb.tag for verb in verbs] == ["Play", "Play", "Record", "Redirect"]
+    assert {name: verbs[2].attrib[name] for name in ("maxLength", "timeout", "finishOnKey", "playBeep")} == {
+        "maxLength": "30",
+        "timeout": "2",
+        "finishOnKey": "#",
+        "playBeep": "true",
+    }
+    turn = twiml.receive(call, 3, {"RecordingSid": "RE1", "RecordingDuration": "4", "Digits": "#"}, now=1040.0)
+    assert [text.body for text in turn.texts] == ["Thank you."]
+    assert (turn.call.state.collected, turn.call.state.pressed) == ({"said": "RE1"}, "#")
+    silent = twiml.receive(call, 3, {}, now=1035.0)
+    assert (silent.texts, path(silent.call)[-1]) == ((), "bye")
