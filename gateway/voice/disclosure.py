@@ -55,12 +55,14 @@ class _Step:
 
 
 def problems(plan: Plan, heard: Mapping[tuple[str, str], Heard], category: str) -> tuple[PlanProblem, ...]:
-    """What the law misses on any way through the beginning of a plan, by line.
+    """What the law misses on any way through the beginning of a plan that calls people, by line.
 
     heard:    what was measured, by node and language of the call; {} before anything is rendered: then only what
               is missing altogether is found.
     category: of the job: what is found is an error or a warning.
     """
+    if plan.inbound:
+        return ()  # who rings us knows whom
     severity: Literal["error", "warning"] = "error" if category in DEMANDING else "warning"
     found = {
         (name, text): PlanProblem(plan.file, plan.nodes[name].line, name, text, severity)

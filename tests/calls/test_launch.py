@@ -12,7 +12,7 @@ from gateway.media import wav
 from gateway.model.job import Job
 from gateway.speech.prompts import Prompts
 from gateway.speech.tts import espeak
-from gateway.store import jobs
+from gateway.store import events, jobs
 from tests.calls.conftest import SENDER
 
 PLAN = """
@@ -118,9 +118,10 @@ async def test_a_recording_in_the_other_language_that_is_too_soft_keeps_everybod
 
 async def test_a_prompt_that_plays_too_long_or_holds_no_word_is_named_with_its_language(speaking: Any) -> None:
     speaking.longest_prompt_s = 2
-    await job_of(speaking, PLAN.replace("Adiós.", "…").replace("Goodbye.", "word " * 12))
+    await job_of(speaking, PLAN.replace("Adiós.", "…").replace("Goodbye.", "One word and another. " * 12))
     await speaking.start()
 
+    await speaking.until_gate("rendering")
     found = told(await until_job(speaking, "paused"))
 
     assert ("bye", "error", "cannot be rendered: the text holds no word (in es-US)") in found
@@ -159,3 +160,32 @@ async def test_an_informational_job_is_only_warned(speaking: Any) -> None:
     assert [(node, severity) for node, severity, _ in told(await until_job(speaking, "running"))] == [
         ("removal", "warning")
     ]
+
+
+async def test_after_a_restart_a_job_is_looked_at_again_before_anybody_else_is_called(speaking: Any) -> None:
+    job_id, (first,) = await job_of(speaking)
+    await speaking.start()
+    await speaking.until_status(first, "busy")
+    await speaking.stop()
+    recording(speaking, tone() / 1e6)
+
+    await speaking.queue("0400", job_id=job_id, dialplan="offer")
+    await speaking.start()
+
+    ((node, severity, text),) = told(await until_job(speaking, "paused"))
+    assert (node, severity) == ("bye", "error")
+    assert "nothing can be heard in it" in str(text)
+    assert len(speaking.heard()) == 1
+
+
+async def test_a_call_of_its_own_does_not_wait_for_the_look_at_a_job(speaking: Any) -> None:
+    long = " ".join(f"Sentence {number} of a long goodbye." for number in range(90))
+    _, (of_job,) = await job_of(speaking, PLAN.replace("Goodbye.", long))
+    speaking.longest_prompt_s = 600
+    (alone,) = await speaking.queue("0400", variables={"name": "Zoe"})
+    await speaking.start()
+
+    await speaking.until_status(of_job, "busy")
+
+    seen = await speaking.database.read(lambda tx: events.after(tx, "acme", "live", 0, 99))
+    assert [each["id"] for each in seen if each["type"] == "call.dialing"] == [alone, of_job]

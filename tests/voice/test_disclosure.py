@@ -90,6 +90,10 @@ def test_a_pause_before_the_name_says_nothing() -> None:
     assert found(plan_of("wait: {pause: 1s, next: who}", WHO, KEY, start="wait")) == []
 
 
+def test_a_plan_that_answers_calls_may_say_what_it_wants() -> None:
+    assert found(plan_of("who: {say: Hello., next: ask}", top="inbound: true\n")) == []
+
+
 def test_other_categories_are_only_warned() -> None:
     assert found(plan_of("who: {say: Hello., next: ask}"), category="informational") == [
         "warning who: speaks before a node with 'announces: identity' has said who calls"
