@@ -13,7 +13,7 @@ from gateway.voice import engine, filling
 from gateway.voice.dialplan import Say
 from gateway.voice.loader import load
 from gateway.voice.twiml import TwilioCall
-from gateway.workers.call_desk import Backoff, decide
+from gateway.workers.call_desk import Backoff, Facts, decide
 
 SENDER = Sender("+18005550199", "acme", "toll_free", status="unverified", voice="main")
 CALL = Call("call_1", "acme", "live", SENDER.number, "+12125551234", "bill", 1, expires_ms=1_000)
@@ -48,10 +48,12 @@ def test_a_final_status_becomes_one_outcome(
 
 
 def test_an_unverified_senders_calls_are_unaffected_and_people_come_before_senders() -> None:
-    assert decide(CALL, SENDER, 999, opted_out=False) == Send()
-    assert decide(CALL, SENDER, 1_000, opted_out=True) == Reject("expired", "expired")
-    assert decide(CALL, None, 999, opted_out=True) == Reject("suppressed", "opted_out")
-    assert decide(CALL, None, 999, opted_out=False) == Hold("sender_unknown", None)
+    said_stop = {CALL.recipient}
+
+    assert decide(CALL, Facts(SENDER, set(), {}), 999) == Send()
+    assert decide(CALL, Facts(SENDER, said_stop, {}), 1_000) == Reject("expired", "expired")
+    assert decide(CALL, Facts(None, said_stop, {}), 999) == Reject("suppressed", "opted_out")
+    assert decide(CALL, Facts(None, set(), {}), 999) == Hold("sender_unknown", None)
 
 
 def test_a_road_that_takes_no_calls_is_left_alone_for_longer_each_time() -> None:
