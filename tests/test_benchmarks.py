@@ -79,10 +79,12 @@ async def test_the_stub_takes_its_time_for_one_sender_alone(load: object) -> Non
 async def _asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, told: asyncio.Queue[tuple]) -> None:
     head = (await reader.readuntil(b"\r\n\r\n")).decode()
     length = int(head.lower().partition("content-length: ")[2].partition("\r\n")[0])
-    told.put_nowait((head, (await reader.readexactly(length)).decode()))
+    body = (await reader.readexactly(length)).decode()
     writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
     await writer.drain()
     writer.close()
+    await writer.wait_closed()  # before the test may end
+    told.put_nowait((head, body))
 
 
 async def test_the_stub_is_a_carrier_to_the_gateway_and_reports_with_a_signature(load: object) -> None:
