@@ -189,3 +189,16 @@ async def test_a_call_of_its_own_does_not_wait_for_the_look_at_a_job(speaking: A
 
     seen = await speaking.database.read(lambda tx: events.after(tx, "acme", "live", 0, 99))
     assert [each["id"] for each in seen if each["type"] == "call.dialing"] == [alone, of_job]
+
+
+async def test_nobody_is_called_while_the_other_language_is_still_being_rendered(speaking: Any) -> None:
+    long = [" ".join(f"Frase {number} de la parte {part}." for number in range(70)) for part in range(2)]
+    plan = PLAN.replace("Adiós.", long[0]).replace("Oprima uno.", long[1])
+    speaking.longest_prompt_s = 60
+    _, (call_id,) = await job_of(speaking, plan)
+    await speaking.start()
+
+    await until_job(speaking, "paused")
+
+    assert (await speaking.call(call_id)).status == "held"
+    assert speaking.heard() == []
