@@ -160,12 +160,17 @@ class Leases:
         return [] if self._alone else [lease for lease in held if now - since[lease] > _IDLE_S]
 
     async def release(self, *given: Lease) -> None:
-        """Give leases back, when nothing under them can be written any more and every answer is on disk."""
+        """Give leases back, when nothing under them can be written any more and every answer is on disk.
+
+        One that was lost meanwhile is not ours to give: by now its sender may be ours again, under another lease.
+        """
+        ours = {(each.things, each.sender, each.mode): each for each in given if not self.is_lost(each)}
         rows = [
             {"things": each.things, "sender": each.sender, "mode": each.mode, "owner": each.holder, "token": each.token}
-            for each in given
-            if self._held.pop((each.things, each.sender, each.mode), None) is not None
+            for each in ours.values()
         ]
+        for key in ours:
+            del self._held[key]
         if rows:
             await self._database.aside(lambda tx: tx.many("leases_release", rows))
             self._signals.wake("messages")

@@ -87,6 +87,24 @@ async def test_a_condemned_holder_beats_in_vain(sending: Any) -> None:
     assert one.is_lost(lease)
 
 
+async def test_giving_back_a_lease_that_was_lost_meanwhile_leaves_the_one_taken_since(sending: Any) -> None:
+    one, other, clock = two(sending)
+    await one.begin()
+    await other.begin()
+    (lost,) = (await one.acquire("messages", [PAIR])).values()
+    await other._beat()
+    clock.now += 5.1
+    await other._beat()  # one stood still: it is a holder no more
+    await one._beat()  # and comes back, as another
+    (taken,) = (await one.acquire("messages", [PAIR])).values()
+
+    await one.release(lost)  # its last answers are on disk only now
+    assert one.holds(taken)
+
+    await one.release(taken)
+    assert await other.acquire("messages", [PAIR])
+
+
 async def test_what_a_holder_that_is_gone_left_sending_is_unknown_with_the_takeover(sending: Any) -> None:
     one, other, clock = two(sending)
     await one.begin()
