@@ -108,14 +108,18 @@ class Ledgers:
                         yield f"P3 forgotten: Redis has {debited} of {cap.key}, the row {row}"
 
     def _rates(self) -> Iterator[str]:
-        """P4: segment k never within a period of segment k-N."""
+        """P4: segment k never within a period of segment k-N, numbered as segments leave: as `gateway audit` judges.
+
+        Not as their texts do: another process's text may begin before the last segment of the one before it leaves.
+        """
         for sender, limits in self.limits.items():
             for rate in (limit for limit in limits if isinstance(limit, Throughput)):
                 left: list[int] = []
-                for copy in sorted(self.copies, key=lambda copy: copy.at_us):
+                for copy in self.copies:
                     if sender in {EVERYBODY, copy.message.sender}:
                         units = copy.message.segments if rate.unit == "segment" else 1
                         left += [copy.at_us + -(-k * rate.period_us // rate.n) for k in range(units)]
+                left.sort()
                 for earlier, later in zip(left, left[rate.n :], strict=False):
                     if later - earlier < rate.period_us - _ROUNDING_US:
                         yield f"P4: {rate.n + 1} of {sender} in {later - earlier} us of {rate.period_us}, at {later}"
