@@ -169,14 +169,15 @@ class OtherProcesses:
         self._begin(self._answer(word["id"], self._signals.holder, self._answers[word["id"]]))
 
     async def _settle(self, criterion: Told, taken: list[str]) -> list[str]:
-        while taken:
-            try:
-                return await self._database.write(
-                    lambda tx: recall.settle(tx, criterion, taken, now_ms(), self._signals.holders)
-                )
-            except StoreUnavailable as error:
-                _log.error("cannot_settle_a_recall", error=str(error))
-                await asyncio.sleep(_AGAIN_S)
+        with self._signals.until_kept(taken):
+            while taken:
+                try:
+                    return await self._database.write(
+                        lambda tx: recall.settle(tx, criterion, taken, now_ms(), self._signals.holders)
+                    )
+                except StoreUnavailable as error:
+                    _log.error("cannot_settle_a_recall", error=str(error))
+                    await asyncio.sleep(_AGAIN_S)
         return []
 
     async def _answer(self, recall_id: str, holder: int, settled: asyncio.Task[list[str]]) -> None:

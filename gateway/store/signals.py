@@ -6,7 +6,7 @@ Everything told here is also in the database: a signal only saves waiting for th
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, Protocol
 from weakref import WeakSet
 
@@ -55,6 +55,8 @@ class Signals:
         self.holder = 0  # this process's number, while it holds leases
         self.holders: set[int] = set()  # every number it has had
         self.elsewhere: Elsewhere | None = None
+        self.taken_back: set[str] = set()  # by a recall whose change is not on disk yet: not read again until it is
+        self.owed: set[str] = set()  # those of them whose change failed: see `recall.make_good`
 
     def wake(self, topic: Topic) -> None:
         """Say that `topic` has work, here and in other processes."""
@@ -84,6 +86,20 @@ class Signals:
                  transaction.
         """
         return [message_id for recall in self._recalls for message_id in recall(criterion)]
+
+    @contextlib.contextmanager
+    def until_kept(self, ids: Iterable[str]) -> Iterator[None]:
+        """Around the write that moves on what was just taken back: until it is kept, none of these is read again.
+
+        Where it fails, nobody would write them and nobody would queue them: they are owed.
+        """
+        self.taken_back.update(ids)
+        try:
+            yield
+        except BaseException:
+            self.owed.update(ids)
+            raise
+        self.taken_back.difference_update(ids)
 
     def note_gate(self, things: Things, sender: str, mode: str, reason: str, opens_ms: int | None) -> None:
         """Note what keeps a sender's queue waiting just now, for `why`; an empty reason: nothing does."""

@@ -80,7 +80,7 @@ class Desk:
     channels: Channels
     leases: Leases
     launches: Launches
-    plan: Plan[Call] = field(default_factory=Plan[Call])
+    plan: Plan[Call]
     sessions: dict[str, CallSession] = field(default_factory=dict)
     elsewhere: set[str] = field(default_factory=set)
     is_closing: bool = False  # no new calls: the gateway stops

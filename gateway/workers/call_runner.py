@@ -12,11 +12,13 @@ from gateway.carriers.voice_base import Road, TrunkRoad
 from gateway.carriers.voice_turns import VoiceTurns
 from gateway.clock import now_ms
 from gateway.errors.store import StoreUnavailable
+from gateway.model.call import Call
 from gateway.speech.prompts import Prompts
 from gateway.store import lives
 from gateway.store.calls import Plans
 from gateway.store.criteria import EVERYTHING
 from gateway.store.database import Database, Tx
+from gateway.store.recall import make_good
 from gateway.store.signals import Signals
 from gateway.workers.call_answering import CallAnswering
 from gateway.workers.call_desk import Desk
@@ -26,6 +28,7 @@ from gateway.workers.channels import Channels
 from gateway.workers.counters import Counters
 from gateway.workers.launch import Launches
 from gateway.workers.leases import Leases, Pair
+from gateway.workers.plan import Plan
 from gateway.workers.recording_fetcher import RecordingFetcher
 
 _LOOK_EVERY_S: Final = 1.0
@@ -58,7 +61,8 @@ class CallRunner:
         longest_prompt_s: float,
     ) -> None:
         launches = Launches(database, signals, prompts, plans, longest_prompt_s)
-        self.desk = Desk(database, signals, counters, prompts, roads, plans, Channels(counters), leases, launches)
+        channels, plan = Channels(counters), Plan[Call](signals.taken_back)
+        self.desk = Desk(database, signals, counters, prompts, roads, plans, channels, leases, launches, plan)
         self._inbound = InboundCalls(database, plans)
         self._watch = CallWatch(self.desk, {(each.mode, each.carrier.name): each for each in turns})
         self._fetcher = RecordingFetcher(database, turns)
@@ -95,6 +99,7 @@ class CallRunner:
 
     async def _look(self) -> None:
         try:
+            await make_good(self.desk.database, self.desk.signals, now_ms())
             rows = await self.desk.database.read(lambda tx: tx.rows("calls_senders"))
             pairs = {(row["sender"], row["mode"]) for row in rows}
             held = await self.desk.leases.acquire("calls", pairs)
@@ -121,7 +126,8 @@ class CallRunner:
         await asyncio.gather(*self._loops.values(), return_exceptions=True)
         await self.desk.launches.close()
         left = self.desk.plan.recall(EVERYTHING)
-        await self.desk.database.write(lambda tx: self._put_back(tx, left))
+        with self.desk.signals.until_kept(left):
+            await self.desk.database.write(lambda tx: self._put_back(tx, left))
         await self.desk.leases.release_all("calls")  # what is up goes on under this process's number
         await self._settled(self._shutdown_s - min(_KEPT_S, _KEPT_SHARE * self._shutdown_s))
         for session in list(self.desk.sessions.values()):

@@ -1,5 +1,6 @@
 """What this process has read or committed and not yet written, and the pace of what it wrote."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -24,15 +25,19 @@ class Planned(Generic[T]):
 
 @dataclass(slots=True)
 class Plan(Generic[T]):
-    """Shared by all senders' loops of a process."""
+    """Shared by all senders' loops of a process.
 
+    taken_back: what must not be read again yet: see `Signals.taken_back`.
+    """
+
+    taken_back: AbstractSet[str] = frozenset()
     unwritten: dict[str, Planned[T]] = field(default_factory=dict)
     clocks: dict[str, WriteClock] = field(default_factory=dict)
     redis_clock: RedisClock = field(default_factory=RedisClock)
 
     def enter(self, things: list[T]) -> list[Planned[T]]:
         """Note what was read, before anything is decided about it."""
-        planned = [Planned(thing) for thing in things]
+        planned = [Planned(thing) for thing in things if thing.id not in self.taken_back]
         self.unwritten.update((each.thing.id, each) for each in planned)
         return planned
 

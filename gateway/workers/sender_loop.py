@@ -99,7 +99,8 @@ class SenderLoop:
         """After `run` has ended: queue again what was committed and not written."""
         left = self.desk.plan.recall(OfSender(self.lease.sender, self.lease.mode))
         if left:
-            await self.desk.database.write(self._put_back(left))
+            with self.desk.signals.until_kept(left):
+                await self.desk.database.write(self._put_back(left))
 
     def _put_back(self, ids: Sequence[str]) -> Callable[[Tx], Awaitable[list[str]]]:
         async def work(tx: Tx) -> list[str]:

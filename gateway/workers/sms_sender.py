@@ -8,15 +8,19 @@ from typing import Final
 import structlog
 
 from gateway.carriers.base import SmsCarrier
+from gateway.clock import now_ms
 from gateway.errors.limits import RedisAway
 from gateway.errors.store import StoreUnavailable
 from gateway.limits.gate import Gate
 from gateway.metrics import Metrics
+from gateway.model.message import Message
 from gateway.settings import Sms
 from gateway.store.database import Database
+from gateway.store.recall import make_good
 from gateway.store.signals import Signals
 from gateway.workers.counters import Counters
 from gateway.workers.leases import Leases, Pair
+from gateway.workers.plan import Plan
 from gateway.workers.sender_loop import SenderLoop
 from gateway.workers.settlement import Settlement
 from gateway.workers.text_desk import TextDesk
@@ -42,8 +46,9 @@ class SmsSender:
         metrics: Metrics,
     ) -> None:
         settlement = Settlement(database, signals, gate, metrics)
+        plan = Plan[Message](signals.taken_back)
         self.desk = TextDesk(
-            database, signals, counters, gate, leases, carriers, settlement, settings, timeout_s, metrics
+            database, signals, counters, gate, leases, carriers, settlement, settings, timeout_s, metrics, plan
         )
         self.loops: dict[Pair, SenderLoop] = {}
         self._runs: dict[Pair, asyncio.Task[None]] = {}
@@ -71,6 +76,7 @@ class SmsSender:
                     await settling
 
     async def _look(self) -> None:
+        await make_good(self.desk.database, self.desk.signals, now_ms())
         rows = await self.desk.database.read(lambda tx: tx.rows("messages_senders"))
         pairs = {(row["sender"], row["mode"]) for row in rows}
         held = await self.desk.leases.acquire("messages", pairs)

@@ -1,7 +1,7 @@
 """What all loops of texts share in one process."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gateway.carriers.base import SmsCarrier
 from gateway.limits.gate import Gate
@@ -35,4 +35,4 @@ class TextDesk:
     settings: Sms
     timeout_s: float
     metrics: Metrics
-    plan: Plan[Message] = field(default_factory=Plan[Message])
+    plan: Plan[Message]

@@ -21,7 +21,9 @@ FEWEST = 200
 SEEDS: dict[int, str] = {
     591: "a job that was paused and resumed while limits were asked for left a text `sending` that nobody wrote",
     4017: "giving back a lease that was lost meanwhile forgot the one taken since, so that nobody wrote for its sender",
+    4255: "a pause whose commit failed had taken a committed text back, and nobody queued it again",
     6083: "the judge numbered segments by text, not as they left: a text may begin within another process's last one",
+    8923: "the same, while another process lived: its lease stayed held, so the text stayed `sending`",
 }
 
 

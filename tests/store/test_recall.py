@@ -4,15 +4,18 @@ from typing import Any
 
 import pytest
 
+from gateway.errors.store import StoreUnavailable
 from gateway.model.call import Call
 from gateway.model.job import Job
 from gateway.model.message import Message
 from gateway.model.opt_out import OptOut
 from gateway.store import jobs, lives, opt_outs
-from gateway.store.criteria import Criterion
+from gateway.store.criteria import Criterion, OfJob
 from gateway.store.database import Database, Tx
+from gateway.store.recall import make_good, write_with_recall
 from gateway.store.records import to_row
 from gateway.store.signals import Signals
+from gateway.workers.plan import Plan
 
 SENDER, PERSON = "+18005550199", "+12125551234"
 US_BEFORE, US, OTHERS = 7, 8, 9
@@ -86,3 +89,26 @@ async def test_a_stop_cancels_nothing_that_another_process_has_in_hand(database:
 
     assert await states(database) == expected("cancelled")
     assert sorted(cancelled) == ["call_ours", "msg_once_ours", "msg_ours", "msg_waiting"]
+
+
+async def test_what_a_change_that_failed_took_back_is_queued_again_and_not_read_before(
+    database: Database, signals: Signals
+) -> None:
+    """Read again while it is owed, a text could leave and then be queued a second time."""
+
+    def nothing(_tx: Tx) -> Any:
+        raise StoreUnavailable("the disk is full")
+
+    before = await states(database)
+    plan = Plan[Message](signals.taken_back)
+    again = Message(id="msg_waiting", body="Hi", encoding="gsm7", segments=1, **WHOSE)
+    with pytest.raises(StoreUnavailable):
+        await write_with_recall(database, signals, OfJob("acme", "job_1", SENDER), 5, nothing)
+    assert await states(database) == before
+    assert plan.enter([again]) == []
+
+    await make_good(database, signals, 6)
+
+    assert await states(database) == expected("queued")
+    assert [planned.thing for planned in plan.enter([again])] == [again]
+    assert signals.owed == set()

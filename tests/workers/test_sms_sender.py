@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.errors.store import StoreUnavailable
 from gateway.model.job import Job
 from gateway.store import jobs, lives
 
@@ -155,6 +156,30 @@ async def test_a_paused_job_stops_at_once_and_goes_on_when_resumed(sending: Any)
     await sending.until_status(ids[-1], "delivered")
     assert at_pause < 20
     assert len(sending.arrived()) == len(set(sending.arrived())) == 20
+
+
+async def test_texts_of_a_job_whose_pause_finds_the_disk_full_are_sent_all_the_same(sending: Any) -> None:
+    """The pause took them back from the plan, and then it was not kept: somebody has to queue them again."""
+    await sending.sender(limits={"rate": "10/s"})
+    job = Job("job_1", "acme", "live", "sms", "+18005550199", {})
+    await sending.database.write(lambda tx: jobs.accept(tx, job))
+    await sending.database.write(room_for_a_megabyte)
+    ids = await sending.queue(*(f"{number:04}" for number in range(1000, 1008)), job_id="job_1")
+    plan = sending.start().desk.plan
+    while not any(planned.committed for planned in plan.unwritten.values()):
+        await asyncio.sleep(0.001)
+
+    with pytest.raises(StoreUnavailable, match="full"):
+        await jobs.change_with_recall(sending.database, sending.signals, job, "paused", 1, data={"x": "x" * 4_000_000})
+
+    for message_id in ids:
+        await sending.until_status(message_id, "delivered")
+    assert len(sending.arrived()) == len(set(sending.arrived())) == 8
+
+
+async def room_for_a_megabyte(tx: Any) -> None:
+    (pages,) = tx.connection.execute("PRAGMA page_count").fetchone()
+    tx.connection.execute(f"PRAGMA max_page_count = {pages + 250}")
 
 
 async def test_a_clean_stop_puts_back_what_was_not_written(sending: Any) -> None:
