@@ -24,7 +24,8 @@ DELETE FROM answered_calls WHERE job_id IN :ids;
 
 -- name: jobs_abandoning
 -- Running telemarketing jobs that nobody has resumed in spite of it, with what their people heard.
-SELECT jobs.*, SUM(answered_calls.answered) AS answered, SUM(answered_calls.abandoned) AS abandoned
+SELECT jobs.*, CAST(SUM(answered_calls.answered) AS BIGINT) AS answered,
+       CAST(SUM(answered_calls.abandoned) AS BIGINT) AS abandoned
 FROM jobs JOIN answered_calls ON answered_calls.job_id = jobs.id AND answered_calls.day >= :since
 WHERE jobs.status IN ('running', 'paused') AND jobs.status = 'running'
   AND jobs.category = 'telemarketing' AND jobs.reason = ''
