@@ -9,13 +9,13 @@ import pytest
 
 from gateway.store.database import Database
 from tests.peers.postgres import PostgresServer, binaries, postgres_server
-from tests.side_by_side import SideBySideThenAlone
+from tests.side_by_side import Stages
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> SideBySideThenAlone:
+def pytest_xdist_make_scheduler(config: pytest.Config) -> Stages:
     """What judges time runs when everything else has ended; see tests/side_by_side.py."""
-    return SideBySideThenAlone(len(config.getoption("tx")))
+    return Stages(len(config.getoption("tx")))
 
 
 def _likeness(heard: bytes, played: bytes) -> tuple[float, float]:

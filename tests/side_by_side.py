@@ -1,11 +1,12 @@
-"""Who runs which test, and when: most side by side, and those that judge time on the wire afterwards, alone.
+"""Who runs which test, and when: most side by side, then calls by twos, then what judges time on the wire, alone.
 
 `make test` runs pytest with several workers (pytest-xdist). All of them take from one queue until it is empty, what takes longest
-first. Then all but one leave, and the last one runs what has the machine to itself: rooms that measure milliseconds, and
-those that use every core.
+first. Then all but two leave, which share the rooms that mostly wait for a telephone to ring; then one of them leaves, and the last one
+runs what has the machine to itself: tests that measure milliseconds, and those that use every core.
 Without workers (plain `pytest`) everything runs one by one, in the order in which it was found.
 """
 
+import sys
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -14,24 +15,22 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
 ALONE: Final = (
-    "tests/calls/",
     "tests/chaos/",
     "tests/demo/",
     "tests/journeys/",
     "tests/limits/test_wire.py",
-    "tests/media/",
-    "tests/net/",
-    "tests/peers/",
-    "tests/practice/test_phone.py",
+    "tests/net/test_rtp_engine.py",
     "tests/test_benchmarks.py",
     "tests/workers/test_fairness.py",
     "tests/workers/test_two_workers.py",
 )
+BY_TWOS: Final = ("tests/calls/", "tests/media/", "tests/net/", "tests/peers/", "tests/practice/test_phone.py")
+WORKERS: Final = (sys.maxsize, 2, 1)  # how many run each stage, at most
 FIRST: Final = ("tests/simulation/",)
 _HANDED_OUT: Final = 4  # tests at once; a worker begins its last one only when it has the next
 
 
-class SideBySideThenAlone:
+class Stages:
     """A scheduler of pytest-xdist: see xdist.scheduler.Scheduling, whose methods these are."""
 
     def __init__(self, workers: int) -> None:
@@ -40,8 +39,7 @@ class SideBySideThenAlone:
         self._found: dict[WorkerController, Sequence[str]] = {}
         self._has: dict[WorkerController, list[int]] = {}
         self._tests: Sequence[str] | None = None
-        self._side_by_side: deque[int] = deque()
-        self._alone: deque[int] = deque()
+        self._stages: tuple[deque[int], ...] = (deque(), deque(), deque())
 
     @property
     def nodes(self) -> "list[WorkerController]":
@@ -54,12 +52,12 @@ class SideBySideThenAlone:
     @property
     def tests_finished(self) -> bool:
         """Nothing is left to be handed out, and no worker waits for more before it begins its last test."""
-        left = self._side_by_side or self._alone
+        left = any(self._stages)
         return self.collection_is_completed and not left and all(len(has) < 2 for has in self._has.values())
 
     @property
     def has_pending(self) -> bool:
-        return bool(self._side_by_side or self._alone or any(self._has.values()))
+        return any(self._stages) or any(self._has.values())
 
     def add_node(self, node: "WorkerController") -> None:
         self._has[node] = []
@@ -104,21 +102,20 @@ class SideBySideThenAlone:
     def _put_back(self, tests: Sequence[int]) -> None:
         assert self._tests is not None
         for each in tests:
-            (self._alone if self._tests[each].startswith(ALONE) else self._side_by_side).append(each)
+            test = self._tests[each]
+            stage = 2 if test.startswith(ALONE) else 1 if test.startswith(BY_TWOS) else 0
+            self._stages[stage].append(each)
 
     def _hand_out(self) -> None:
-        last = next(iter(self._has), None)
-        for node in self._has:
+        """Give tests of the first stage that has some to as many as may run it, once the others have left."""
+        stage, at_most = next(((tests, n) for tests, n in zip(self._stages, WORKERS, strict=True) if tests), (None, 0))
+        for place, node in enumerate(self._has):
             if node.shutting_down:
                 continue
-            if self._side_by_side:
-                self._give(node, self._side_by_side)
-            elif node is not last:
+            if stage is None or place >= at_most:
                 node.shutdown()  # when it has run what it has
-            elif self._alone and len(self._has) == 1:
-                self._give(node, self._alone)
-            elif not self._alone:
-                node.shutdown()
+            elif stage and len(self._has) <= at_most:
+                self._give(node, stage)
 
     def _give(self, node: "WorkerController", queue: deque[int]) -> None:
         if len(self._has[node]) >= 2:

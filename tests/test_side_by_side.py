@@ -3,19 +3,21 @@
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("xdist")
 ROOT = Path(__file__).parents[1]
+ROOMS = ("sms", "calls", "chaos")  # one of each stage
 CONFTEST = """
 import os, time, pytest
 from pathlib import Path
-from tests.side_by_side import SideBySideThenAlone
+from tests.side_by_side import Stages
 
 def pytest_xdist_make_scheduler(config):
-    return SideBySideThenAlone(len(config.getoption("tx")))
+    return Stages(len(config.getoption("tx")))
 
 @pytest.fixture(autouse=True)
 def noted(request):
@@ -37,13 +39,13 @@ def test_it(number):
 
 
 def run(folder: Path, *words: str, dies: str = "") -> "subprocess.CompletedProcess[str]":
-    for room in ("sms", "calls"):
+    for room in ROOMS:
         (folder / "tests" / room).mkdir(parents=True)
         (folder / "tests" / room / "test_many.py").write_text(MANY if room == "sms" else MANY.replace("DIES", "NOBODY"))
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\n")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "xdist", "-n", "2", *words],
+        [sys.executable, "-m", "pytest", "-q", "-p", "xdist", "-n", "3", *words],
         cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), "DIES": dies, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -53,21 +55,20 @@ def noted(folder: Path) -> list[tuple[str, float, float, str]]:
     return [(worker, float(began), float(ended), test) for worker, began, ended, test in lines]
 
 
-def test_what_judges_time_runs_on_one_worker_when_all_others_have_ended(tmp_path: Path) -> None:
+def test_each_stage_begins_when_the_one_before_has_ended_with_fewer_workers(tmp_path: Path) -> None:
     ran = run(tmp_path)
 
     assert ran.returncode == 0, ran.stdout
-    tests = noted(tmp_path)
-    alone = [each for each in tests if each[3].startswith("tests/calls/")]
-    shared = [each for each in tests if each not in alone]
-    assert (len(alone), len(shared)) == (12, 12)
-    assert min(began for _, began, _, _ in alone) > max(ended for _, _, ended, _ in shared)
-    assert len({worker for worker, *_ in alone}) == 1
-    assert len({worker for worker, *_ in shared}) > 1
+    stages = [[each for each in noted(tmp_path) if each[3].startswith(f"tests/{room}/")] for room in ROOMS]
+    assert [len(stage) for stage in stages] == [12, 12, 12]
+    assert [len({worker for worker, *_ in stage}) for stage in stages] == [3, 2, 1]
+    for before, after in pairwise(stages):  # in the order of their ends
+        held_back = 2  # each worker that stays keeps its last test until it has the next one
+        assert min(began for _, began, _, _ in after) > max(ended for _, _, ended, _ in before[:-held_back])
 
 
 def test_a_worker_that_dies_fails_its_test_alone_and_every_other_one_is_run(tmp_path: Path) -> None:
     ran = run(tmp_path, dies="5")
 
     assert ran.returncode == 1
-    assert "1 failed, 23 passed" in ran.stdout
+    assert "1 failed, 35 passed" in ran.stdout
