@@ -146,7 +146,9 @@ async def test_workers_drained_killed_and_begun_again_lose_nothing_and_send_noth
             closed = answer.status
 
     assert again == {"job_id": job_id, "settled": told["unknown"]}
-    assert told["unknown"] <= 12  # 200 ms of the rate: no more is committed ahead of its write
+    # What is committed leaves within 200 ms. After a hand-over the line makes up what nobody took, so that these may
+    # hold all that the rolling second allows, and not more.
+    assert told["unknown"] <= 60
     assert ended == {"delivered": 300}
     assert Counter(each["to"] for each in arrivals) == Counter(people(300))
     assert ready == [(200, {"status": "ready", "missing": []})]
