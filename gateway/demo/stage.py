@@ -150,7 +150,7 @@ def _environ(folder: Path, far_end: Mapping[str, Any], sip_port: int) -> dict[st
         f"trunks.{TRUNK}.host": "127.0.0.1",
         f"trunks.{TRUNK}.port": far_end["sip_port"],
         f"trunks.{TRUNK}.calls_per_second": 2,
-        f"trunks.{TRUNK}.channels": 20,
+        f"trunks.{TRUNK}.channels": 50,  # all at once: the demo takes less than two minutes
         f"trunks.{TRUNK}.ring_timeout_s": 15,
     }
     return {f"GATEWAY_{name.replace('.', '__').upper()}": str(value) for name, value in settings.items()}
