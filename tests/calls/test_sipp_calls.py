@@ -111,6 +111,36 @@ async def test_sipp_hangs_up_into_the_prompt(calling: Any, trunk: Any, tmp_path:
     assert 1.7 < sum(prompt["seconds"] for prompt in call.prompts) < 2.4
 
 
+CODE = """
+name: code
+language: en-US
+start: greet
+nodes:
+  greet: {say: "Hello, this is City Water.", next: ask}
+  ask:
+    collect: {prompt: {say: "Type your code."}, into: code, max_digits: 8, timeout: 5s, finish_key: "#", otherwise: bye}
+    next: bye
+  bye: {outcome: heard, then: hangup}
+"""
+
+
+@pytest.mark.parametrize(("kinds", "keys"), [("0 101", "12237"), ("0", "1223")], ids=["both ways", "INFO alone"])
+async def test_keys_by_info_and_by_events_are_each_heard_once_and_across_prompts(
+    calling: Any, trunk: Any, tmp_path: Path, kinds: str, keys: str
+) -> None:
+    """They begin in the greeting and go on into the question. Without 101 offered, RFC 4733's packets are nobody's."""
+    await calling.publish(CODE, "code")
+    more = ("-key", "kinds", kinds)
+    async with sipp("uas_presses_by_info", trunk.far_port, calling.free_port(), tmp_path, *more) as ended:
+        (call_id,) = await calling.queue("1234", dialplan="code", variables={})
+        await calling.start()
+        call = await calling.until_status(call_id, "completed")
+        await ended()
+
+    assert (call.keys, call.collected, call.outcome) == (f"{keys}#", {"code": keys}, "heard")
+    assert [visit["node"] for visit in call.path] == ["greet", "ask", "bye"]
+
+
 HANDS_OVER = """
 name: agent
 language: en-US
