@@ -22,7 +22,7 @@ CLEAR: Final = 4.0  # the strongest tone of a group has so many times the power 
 ROW_LOUDER: Final = 10.0  # at most, times the column's power (Q.24: 4 dB to 8 dB of twist, with room to spare)
 COLUMN_LOUDER: Final = 10.0
 WINDOWS_TO_PRESS: Final = 3
-WINDOWS_TO_RELEASE: Final = 3  # a dropout of 20 ms does not make one key two
+WINDOWS_TO_RELEASE: Final = 4  # a lost packet is 20 ms of silence: three windows, and does not make one key two
 
 Floats = npt.NDArray[np.float32]
 

@@ -52,11 +52,16 @@ def test_a_blip_of_twenty_milliseconds_is_no_key() -> None:
 
 
 def test_keys_at_the_fastest_rate_of_the_standard_are_told_apart() -> None:
-    assert keys_heard(*[press(key, 0.045) + tones.silence(0.045) for key in "1122334455"]) == "1122334455"
+    for offset in range(0, 80, 13):
+        keys = [press(key, 0.045) + tones.silence(0.045) for key in "1122334455"]
+        assert keys_heard(bytes(2 * offset), *keys) == "1122334455"
 
 
-def test_a_dropout_of_ten_milliseconds_does_not_make_one_key_two() -> None:
-    assert keys_heard(press("8", 0.06), tones.silence(0.010), press("8", 0.06), tones.silence(0.1)) == "8"
+@pytest.mark.parametrize("offset", [0, 27, 40, 53])
+@pytest.mark.parametrize("seconds", [0.010, 0.020], ids=["10 ms", "a lost packet"])
+def test_a_dropout_does_not_make_one_key_two(seconds: float, offset: int) -> None:
+    pieces = (press("8", 0.06), tones.silence(seconds), press("8", 0.06), tones.silence(0.1))
+    assert keys_heard(bytes(2 * offset), *pieces) == "8"
 
 
 def test_a_key_is_heard_through_noise() -> None:
