@@ -41,7 +41,7 @@ from gateway.workers.call_bridge import Bridge
 from gateway.workers.call_handover import Handed, Handover
 from gateway.workers.call_record import CallRecord
 
-_KEY_S: Final = (
+KEY_S: Final = (
     0.15  # a key that goes down at the last moment is known so much later: its tone, a frame, what orders them
 )
 _GOODBYE_S: Final = 1.0  # how long the far end may take to agree to our BYE before the call is written as over
@@ -114,13 +114,13 @@ class CallSession:
         self._events.put_nowait(_Stop(reason))
 
     async def _next(self) -> LegEvent | Handed | _Rendered | _Stop | None:
-        """The next thing that happens; None when the time that is waited for has come."""
-        deadline = self.state.deadline + _KEY_S if self.state.deadline is not None else self._deadline
+        """The next thing that happens; None when the time that is waited for has come, and nothing came before it."""
+        deadline = self.state.deadline + KEY_S if self.state.deadline is not None else self._deadline
         try:
             async with asyncio.timeout_at(deadline):
                 return await self._events.get()
         except TimeoutError:
-            return None
+            return None if self._events.empty() else self._events.get_nowait()  # both at once: the key was first
 
     def _take(self, event: LegEvent | Handed | _Rendered | _Stop | None) -> Unanswered | Ended | None:
         match event:
