@@ -143,11 +143,11 @@ class Asking:
     def read(self, answer: list[Any], epoch: int) -> Granted | Refused:
         """Read an answer whose status is `ok`."""
         _, now_us, seq, slots, windows, stopped, full = answer
-        then = self._refused(*stopped) if stopped else None
+        then = self._refused(now_us, *stopped) if stopped else None
         if not slots:
             return then or Refused("bounds")
         read = tuple(
-            self._slot(place, slot, mark) if isinstance(slot, int) else self._refused(*slot)
+            self._slot(place, slot, mark) if isinstance(slot, int) else self._refused(now_us, *slot)
             for place, (slot, mark) in enumerate(zip(slots, windows, strict=True))
         )
         last_us = max((slot.at_us for slot in read if isinstance(slot, Slot)), default=now_us)
@@ -195,7 +195,7 @@ class Asking:
             found.append(Debit(f"{rolling.key}#{member}", start, units, start + part + rolling.length_us + NEAR_US))
         return tuple(found)
 
-    def _refused(self, place: int, opens_at_us: int) -> Refused:
+    def _refused(self, now_us: int, place: int, opens_at_us: int) -> Refused:
         limits: list[Throughput | Cap | Rolling | Concurrency] = [
             *self.throughputs,
             *self.caps,
@@ -203,7 +203,7 @@ class Asking:
             *self.leases,
         ]
         limit = limits[place - 1]
-        return Refused(_reason(limit), limit.key, opens_at_us or None)
+        return Refused(_reason(limit), limit.key, opens_at_us or None, now_us)
 
     def _full(self, each: int) -> Full:
         cap, window = self.caps[(each - 1) // 3], self._windows[(each - 1) // 3]

@@ -136,13 +136,20 @@ class Refused:
 
     limit_key:    the limit that holds it; "" when it is the gate itself (clock_skew, rebuild).
     opens_at_us:  when it may leave at the earliest; None: not known, or never without a change of the limit.
+    now_us:       Redis's clock when it refused, as `opens_at_us` is; 0 where the gate itself refused.
     version:      of the limits it was refused under; set by `Counters`.
     """
 
     reason: Reason
     limit_key: str = ""
     opens_at_us: int | None = None
+    now_us: int = field(default=0, compare=False)
     version: int = field(default=0, compare=False)
+
+    @property
+    def opens_in_s(self) -> float | None:
+        """How long that is from now, whatever the host's clock says."""
+        return None if self.opens_at_us is None else (self.opens_at_us - self.now_us) / 1e6
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,8 +209,7 @@ class CallLoop:
         stands = partial(self.desk.counters.stands, sender=sender, version=refused.version)
         opens_us = refused.opens_at_us
         self._note(refused.reason, opens_us // 1000 if opens_us else None)
-        if refused.reason == "rate" and opens_us is not None:
-            wait_s = opens_us / 1e6 - now_ms() / 1e3
+        if refused.reason == "rate" and (wait_s := refused.opens_in_s) is not None:
             await asyncio.sleep(min(max(wait_s - AHEAD_US / 2e6, 0.001), 1.0))
         elif refused.reason == "channels":
             self.desk.channels.freed.clear()

@@ -251,8 +251,7 @@ class SenderLoop:
             await self._hold_if({Hold(refused.reason, None): [first.thing.id]}, stands)
         elif refused.reason == "blocked":
             await self._hold_all(f"{kind_of(refused.limit_key)}_blocked", None, stands)
-        elif refused.reason == "rate" and opens_us is not None:
-            wait_s = opens_us / 1e6 - now_ms() / 1e3
+        elif refused.reason == "rate" and (wait_s := refused.opens_in_s) is not None:
             await asyncio.sleep(min(max(wait_s - self.desk.settings.commit_ahead_ms / 2000, 0.001), 1.0))
         else:
             _log.warning("gate_refuses", reason=refused.reason)

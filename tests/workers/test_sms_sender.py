@@ -2,12 +2,14 @@
 
 import asyncio
 import threading
+import time
 from collections import Counter
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
+import gateway.clock
 from gateway.errors.store import StoreUnavailable
 from gateway.model.job import Job
 from gateway.store import jobs, lives
@@ -105,6 +107,37 @@ async def test_no_rolling_second_holds_more_than_the_rate_at_our_socket(sending:
 
     assert len(sending.arrived()) == 120
     assert min(later - earlier for earlier, later in zip(at_ms, at_ms[40:], strict=False)) >= 999  # whole milliseconds
+
+
+async def test_who_waits_for_a_rate_asks_no_more_often_because_its_host_s_clock_is_ahead_of_redis_s(
+    sending: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ahead:
+        """A host's clock that is 1.5 s ahead, which is trusted, if it waits for the right moments."""
+
+        monotonic = staticmethod(time.monotonic)
+
+        @staticmethod
+        def time_ns() -> int:
+            return time.time_ns() + 1_500_000_000
+
+    asked: list[object] = []
+    take = sending.gate.take
+
+    async def counted(*words: Any, **more: Any) -> Any:
+        asked.append(await take(*words, **more))
+        return asked[-1]
+
+    monkeypatch.setattr(gateway.clock, "time", Ahead)
+    monkeypatch.setattr(sending.gate, "take", counted)
+    await sending.sender(limits={"rate": "1/s"})
+    ids = await sending.queue("1234", "1235")
+    sending.start()
+
+    for each in ids:
+        await sending.until_status(each, "delivered")
+
+    assert len(asked) < 15  # it was once a millisecond
 
 
 async def test_a_message_of_three_segments_takes_the_time_of_three(sending: Any) -> None:
