@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gateway.cli.common import AsJson, Config, group, load, read_bytes, show, show_table
+from gateway.cli.common import AsJson, group, read_bytes, show, show_table
+from gateway.cli.configured import Config, load
 from gateway.errors.cli import FileUnreadable
 from gateway.errors.speech import BadPrompt
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from gateway.media.amd import Times
     from gateway.media.amd_trial import Trial
 
-app = group("amd", "Answering-machine detection: does it fit the people and machines that you call?")
+app = group("amd")
 
 _SOUNDS: Final = {".wav", ".flac", ".ogg", ".mp3"}
 _MOST_BYTES: Final = 64 << 20

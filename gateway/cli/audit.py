@@ -11,7 +11,8 @@ import typer
 
 from gateway import audit as auditor
 from gateway.audit_read import read_accepted, read_arrivals, read_database
-from gateway.cli.common import AsJson, Config, DataDir, load, run
+from gateway.cli.common import AsJson, run
+from gateway.cli.configured import Config, DataDir, load
 from gateway.clock import now_ms
 from gateway.errors.cli import FileUnreadable
 from gateway.limits.profiles import Profiles

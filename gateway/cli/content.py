@@ -7,23 +7,16 @@ from typing import Annotated
 import typer
 
 from gateway import settings
-from gateway.cli.common import (
-    Config,
-    config_file,
-    environ,
-    group,
-    load,
-    read_bytes,
-    show_table,
-)
+from gateway.cli.common import group, read_bytes, show_table
+from gateway.cli.configured import Config, config_file, environ, load
 from gateway.speech.recordings import DEFAULT_LIMITS, Recordings, own_folder
 
-config_app = group("config", "The settings.")
+config_app = group("config")
 Tenant = Annotated[
     str, typer.Option(help="Whose recording it is; without this, that of all who have none of their own.")
 ]
 
-prompt_app = group("prompt", "Recorded prompts: audio that calls play.")
+prompt_app = group("prompt")
 
 
 @config_app.command("check")

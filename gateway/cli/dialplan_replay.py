@@ -8,8 +8,9 @@ from typing import Annotated, Any, Final
 import orjson
 import typer
 
-from gateway.cli.common import DEFAULT_URL, AsJson, Key, Url, ask, read_bytes, read_text, show, show_table
+from gateway.cli.common import AsJson, read_bytes, read_text, show, show_table
 from gateway.cli.dialplan_views import dialplan_app
+from gateway.cli.remote import DEFAULT_URL, Key, Url, ask
 from gateway.client import Client
 from gateway.errors.cli import FileUnreadable
 from gateway.voice import loader

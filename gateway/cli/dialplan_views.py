@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from gateway.carriers.voice_base import rendered
-from gateway.cli.common import AsJson, Config, load, pairs, read_text, run, show, write_bytes
+from gateway.cli.common import AsJson, pairs, read_text, run, show, write_bytes
+from gateway.cli.configured import Config, load
 from gateway.cli.dialplans import dialplan_app
 from gateway.errors.voice import BadVariables
 from gateway.media import wav

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.common import DEFAULT_URL, AsJson, Config, Key, Url, ask, group, load, read_text, show, show_table
+from gateway.cli.common import AsJson, group, read_text, show, show_table
+from gateway.cli.configured import Config, load
 from gateway.cli.dialplan_render import sounds_good
+from gateway.cli.remote import DEFAULT_URL, Key, Url, ask
 from gateway.client import Client
 from gateway.errors.voice import BadDialplan
 from gateway.model.job import Category
@@ -18,7 +20,7 @@ from gateway.voice.cases import CaseResult, run_tests
 from gateway.voice.coverage import Coverage, coverage
 from gateway.voice.dialplan import Plan
 
-dialplan_app = group("dialplan", "Dialplans: what calls say and ask.")
+dialplan_app = group("dialplan")
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help="YAML files, such as dialplans/*.yaml.")]
 

@@ -6,12 +6,13 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from gateway.cli.common import DEFAULT_URL, AsJson, Key, Url, ask, group, show, show_facts
+from gateway.cli.common import AsJson, group, show, show_facts
+from gateway.cli.remote import DEFAULT_URL, Key, Url, ask
 from gateway.client import Client
 from gateway.clock import rfc3339
 from gateway.errors.cli import GatewayUnreachable
 
-app = group("events", "Events: the numbered log of all that happens.")
+app = group("events")
 
 _PLACES: Final = {"msg": "messages", "call": "calls", "job": "jobs"}  # by how an id begins
 _AGAIN_S: Final = 1.0

@@ -14,13 +14,14 @@ from ruamel.yaml.error import YAMLError
 
 from gateway.campaign.readers import read, reader_for
 from gateway.campaign.recipients import Intake, Invalid, Recipient
-from gateway.cli.common import DEFAULT_URL, Key, Url, ask, group, pairs, read_bytes, read_text, show
+from gateway.cli.common import group, pairs, read_bytes, read_text, show
+from gateway.cli.remote import DEFAULT_URL, Key, Url, ask
 from gateway.client import Client, Json
 from gateway.clock import new_id
 from gateway.errors.campaign import BadRecipients
 from gateway.errors.cli import FileUnreadable
 
-app = group("job", "Jobs: broadcasts to many people.")
+app = group("job")
 
 _KINDS: Final = {
     ".csv": "text/csv",

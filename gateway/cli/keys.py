@@ -10,7 +10,8 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from gateway.cli.common import AsJson, Config, DataDir, group, load, run, show, show_table
+from gateway.cli.common import AsJson, group, run, show, show_table
+from gateway.cli.configured import Config, DataDir, load
 from gateway.clock import now_ms, rfc3339
 from gateway.errors.cli import UnknownKey
 from gateway.model.tenant import SCOPES, ApiKey
@@ -19,7 +20,7 @@ from gateway.store.database import Database, Tx, migrations
 
 T = TypeVar("T")
 
-app = group("key", "API keys: what engines and people are let in with.")
+app = group("key")
 
 
 class Mode(StrEnum):

@@ -5,10 +5,11 @@ from typing import Annotated, Final
 
 import typer
 
-from gateway.cli.common import DEFAULT_URL, AsJson, Key, Url, ask, group, pairs, show, show_facts, show_table
+from gateway.cli.common import AsJson, group, pairs, show, show_facts, show_table
+from gateway.cli.remote import DEFAULT_URL, Key, Url, ask
 from gateway.client import Client, Json
 
-app = group("limits", "Limits that several senders share: campaigns, brands, tenants, accounts; and recipients.")
+app = group("limits")
 
 
 class Kind(StrEnum):

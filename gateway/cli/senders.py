@@ -7,11 +7,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from gateway.cli.common import DEFAULT_URL, AsJson, Key, Url, ask, group, show, show_facts, show_table
+from gateway.cli.common import AsJson, group, show, show_facts, show_table
+from gateway.cli.remote import DEFAULT_URL, Key, Url, ask
 from gateway.client import Client, Json
 from gateway.errors.cli import RequestRefused
 
-app = group("sender", "Senders: the numbers that texts and calls leave from.")
+app = group("sender")
 
 Number = Annotated[str, typer.Argument(metavar="NUMBER", help="In E.164 form, such as +18005550199.")]
 

@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.common import DEFAULT_URL, AsJson, Key, Url, ask, group, show, show_table
+from gateway.cli.common import AsJson, group, show, show_table
+from gateway.cli.remote import DEFAULT_URL, Key, Url, ask
 
-app = group("unknown", "Texts whose carrier never answered.")
+app = group("unknown")
 
 _PLACES = {"msg": "messages", "job": "jobs"}  # by how an id begins
 _VERDICTS = ("sent", "resend", "drop")
