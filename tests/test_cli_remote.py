@@ -108,7 +108,7 @@ def test_a_dialplan_is_published_and_a_broken_one_is_told_before_it_is_sent(gate
 
 def test_a_job_is_planned_submitted_watched_and_explained(gateway: Gateway, tmp_path: Path) -> None:
     file = tmp_path / "people.csv"
-    file.write_text("to,name\n+12125551234,Ana\n12,Bob\n+12125551235,Zoë\n", encoding="utf-8")
+    file.write_text("to,name,nmae\n+12125551234,Ana,A\n12,Bob\n+12125551235,Zoë\n", encoding="utf-8")
     submit = ["job", "submit", str(file), "--from", SENDER, "--body", "Hello {{ name }}", "--skip-invalid"]
 
     planned = json.loads(gateway.must(*submit, "--dry-run"))
@@ -119,6 +119,7 @@ def test_a_job_is_planned_submitted_watched_and_explained(gateway: Gateway, tmp_
 
     assert (planned["accepted"], planned["segments"]) == (2, 2)
     assert "2 accepted, 1 left out" in submitted.stderr
+    assert "nothing asks for the variable 'nmae', which 1 of them have; did you mean name?" in submitted.stderr
     assert "is completed: 2 recipients (delivered 2)" in watched
     assert "The job is completed." in why
 
@@ -135,11 +136,14 @@ def test_a_job_of_calls_takes_its_table_of_retries_from_a_file(gateway: Gateway,
     planned = json.loads(gateway.must(*submit, str(table), "--category", "healthcare", "--dry-run"))
     refused = gateway.run(*submit, str(broken))
     at_night = gateway.run(*submit, str(table), "--hours", "20:00-09:00")
+    people.write_text("to,name\n+12125550400,Ana\n", encoding="utf-8")
+    as_texts = gateway.run("job", "submit", str(people), "--from", SENDER, "--body", "Hi", "--retries", str(table))
 
     assert planned["accepted"] == 1
     assert f"{broken}" in refused.stderr
     assert "is not YAML" in refused.stderr
     assert at_night.stderr.startswith("gateway: hours: the hours must end after they begin")
+    assert "retries: does not belong to channel sms" in as_texts.stderr
 
 
 SHORT = """\

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from gateway.api import limits_of
 from gateway.api.estimate import Estimate, finish
-from gateway.api.job_answers import Entries, entries
+from gateway.api.job_answers import UNUSED, Entries, UnusedVariable, entries, unused
 from gateway.api.operation import Call, View
 from gateway.api.people import People, TextPeople
 from gateway.api.views import when
@@ -24,6 +24,7 @@ class DryRun(View):
     accepted: int = Field(description="Who would be written to or called.")
     opted_out: int = Field(description="Of these who have said stop: they end as `suppressed`.")
     invalid: Entries
+    unused_variables: list[UnusedVariable] = Field(description=UNUSED)
     segments: int = Field(description="Of all texts that would be sent; of calls, how many.")
     encodings: dict[str, int] = Field(description="Texts by encoding.")
     ahead: int = Field(description="Segments or calls of this sender that wait already.")
@@ -53,6 +54,7 @@ async def dry_run(call: Call, draft: Draft, people: People) -> DryRun:
         accepted=people.count,
         opted_out=opted_out,
         invalid=entries(people.left),
+        unused_variables=unused(people),
         segments=units,
         encodings=people.encodings if isinstance(people, TextPeople) else {},
         ahead=ahead,

@@ -1,14 +1,17 @@
 """What is answered about jobs."""
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ConfigDict, Field
 
 from gateway.api.operation import View
-from gateway.api.people import Left
+from gateway.api.people import People
+from gateway.api.told import Left
 from gateway.api.views import when
 from gateway.model.job import Job
 from gateway.store.abandonment import Heard
+
+UNUSED: Final = "What recipients have and nothing in the job asks for: the first 100 names."
 
 
 class Entry(View):
@@ -21,10 +24,19 @@ class Entry(View):
 
 
 class Entries(View):
-    """Recipients that were left out: how many, and the first 1,000 of them."""
+    """Recipients that were left out: how many, and all that is wrong with the first; a thousand entries at most."""
 
     count: int
     entries: list[Entry]
+
+
+class UnusedVariable(View):
+    """A variable that recipients have, and that nothing in the job asks for. It may be misspelt."""
+
+    name: str
+    count: int = Field(description="How many have it.")
+    first_line: int
+    did_you_mean: str | None
 
 
 class JobView(View):
@@ -62,6 +74,7 @@ class JobAccepted(JobView):
     accepted: int
     segments: int = Field(description="Of all its texts; of calls, how many.")
     skipped: Entries
+    unused_variables: list[UnusedVariable] = Field(description=UNUSED)
 
 
 class RecipientsAccepted(View):
@@ -71,6 +84,7 @@ class RecipientsAccepted(View):
     accepted: int
     segments: int
     skipped: Entries
+    unused_variables: list[UnusedVariable] = Field(description=UNUSED)
 
 
 class Outcome(View):
@@ -146,3 +160,8 @@ def abandoned(heard: Heard) -> Abandoned:
 def entries(left: Left) -> Entries:
     """As it is answered."""
     return Entries(count=left.count, entries=[Entry.model_validate(each) for each in left.entries])
+
+
+def unused(people: People) -> list[UnusedVariable]:
+    """As it is answered."""
+    return [UnusedVariable.model_validate(each) for each in people.unused.entries()]

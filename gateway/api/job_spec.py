@@ -70,6 +70,14 @@ class Retry(Input):
     number: Literal["same", "next"] = Field("same", description="`next`: the person's other numbers, in turn.")
     text: JobMessage | None = Field(None, description="Written to the number just called when no attempt is left.")
 
+    @model_validator(mode="after")
+    def _does_something(self) -> Self:
+        if not self.attempts and self.text is None:
+            raise refuse("missing_field", "a rule has attempts, a text, or both; this one does nothing")
+        if not self.attempts and self.number == "next":
+            raise refuse("missing_field", "another number is called only where the rule has attempts")
+        return self
+
 
 async def of_message(call: Call, message: JobMessage, at: str = "message.") -> dict[str, Any]:
     """The spec of an SMS job; `at` is where in the request it stands. Raises InvalidRequest."""

@@ -51,8 +51,8 @@ class NewRecipient(BaseModel):
     to: str | int = Field(examples=["+12125551234"])
     variables: Variables = Field(default_factory=dict)
     reference: str | int = ""
-    network: NetworkName | None = None
-    alternatives: list[str] = Field(default_factory=list, description="Other numbers of theirs, for calls.")
+    network: NetworkName | None = Field(None, description="Where it is known. For sms.")
+    alternatives: list[str] = Field(default_factory=list, description="Other numbers of theirs. For voice.")
 
 
 class NewJob(Input):
@@ -116,7 +116,8 @@ async def create(call: Call, body: NewJob, query: JobsQuery) -> Answer:
     recipients: Any = body.recipients
     if not isinstance(recipients, list | LongList):
         raise InvalidRequest(FieldProblem("recipients", "wrong_type", "must be a list"))
-    await asyncio.to_thread(_sort_out, people, Intake(country=call.doors.settings.sms.default_country), recipients)
+    intake = Intake(country=call.doors.settings.sms.default_country, channel=body.channel)
+    await asyncio.to_thread(_sort_out, people, intake, recipients)
     if query.dry_run:
         draft = Draft(sender, body.channel == "voice", body.start_at)
         return Answer(200, await dry_run(call, draft, people))
@@ -201,6 +202,7 @@ async def _accept(call: Call, job: Job, people: People) -> Answer:
             accepted=people.count,
             segments=people.units,
             skipped=job_answers.entries(people.left),
+            unused_variables=job_answers.unused(people),
         )
         return Answer(202, accepted), base
 

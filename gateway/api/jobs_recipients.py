@@ -55,7 +55,7 @@ async def add(call: Call, query: RecipientsQuery) -> Answer:
     """Read as it arrives. Nobody is added twice to one job; a job that was completed runs again."""
     job = await _open_job(call)
     people = await job_spec.people_of(call, job.channel, job.spec, job.retries)
-    call = call.keyed(await _read(call, people))
+    call = call.keyed(await _read(call, people, job.channel))
     if before := await call.answered_before():
         return before
     if query.dry_run:
@@ -84,12 +84,13 @@ async def _look(call: Call, tx: Tx, job_id: str) -> Job:
     return job
 
 
-async def _read(call: Call, people: People) -> "hashlib._Hash":
+async def _read(call: Call, people: People, channel: str) -> "hashlib._Hash":
     """Read the whole body into `people`; what it says is checked in threads. Returns the body's digest."""
     request = call.request
     if request.content_type not in FORMATS:
         raise BadMediaType(FORMATS)
-    reader = reader_for(request.content_type, Intake(country=call.doors.settings.sms.default_country))
+    intake = Intake(country=call.doors.settings.sms.default_country, channel=channel)
+    reader = reader_for(request.content_type, intake)
     digest, size = hashlib.sha256(), 0
     most = call.doors.settings.http.max_body_bytes
     async for block in request.content.iter_chunked(BLOCK):
@@ -134,7 +135,11 @@ async def _add(call: Call, job: Job, people: People, *, refuses: bool) -> Answer
         if now.status == "paused" and start[0] == "queued":
             start = ("held", "paused", None)
         added = RecipientsAccepted(
-            job_id=job.id, accepted=people.count, segments=people.units, skipped=job_answers.entries(people.left)
+            job_id=job.id,
+            accepted=people.count,
+            segments=people.units,
+            skipped=job_answers.entries(people.left),
+            unused_variables=job_answers.unused(people),
         )
         return Answer(202, added), job_spec.base_row(now, start, call.now_ms)
 

@@ -1,5 +1,6 @@
 """`/v1/messages`: one text to one person, and what became of it."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
@@ -28,9 +29,11 @@ from gateway.api.roads import check_callback, check_times, for_texts, start_of
 from gateway.api.views import Listed, when
 from gateway.api.wording import wording
 from gateway.clock import new_id
-from gateway.errors.api import NotFound
+from gateway.errors.api import FieldProblem, InvalidRequest, NotFound
+from gateway.errors.sms import MissingVariable
 from gateway.model.message import Message
 from gateway.model.states import MESSAGE_MOVES
+from gateway.sms.wording import Wording
 from gateway.store import events, lives
 from gateway.store.database import Row, Tx
 from gateway.store.records import to_record, to_row
@@ -137,6 +140,16 @@ def view(row: Row) -> MessageView:
     return MessageView(**_fields(to_record(Message, row)))
 
 
+def _check_variables(words: Wording, variables: Mapping[str, str]) -> None:
+    """Raise InvalidRequest with an entry for each that is missing, and each that the template does not ask for."""
+    missing = [MissingVariable(name) for name in words.missing(variables)]
+    wrong = [FieldProblem(f"variables.{each.name}", each.slug, str(each)) for each in missing]
+    told = "is not asked for by the template" if words.template is not None else "goes with a template, not with a body"
+    wrong += [FieldProblem(f"variables.{name}", "bad_variable", told) for name in variables if name not in words.names]
+    if wrong:
+        raise InvalidRequest(*wrong)
+
+
 @operation(
     "POST",
     "/v1/messages",
@@ -163,6 +176,7 @@ async def create(call: Call, body: NewMessage) -> Answer:
         fills=False,
         at="",
     )
+    _check_variables(words, body.variables)
     with told_at("body"):
         text, counted = words.of(body.variables)
     status, reason, until_ms = start_of(call.now_ms, body.send_at)

@@ -6,47 +6,29 @@ memory they took in pieces. `store.loads` makes rows of them.
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, TypeAlias
 
 import orjson
 
-from gateway.campaign.recipients import Invalid, Recipient
+from gateway.api.told import Left, Unused
+from gateway.campaign.recipients import Fault, Invalid, Recipient
 from gateway.campaign.recipients import Row as Given
 from gateway.errors.sms import BadText, MissingVariable
 from gateway.errors.voice import BadVariables
-from gateway.sms.segments import Segmented
 from gateway.sms.wording import Wording
 from gateway.store.loads import Person
 from gateway.voice import engine
 from gateway.voice.dialplan import Plan
 
-MOST_TOLD: Final = 1000  # entries of what is wrong; the rest is counted
-
-Entry: TypeAlias = dict[str, object]
-
-
-@dataclass(slots=True)
-class Left:
-    """Who was left out: how many, and the first 1,000 with line, field, slug and reason. No number in it."""
-
-    count: int = 0
-    entries: list[Entry] = field(default_factory=list)
-
-    def add(self, line: int, name: str, slug: str, detail: str) -> None:
-        """Note one person."""
-        self.count += 1
-        if len(self.entries) < MOST_TOLD:
-            self.entries.append({"line": line, "field": name, "slug": slug, "detail": detail})
-
 
 class People(ABC):
     """Takes rows as they were read, and gives back rows as they are written."""
 
-    def __init__(self) -> None:
+    def __init__(self, asked: Collection[str]) -> None:
         self.left = Left()
+        self.unused = Unused(asked)
         self.count = 0
         self.units = 0  # segments, or calls
+        self._asked = frozenset(asked)
         self._blocks: list[bytes] = []
 
     def take(self, rows: Iterable[Given]) -> None:
@@ -54,10 +36,16 @@ class People(ABC):
         kept: list[Person] = []
         for row in rows:
             if isinstance(row, Invalid):
-                self.left.add(row.line, row.field, row.slug, row.reason)
-            elif (person := self._person(row)) is not None:
-                self.units += person[3]
-                kept.append(person)
+                self.left.add(row.line, [*row.faults, *self._unfit(row.variables)])
+                continue
+            person = self._person(row)
+            if person is None:
+                self.left.add(row.line, self._unfit(row.variables))
+                continue
+            self.units += person[3]
+            kept.append(person)
+            if not row.variables.keys() <= self._asked:
+                self.unused.note(row.line, row.variables.keys() - self._asked)
         if kept:
             self.count += len(kept)
             self._blocks.append(orjson.dumps(kept))
@@ -77,7 +65,7 @@ class People(ABC):
         fresh = []
         for person in orjson.loads(self._blocks[number]):
             if person[0] in numbers:
-                self.left.add(person[2], "to", "duplicate", detail)
+                self.left.add(person[2], [Fault("to", "duplicate", detail)])
                 self.count -= 1
                 self.units -= person[3]
             else:
@@ -88,35 +76,33 @@ class People(ABC):
         """Let go of what was kept, once it is written."""
         self._blocks.clear()
 
-    def _worded(self, wording: Wording, line: int, variables: Mapping[str, str]) -> tuple[str, Segmented] | None:
-        """The text of one person and what it costs; None where they were left out."""
-        try:
-            return wording.of(variables)
-        except MissingVariable as error:
-            self.left.add(line, f"variables.{error.name}", error.slug, str(error))
-        except BadText as error:
-            self.left.add(line, "", error.slug, str(error))
-        return None
-
     @abstractmethod
     def _person(self, row: Recipient) -> Person | None:
-        """What is kept of one person; None where they were left out."""
+        """What is kept of one person; None where something is wrong with them, which `_unfit` tells."""
+
+    @abstractmethod
+    def _unfit(self, variables: Mapping[str, str] | None) -> list[Fault]:
+        """All that is wrong with a person's variables; None: they could not be read."""
 
 
 class TextPeople(People):
     """People who are written to."""
 
     def __init__(self, wording: Wording) -> None:
-        super().__init__()
+        super().__init__(wording.names)
         self.encodings: dict[str, int] = {}
         self._wording = wording
 
     def _person(self, row: Recipient) -> Person | None:
-        if (worded := self._worded(self._wording, row.line, row.variables)) is None:
+        try:
+            text, counted = self._wording.of(row.variables)
+        except (MissingVariable, BadText):
             return None
-        text, counted = worded
         self.encodings[counted.encoding] = self.encodings.get(counted.encoding, 0) + 1
         return [row.to, row.reference, row.line, counted.segments, text, counted.encoding, row.network]
+
+    def _unfit(self, variables: Mapping[str, str] | None) -> list[Fault]:
+        return _unworded(self._wording, variables) if variables is not None else []
 
 
 class CallPeople(People):
@@ -126,7 +112,7 @@ class CallPeople(People):
     """
 
     def __init__(self, plan: Plan, variables: Mapping[str, str], texts: Sequence[Wording] = ()) -> None:
-        super().__init__()
+        super().__init__({*plan.variables, *(name for text in texts for name in text.names)})
         self._plan = plan
         self._variables = variables
         self._texts = texts
@@ -135,11 +121,37 @@ class CallPeople(People):
         variables = {**self._variables, **row.variables}
         try:
             engine.start(self._plan, variables)
-        except BadVariables as error:
-            name, why = next(iter(error.problems.items()))
-            self.left.add(row.line, f"variables.{name}", error.slug, f"the variable {name!r} {why}")
-            return None
-        if any(self._worded(each, row.line, variables) is None for each in self._texts):
+            for text in self._texts:
+                text.of(variables)
+        except (BadVariables, MissingVariable, BadText):
             return None
         others = orjson.dumps(row.alternatives).decode()
         return [row.to, row.reference, row.line, 1, orjson.dumps(variables).decode(), others]
+
+    def _unfit(self, variables: Mapping[str, str] | None) -> list[Fault]:
+        if variables is None:
+            return []
+        held = {**self._variables, **variables}
+        faults = []
+        try:
+            engine.start(self._plan, held)
+        except BadVariables as error:
+            faults = [
+                Fault(f"variables.{name}", error.slug, f"the variable {name!r} {why}")
+                for name, why in error.problems.items()
+            ]
+        told = {fault.field for fault in faults}
+        missing = [fault for text in self._texts for fault in _unworded(text, held)]
+        return faults + [fault for fault in dict.fromkeys(missing) if fault.field not in told]
+
+
+def _unworded(wording: Wording, variables: Mapping[str, str]) -> list[Fault]:
+    """What keeps a text from being filled in with these: every variable it misses, or what is wrong with the text."""
+    errors = [MissingVariable(name) for name in wording.missing(variables)]
+    if errors:
+        return [Fault(f"variables.{error.name}", error.slug, str(error)) for error in errors]
+    try:
+        wording.of(variables)
+    except BadText as error:
+        return [Fault("", error.slug, str(error))]
+    return []

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import orjson
 
 from gateway.campaign import workbook
-from gateway.campaign.recipients import Intake, Invalid, Row, chunked, is_name
+from gateway.campaign.recipients import Fault, Intake, Invalid, Row, chunked, is_name
 from gateway.errors.campaign import BadRecipients
 
 BLOCK: Final = 65_536  # bytes read at a time, and the longest row: one person's data is far below
@@ -83,7 +83,7 @@ class NdjsonReader:
         try:
             item = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            return Invalid(self._line, "", "bad_json", f"not one JSON object: {error.msg}, column {error.colno}")
+            return _unreadable(self._line, "bad_json", f"not one JSON object: {error.msg}, column {error.colno}")
         return self._intake.take(self._line, item)
 
 
@@ -226,13 +226,17 @@ class _Table:
     def row(self, line: int, cells: Sequence[str]) -> Row:
         """Check one row. An empty cell is a value that this person does not have."""
         if any(cells[len(self._names) :]):
-            return Invalid(line, "", "too_many_cells", "more cells than columns; is a comma not inside quotes?")
+            return _unreadable(line, "too_many_cells", "more cells than columns; is a comma not inside quotes?")
         values = {name: cell for name, cell in zip(self._names, cells, strict=False) if cell}
         if values.pop("", None) is not None:
-            return Invalid(line, "", "unnamed_column", "a cell stands under a column without a name")
+            return _unreadable(line, "unnamed_column", "a cell stands under a column without a name")
         item: dict[str, object] = {name: values.pop(name) for name in _OWN_COLUMNS if name in values}
         item["variables"] = values
         return self._intake.take(line, item)
+
+
+def _unreadable(line: int, slug: str, reason: str) -> Invalid:
+    return Invalid(line, (Fault("", slug, reason),))
 
 
 def _holds_anything(cells: Sequence[str]) -> bool:

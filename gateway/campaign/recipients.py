@@ -23,6 +23,7 @@ _NUL: Final = "\x00"  # no database keeps it
 MOST_ALTERNATIVES: Final = 5  # a person's other numbers
 
 _FIELDS: Final = frozenset({"to", "alternatives", "variables", "reference", "network"})
+_FOREIGN: Final = {"sms": "alternatives", "voice": "network"}  # what only people of the other channel have
 _NETWORKS: Final = frozenset({"", *NETWORKS})
 
 
@@ -43,13 +44,24 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
-class Invalid:
-    """A row that cannot be used, and why. `field` is empty where the whole row is meant. No number in `reason`."""
+class Fault:
+    """One thing that is wrong with a row. `field` is empty where the whole row is meant. No number in `reason`."""
 
-    line: int
     field: str
     slug: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """A row that cannot be used, and all that is wrong with it.
+
+    variables: those that could be read, so that what is wrong with them can be told at once; None: nothing was read.
+    """
+
+    line: int
+    faults: tuple[Fault, ...]
+    variables: Mapping[str, str] | None = None
 
 
 Row = Recipient | Invalid
@@ -59,11 +71,14 @@ class Intake:
     """Makes recipients of raw rows. One intake sees one list of people: it tells which numbers stand twice.
 
     country: two letters; whose national form numbers without `+` are in.
+    channel: sms or voice, which refuses the field that only the other has; empty: both are taken.
     It remembers each number it took, about 80 bytes apiece.
     """
 
-    def __init__(self, *, country: str = "US") -> None:
+    def __init__(self, *, country: str = "US", channel: str = "") -> None:
         self._country = country
+        self._channel = channel
+        self._foreign = _FOREIGN.get(channel, "")
         self._seen: set[int] = set()
 
     def take(self, line: int, item: object) -> Row:
@@ -73,47 +88,50 @@ class Intake:
         taken; a row that is Invalid does not count as one.
         """
         if not isinstance(item, dict):
-            return Invalid(line, "", "not_an_object", "a recipient is an object with at least the field to")
-        if not item.keys() <= _FIELDS:
-            return Invalid(
-                line,
-                "",
-                "unknown_field",
-                "the fields of a recipient are to, alternatives, variables, reference and network",
-            )
-        reference = as_text(item.get("reference"))
-        if reference is None or len(reference) > LONGEST_REFERENCE or _NUL in reference:
-            why = f"a text of at most {LONGEST_REFERENCE} characters, without U+0000"
-            return Invalid(line, "reference", "bad_reference", why)
-        network = item.get("network") or ""
-        if not isinstance(network, str) or network not in _NETWORKS:
-            return Invalid(line, "network", "not_one_of", f"must be one of: {', '.join(NETWORKS)}")
-        try:
-            number = parse(as_text(item.get("to")) or "", country=self._country)
-            variables = variables_of(item.get("variables"))
-        except InvalidNumber as error:
-            return Invalid(line, "to", error.slug, error.why)
-        except BadVariable as error:
-            return Invalid(line, error.field, error.slug, error.why)
-        if self._stands_twice(number):
-            return Invalid(line, "to", "duplicate", "this number stands in an earlier row")
-        if "alternatives" not in item:
-            return Recipient(number, variables, reference, line, network)
-        others = self._others(line, number, item["alternatives"])
-        if isinstance(others, Invalid):
-            return others
+            return Invalid(line, (Fault("", "not_an_object", "a recipient is an object with at least the field to"),))
+        wrong = self._misplaced(item)
+        reference = _reference(item.get("reference"), wrong)
+        network = _network(item.get("network"), wrong)
+        number = self._number(item.get("to"), wrong)
+        variables, bad = read_variables(item.get("variables"))
+        others = self._others(number, item["alternatives"], wrong) if "alternatives" in item else ()
+        if bad:
+            wrong += [Fault(each.field, each.slug, each.why) for each in bad]
+        if not wrong and self._stands_twice(number):
+            wrong = [Fault("to", "duplicate", "this number stands in an earlier row")]
+        if wrong:
+            return Invalid(line, tuple(wrong), variables)
         return Recipient(number, variables, reference, line, network, others)
 
-    def _others(self, line: int, number: str, raw: object) -> tuple[str, ...] | Invalid:
+    def _misplaced(self, item: Mapping[object, object]) -> list[Fault]:
+        """Fields that no recipient has, or none of this channel."""
+        wrong = []
+        if not item.keys() <= _FIELDS:
+            why = "the fields of a recipient are to, alternatives, variables, reference and network"
+            wrong.append(Fault("", "unknown_field", why))
+        if self._foreign and item.get(self._foreign):
+            wrong.append(Fault(self._foreign, "unknown_field", f"does not belong to channel {self._channel}"))
+        return wrong
+
+    def _number(self, raw: object, wrong: list[Fault]) -> str:
+        try:
+            return parse(as_text(raw) or "", country=self._country)
+        except InvalidNumber as error:
+            wrong.append(Fault("to", error.slug, error.why))
+            return ""
+
+    def _others(self, number: str, raw: object, wrong: list[Fault]) -> tuple[str, ...]:
         """Read a person's other numbers: a list, or a text with semicolons between, as files have it."""
         items = raw.split(";") if isinstance(raw, str) else raw if isinstance(raw, list) else []
         if (raw is not None and not isinstance(raw, str | list)) or len(items) > MOST_ALTERNATIVES:
             why = f"a list of at most {MOST_ALTERNATIVES} numbers, or a text of them with ; between"
-            return Invalid(line, "alternatives", "bad_alternatives", why)
+            wrong.append(Fault("alternatives", "bad_alternatives", why))
+            return ()
         try:
             numbers = [parse(as_text(each) or "", country=self._country) for each in items]
         except InvalidNumber as error:
-            return Invalid(line, "alternatives", error.slug, error.why)
+            wrong.append(Fault("alternatives", error.slug, error.why))
+            return ()
         return tuple(each for each in dict.fromkeys(numbers) if each != number)
 
     def take_all(self, items: Iterable[object]) -> Iterator[list[Row]]:
@@ -140,29 +158,56 @@ def chunked(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 def variables_of(raw: object) -> dict[str, str]:
-    """Make texts of the variables of one person.
+    """Make texts of the variables of one person. Raises BadVariable for the first that `read_variables` finds wrong."""
+    variables, wrong = read_variables(raw)
+    if wrong:
+        raise wrong[0]
+    return variables
+
+
+def read_variables(raw: object) -> tuple[dict[str, str], list[BadVariable]]:
+    """Make texts of the variables of one person, and tell those that cannot be.
 
     raw:     an object of texts and numbers, or None. A null value is left out, as if it had not been given.
-    Returns: name to text; a whole number has no decimal point: 5.0 is "5".
-    Raises:  BadVariable for anything but texts and numbers, and for names no template can ask for.
+    Returns: name to text; a whole number has no decimal point: 5.0 is "5". What is wrong is anything but texts and
+             numbers, and names no template can ask for.
     """
     if raw is None:
-        return {}
+        return {}, []
     if not isinstance(raw, dict):
-        raise BadVariable("", "variables are an object of names and values")
-    variables = {}
+        return {}, [BadVariable("", "variables are an object of names and values")]
+    variables, wrong = {}, []
     for name, value in raw.items():
         if value is None:
             continue
         text = value if type(value) is str else as_text(value)
         if text is None:
-            raise BadVariable(str(name), "a value is a text or a number")
-        if _NUL in text:
-            raise BadVariable(str(name), "the character U+0000 cannot be kept or sent")
-        if not isinstance(name, str) or not is_name(name):
-            raise BadVariable(str(name), "a name begins with a letter or _, and goes on with letters, digits and _")
-        variables[name] = text
-    return variables
+            wrong.append(BadVariable(str(name), "a value is a text or a number"))
+        elif _NUL in text:
+            wrong.append(BadVariable(str(name), "the character U+0000 cannot be kept or sent"))
+        elif not isinstance(name, str) or not is_name(name):
+            why = "a name begins with a letter or _, and goes on with letters, digits and _"
+            wrong.append(BadVariable(str(name), why))
+        else:
+            variables[name] = text
+    return variables, wrong
+
+
+def _reference(raw: object, wrong: list[Fault]) -> str:
+    reference = as_text(raw)
+    if reference is None or len(reference) > LONGEST_REFERENCE or _NUL in reference:
+        why = f"a text of at most {LONGEST_REFERENCE} characters, without U+0000"
+        wrong.append(Fault("reference", "bad_reference", why))
+        return ""
+    return reference
+
+
+def _network(raw: object, wrong: list[Fault]) -> str:
+    network = raw or ""
+    if isinstance(network, str) and network in _NETWORKS:
+        return network
+    wrong.append(Fault("network", "not_one_of", f"must be one of: {', '.join(NETWORKS)}"))
+    return ""
 
 
 def as_text(value: object) -> str | None:

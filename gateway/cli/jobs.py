@@ -89,12 +89,14 @@ def submit(
     """
     if (dialplan is None) == (body is None and template is None):
         raise typer.BadParameter("give either --body or --template, for texts, or --dialplan, for calls")
+    if var and not dialplan:
+        raise typer.BadParameter("--var is for calls; texts take each person's variables from the file")
     said = {"dialplan": dialplan, "variables": pairs(var or [])} if dialplan else {"body": body, "template": template}
-    people, left_out = _recipients(file, skip_invalid=skip_invalid)
-    of_calls = _of_calls(category, retries, hours) if dialplan else {}
+    channel = "voice" if dialplan else "sms"
+    people, left_out = _recipients(file, channel, skip_invalid=skip_invalid)
     job: Json = {
-        "channel": "voice" if dialplan else "sms",
-        **of_calls,
+        "channel": channel,
+        **_of_calls(category, retries, hours),
         "from": sender,
         "call" if dialplan else "message": {name: value for name, value in said.items() if value is not None},
         "recipients": people,
@@ -112,10 +114,17 @@ def submit(
         return
     typer.echo(answer["id"])
     skipped = left_out + answer["skipped"]["count"]
+    for unused in answer["unused_variables"]:
+        typer.echo(_unused(unused), err=True)
     typer.echo(f"{answer['accepted']} accepted, {skipped} left out; follow it with `gateway job watch`", err=True)
 
 
-def _recipients(file: Path, *, skip_invalid: bool) -> tuple[list[Json], int]:
+def _unused(told: Mapping[str, Any]) -> str:
+    meant = f"; did you mean {told['did_you_mean']}?" if told["did_you_mean"] else ""
+    return f"warning: nothing asks for the variable {told['name']!r}, which {told['count']} of them have{meant}"
+
+
+def _recipients(file: Path, channel: str, *, skip_invalid: bool) -> tuple[list[Json], int]:
     """Read a file of recipients, as the API's upload does; rows that cannot be used are told with their line.
 
     Returns: the recipients, and how many rows were left out.
@@ -124,12 +133,13 @@ def _recipients(file: Path, *, skip_invalid: bool) -> tuple[list[Json], int]:
     if kind is None:
         raise FileUnreadable(str(file), f"the name must end in one of: {', '.join(_KINDS)}")
     try:
-        rows = [row for chunk in read(reader_for(kind, Intake()), [read_bytes(file)]) for row in chunk]
+        rows = [row for chunk in read(reader_for(kind, Intake(channel=channel)), [read_bytes(file)]) for row in chunk]
     except BadRecipients as error:
         raise FileUnreadable(str(file), str(error)) from None
     wrong = [row for row in rows if isinstance(row, Invalid)]
     for row in wrong:
-        typer.echo(f"{file}:{row.line}: {row.field + ': ' if row.field else ''}{row.reason}", err=True)
+        for fault in row.faults:
+            typer.echo(f"{file}:{row.line}: {fault.field + ': ' if fault.field else ''}{fault.reason}", err=True)
     if wrong and not skip_invalid:
         rows_are = "1 row" if len(wrong) == 1 else f"{len(wrong)} rows"
         raise FileUnreadable(str(file), f"{rows_are} cannot be used; correct the file, or give --skip-invalid")
@@ -137,12 +147,13 @@ def _recipients(file: Path, *, skip_invalid: bool) -> tuple[list[Json], int]:
     return [
         {"to": each.to, "variables": each.variables, "reference": each.reference}
         | ({"alternatives": list(each.alternatives)} if each.alternatives else {})
+        | ({"network": each.network} if each.network else {})
         for each in people
     ], len(wrong)
 
 
 def _of_calls(category: str, retries: Path | None, hours: str | None) -> Json:
-    """What only a job of calls has."""
+    """What only a job of calls has; of texts the gateway refuses what is not as it is by default."""
     begin, _, end = (hours or "").partition("-")
     return {
         "category": category,

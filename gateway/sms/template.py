@@ -35,6 +35,11 @@ class Template:
             return self.text
         return self._format % tuple([_value(variables, name, default) for name, default in self._places])
 
+    def missing(self, variables: Mapping[str, str]) -> tuple[str, ...]:
+        """Those that `render` would refuse one person's values for, each once."""
+        names = (name for name, default in self._places if default is None and _is_blank(variables.get(name)))
+        return tuple(dict.fromkeys(names))
+
 
 def parse(text: str, declared: Mapping[str, str | None] | None = None) -> Template:
     """Read a template.
@@ -65,6 +70,10 @@ def _value(variables: Mapping[str, str], name: str, default: str | None) -> str:
     if default is None:
         raise MissingVariable(name)
     return default
+
+
+def _is_blank(value: str | None) -> bool:
+    return not value or value.isspace()
 
 
 def _scan(text: str) -> Iterator[tuple[str, re.Match[str] | None]]:

@@ -20,6 +20,15 @@ class Wording:
     signature: str
     smart: bool
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The variables that it asks for."""
+        return self.template.names if self.template is not None else ()
+
+    def missing(self, variables: Mapping[str, str]) -> tuple[str, ...]:
+        """Those of its variables that these do not hold, and that have no stand-in."""
+        return self.template.missing(variables) if self.template is not None else ()
+
     def of(self, variables: Mapping[str, str]) -> tuple[str, Segmented]:
         """The text of one person and what it costs. Raises MissingVariable, BadText."""
         text = self.body if self.template is None else self.template.render(variables)

@@ -6,55 +6,8 @@ import pytest
 
 from gateway.clock import now_ms
 from gateway.store import lives
-from tests.api.conftest import PERSON, TOLL_FREE, Api, Said
-
-PLAN = """
-name: reminder
-language: en-US
-start: ask
-variables: {name: {required: true}, amount: {default: "your balance"}}
-nodes:
-  ask:
-    menu:
-      prompt: {say: "Hello {{ name }}. This is City Water about {{ amount }}. Press 1, or 9 to be removed."}
-      choices: {"1": yes, "9": remove}
-      otherwise: bye
-  yes: {outcome: confirmed, next: bye}
-  remove: {opt_out: tenant, then: hangup}
-  bye: {say: "Goodbye.", then: hangup}
-"""
-
-
-def number(n: int) -> str:
-    return f"+1212555{1000 + n}"
-
-
-def sms(*people: Any, **more: Any) -> dict[str, Any]:
-    message = {"body": 'Hello {{ name|default:"customer" }}.'}
-    return {"channel": "sms", "from": TOLL_FREE, "message": message, "recipients": list(people), **more}
-
-
-async def job_of(api: Api, count: int, **more: Any) -> str:
-    said = await api.post("/v1/jobs", sms(*({"to": number(n)} for n in range(count)), **more))
-    assert said.status == 202, said.body
-    return str(said.body["id"])
-
-
-async def states(api: Api, job_id: str) -> dict[str, int]:
-    counts: dict[str, int] = (await api.get(f"/v1/jobs/{job_id}")).body["counts"]["by_state"]
-    return counts
-
-
-async def texts(api: Api, job_id: str) -> dict[str, dict[str, Any]]:
-    page = await api.get("/v1/messages", params={"job_id": job_id, "limit": 200})
-    return {each["to"]: each for each in page.body["items"]}
-
-
-async def upload(api: Api, job: str, kind: str, data: bytes, **query: Any) -> Said:
-    return await api.ask("POST", f"/v1/jobs/{job}/recipients", data=data, params=query, headers={"Content-Type": kind})
-
-
-NDJSON = "application/x-ndjson"
+from tests.api.broadcasts import NDJSON, PLAN, job_of, number, publish, sms, states, texts, upload
+from tests.api.conftest import PERSON, TOLL_FREE, Api
 
 
 async def test_a_job_and_all_its_texts_are_on_disk_when_it_is_accepted(api: Api) -> None:
@@ -75,52 +28,6 @@ async def test_a_job_and_all_its_texts_are_on_disk_when_it_is_accepted(api: Api)
         "retries": None,
     }  # fmt: skip
     assert (told["reference"], told["metadata"], told["status"]) == ("June", {"wave": 1}, "running")
-
-
-async def test_one_person_who_cannot_be_reached_refuses_the_whole_job(api: Api) -> None:
-    await api.sender()
-
-    said = await api.post(
-        "/v1/jobs", sms({"to": number(0)}, {"to": "+12120000000"}, {"to": number(2)}, {"to": number(0)})
-    )
-
-    assert (said.status, said.slug) == (422, "invalid_recipients")
-    assert [(each["line"], each["field"], each["slug"]) for each in said.body["errors"]] == [
-        (2, "to", "invalid_number"),
-        (4, "to", "duplicate"),
-    ]
-    assert (await api.get("/v1/jobs")).body["items"] == []
-    assert (await api.get("/v1/messages")).body["items"] == []
-
-
-async def test_skip_leaves_them_out_and_tells_each(api: Api) -> None:
-    await api.sender()
-    bad = [{"to": "x"}, "no object", {"to": number(3), "colour": "red"}, {"to": number(4), "variables": {"a": []}}]
-
-    said = await api.post("/v1/jobs", sms({"to": number(0)}, *bad, on_invalid="skip"))
-
-    assert (said.status, said.body["accepted"]) == (202, 1)
-    told = said.body["skipped"]
-    assert told["count"] == 4
-    assert [(each["line"], each["slug"]) for each in told["entries"]] == [
-        (2, "invalid_number"), (3, "not_an_object"), (4, "unknown_field"), (5, "bad_variable"),
-    ]  # fmt: skip
-
-
-async def test_of_very_many_who_are_wrong_a_thousand_are_told_and_all_are_counted(api: Api) -> None:
-    await api.sender()
-
-    said = await api.post("/v1/jobs", sms(*({"to": "x"} for _ in range(1500)), on_invalid="skip"))
-
-    assert (said.body["skipped"]["count"], len(said.body["skipped"]["entries"])) == (1500, 1000)
-
-
-async def test_a_person_whose_text_cannot_be_filled_in_is_told_by_variable(api: Api) -> None:
-    await api.sender()
-
-    said = await api.post("/v1/jobs", sms({"to": number(0)}, message={"body": "Hello {{ name }}."}))
-
-    assert [(each["field"], each["slug"]) for each in said.body["errors"]] == [("variables.name", "missing_variable")]
 
 
 @pytest.mark.parametrize(
@@ -217,37 +124,6 @@ async def test_words_of_a_job_stay_as_they_were_when_its_template_is_edited(api:
     await upload(api, job, NDJSON, b'{"to": "+12125559876"}')
 
     assert {each["body"] for each in (await texts(api, job)).values()} == {"First."}
-
-
-async def test_a_dry_run_tells_the_plan_and_stores_nothing(api: Api) -> None:
-    await api.sender(limits={"rate": "2/s"})
-    await api.put(f"/v1/opt-outs/{number(1)}", {})
-    people = [{"to": number(n)} for n in range(5)]
-
-    said = await api.post("/v1/jobs", sms(*people, {"to": "x"}), params={"dry_run": "true"})
-
-    assert said.status == 200
-    assert (said.body["total"], said.body["accepted"], said.body["opted_out"]) == (6, 5, 1)
-    assert (said.body["segments"], said.body["invalid"]["count"]) == (4, 1)
-    assert said.body["encodings"] == {"GSM-7": 5}
-    assert said.body["limited_by"] == "rate"
-    assert (await api.get("/v1/jobs")).body["items"] == []
-    assert (await api.get("/v1/messages")).body["items"] == []
-
-
-async def test_a_dry_run_counts_what_waits_already_and_the_caps(api: Api) -> None:
-    await api.sender(limits={"rate": "10/s", "daily": 4, "zones": ["Etc/UTC"]})
-    await job_of(api, 3)
-
-    said = await api.post("/v1/jobs", sms({"to": number(7)}, {"to": number(8)}), params={"dry_run": "true"})
-
-    assert (said.body["ahead"], said.body["limited_by"]) == (3, "cap_day")
-    usage = (await api.get(f"/v1/senders/{TOLL_FREE}/usage")).body
-    assert said.body["finish_at"] > usage["windows"][0]["resets_at"]
-
-
-async def publish(api: Api, source: str = PLAN, name: str = "reminder") -> Said:
-    return await api.ask("PUT", f"/v1/dialplans/{name}", data=source, headers={"Content-Type": "application/yaml"})
 
 
 async def test_a_voice_job_pins_its_dialplan_and_checks_every_persons_variables(api: Api) -> None:

@@ -134,6 +134,19 @@ async def test_a_missing_variable_is_named(api: Api) -> None:
     assert said.wrong == {"variables.name": "missing_variable"}
 
 
+async def test_variables_that_the_template_does_not_ask_for_are_told_with_those_that_are_missing(api: Api) -> None:
+    await api.sender()
+    await api.put("/v1/templates/reminder", {"body": "Hello {{ name }}, see you on {{ day }}."})
+
+    said = await api.post("/v1/messages", text(body=None, template="reminder", variables={"nmae": "Ann"}))
+    as_it_stands = await api.post("/v1/messages", text(variables={"name": "Ann"}))
+
+    assert said.wrong == {
+        "variables.name": "missing_variable", "variables.day": "missing_variable", "variables.nmae": "bad_variable",
+    }  # fmt: skip
+    assert as_it_stands.wrong == {"variables.name": "bad_variable"}
+
+
 async def test_an_error_never_repeats_what_was_given(api: Api) -> None:
     said = await api.post("/v1/messages", text(to="+12120000001", body="a secret", callback_url="ftp://my.secret"))
 

@@ -7,8 +7,8 @@ import pytest
 
 from gateway.clock import now_ms
 from gateway.store import jobs
+from tests.api.broadcasts import NDJSON, job_of, number, sms, states, texts, upload
 from tests.api.conftest import Api
-from tests.api.test_jobs import NDJSON, job_of, number, sms, states, texts, upload
 from tests.campaign.test_readers import text as cell
 from tests.campaign.test_readers import workbook
 

@@ -35,7 +35,7 @@ def csv_rows(text: str | bytes, step: int | None = None) -> list[Row]:
 
 
 def faults(rows: list[Row]) -> list[tuple[int, str, str]]:
-    return [(row.line, row.field, row.slug) for row in rows if isinstance(row, Invalid)]
+    return [(row.line, fault.field, fault.slug) for row in rows if isinstance(row, Invalid) for fault in row.faults]
 
 
 def workbook(rows: dict[int, list[str]]) -> bytes:
