@@ -60,16 +60,13 @@ _FAILED: Final = {
 _log = structlog.get_logger(__name__)
 
 
-def unanswered(failed: sip.Failed, *, was_heard: bool) -> Unanswered:
-    """Translate the end of a call that never came up.
-
-    was_heard: whether the far end ever said anything. Where it did not, nobody knows what became of the INVITE.
-    """
+def unanswered(failed: sip.Failed) -> Unanswered:
+    """Translate the end of a call that never came up. One that is in doubt is never taken back into the queue."""
     code = "" if failed.local else str(failed.status)
+    if failed.in_doubt and (failed.local or failed.status in _LATER):
+        return Unanswered("unknown", "no_response", code)
     if failed.local and failed.status == 503:  # no connection: the INVITE never left
         return Unanswered("queued", "carrier_unreachable")
-    if failed.local and not was_heard:
-        return Unanswered("unknown", "no_response")
     if failed.status in _BUSY:
         return Unanswered("busy", "busy", code)
     if failed.status in _NO_ANSWER:
@@ -104,7 +101,6 @@ class SipLeg:
         self._before: list[LegEvent] = []
         self._hear: Callable[[LegEvent], None] = self._before.append
         self._loaded: dict[str, AudioId] = {}
-        self._was_heard = False
         self._is_connected = False
         self._trouble = ""
         self._keys = Keys()
@@ -230,7 +226,7 @@ class SipLeg:
         """Act on what the SIP side tells; returns the leg's last event when this is it."""
         match event:
             case sip.Failed():
-                last = unanswered(event, was_heard=self._was_heard or not event.local)
+                last = unanswered(event)
                 if self._trouble and last.outcome == "no_answer":  # it was we who gave up
                     return Unanswered("failed", self._trouble, last.code)
                 return last
@@ -249,7 +245,6 @@ class SipLeg:
                 self._refer_told(event)
             case sip.Info(content_type=kind, body=body):
                 self._hear_info(kind, body)
-        self._was_heard = True
         return None
 
     def _connect(self, agreed: sdp.Media) -> bool:

@@ -83,7 +83,7 @@ class SipEndpoint:
         trunk = self._trunk
         found = await self._resolver.find(trunk.host, trunk.port, trunk.transport, self._family)
         tls = (trunk.tls or Tls(trunk.host)) if trunk.transport == "TLS" else None
-        sockets = SipSockets(self._receive, self._unreachable, self._trusts, tls)
+        sockets = SipSockets(self._receive, self._unreachable, self._broken, self._trusts, tls)
         await sockets.open(self._bind, trunk.transport)
         self._sockets = sockets
         try:
@@ -222,6 +222,9 @@ class SipEndpoint:
 
     def _unreachable(self, hop: Hop) -> None:
         self.act(lambda agent, now: agent.unreachable(hop, now))
+
+    def _broken(self, hop: Hop) -> None:
+        self.act(lambda agent, now: agent.broken(hop, now))
 
     def _trusts(self, host: str) -> bool:
         return self.agent.admits(host)

@@ -70,6 +70,7 @@ class SipSockets(asyncio.DatagramProtocol):
 
     receive:     called with each message and where it came from.
     unreachable: called with a hop to which no connection came about: what was to go there has not left.
+    broken:      called with a hop whose connection is gone: nobody knows whether what was written last came over.
     trusts:      asked for the address of whoever connects to us; False closes the connection at once.
     """
 
@@ -77,11 +78,13 @@ class SipSockets(asyncio.DatagramProtocol):
         self,
         receive: Callable[[bytes, Hop], None],
         unreachable: Callable[[Hop], None],
+        broken: Callable[[Hop], None],
         trusts: Callable[[str], bool],
         tls: Tls | None = None,
     ) -> None:
         self._receive = receive
         self._unreachable = unreachable
+        self._broken = broken
         self._trusts = trusts
         self._tls = tls
         self._outgoing: ssl.SSLContext | None = None
@@ -184,6 +187,7 @@ class SipSockets(asyncio.DatagramProtocol):
         except (OSError, TimeoutError) as error:
             waiting = self._waiting.pop(hop, [])
             if (known := self._other_to(hop)) is not None:
+                known.also.add(hop)
                 for data in waiting:
                     known.send(data)
                 return
@@ -226,9 +230,11 @@ class SipSockets(asyncio.DatagramProtocol):
         return True
 
     def _lost(self, stream: SipStream) -> None:
+        self._gone.set()
         if self._streams.get(stream.hop) is stream:
             del self._streams[stream.hop]
-        self._gone.set()
+            for hop in (stream.hop, *stream.also):
+                self._broken(hop)
 
 
 def _bound(bind: Address, kind: socket.SocketKind) -> socket.socket:

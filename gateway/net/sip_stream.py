@@ -17,6 +17,7 @@ class SipStream(asyncio.Protocol):
     """Cuts what comes into messages and hands them on with the hop they came from.
 
     hop:    the other end; None for a connection that somebody opened to us.
+    also:   further hops whose messages went over it, since no connection to them came about.
     take:   called with each message. lost: called once, when the connection is gone.
     """
 
@@ -29,6 +30,7 @@ class SipStream(asyncio.Protocol):
         lost: Callable[["SipStream"], None],
     ) -> None:
         self.hop = hop or Hop("", 0)
+        self.also: set[Hop] = set()
         self._kind = transport
         self._is_ours = hop is not None
         self._opened = opened

@@ -77,14 +77,16 @@ class Failed:
     """The call never came up. Last event of the call.
 
     status: SIP status, 300 to 699.
-    local:  True where no such response came: 408 nothing was heard in time, 487 we gave up, 488 the answer was
-            unusable, and whatever we refused an inbound call with.
+    local:  True where no such response came: 408 nothing was heard in time or the connection broke, 487 we gave up,
+            488 the answer was unusable, 503 no INVITE left, and whatever we refused an inbound call with.
+    in_doubt: an INVITE left of which nothing was ever heard: somebody may have taken the call on.
     """
 
     call: str
     status: int
     reason: str
     local: bool = False
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ class OutgoingCall(Call):
         self._hops = invitation.hops
         self._branches: dict[str, Branch] = {}  # by the far end's tag
         self._heard: set[Transaction] = set()  # INVITEs that were answered provisionally: they may be cancelled (9.1)
+        self._unheard: set[Transaction] = set()  # those that left, and of which nothing came back
         self._cancelled: set[Transaction] = set()
         self._trying = False
         self._ringing = False
@@ -73,6 +74,7 @@ class OutgoingCall(Call):
         more = (*self.refresher.timer.asked(), *self._answers.headers)
         headers = (("CSeq", f"{self._number} INVITE"), *self._base.headers, *more)
         invite = self._context.send_request(replace(self._base, headers=headers), self._hops[0], now, self)
+        self._unheard.add(invite)
         if len(self._hops) > 1:
             patience = FAILOVER * self._context.options.timers.t1
             self._context.alarms.at(now + patience, lambda then: self._on_silence(invite, then))
@@ -137,6 +139,7 @@ class OutgoingCall(Call):
 
     def on_response(self, transaction: Transaction, response: Response, now: float) -> None:
         """Take a response to an INVITE of ours, or to our BYE."""
+        self._unheard.discard(transaction)
         if transaction is self._bye:
             super().on_response(transaction, response, now)
         elif 200 <= response.status < 300:
@@ -157,11 +160,18 @@ class OutgoingCall(Call):
                 self._fail(408, "no response", now)
 
     def on_unreachable(self, transaction: Transaction, now: float) -> None:
-        """Try elsewhere where no connection came about; an INVITE that never left fails with 503."""
+        """Try elsewhere; an INVITE that never left fails with 503, one whose connection broke with 408."""
         if transaction.request.method != "INVITE":
             super().on_unreachable(transaction, now)
-        elif transaction is self._invite and not self.answered and not self._next_hop(now):
-            self._fail(*((487, "cancelled") if self._leaving else (503, "unreachable")), now)
+            return
+        if not transaction.has_left:
+            self._unheard.discard(transaction)
+        if transaction is not self._invite or self.answered or self.over or self._next_hop(now):
+            return
+        if self._leaving:
+            self._fail(487, "cancelled", now)
+        else:
+            self._fail(*((408, "connection lost") if transaction.has_left else (503, "unreachable")), now)
 
     def _on_provisional(self, transaction: Transaction, response: Response, now: float) -> None:
         self._heard.add(transaction)
@@ -245,7 +255,8 @@ class OutgoingCall(Call):
             return
         if self._try_again(response, now):
             return
-        self._finish(Failed(self.tag, response.status, readable(response.reason)), now)
+        in_doubt = bool(self._unheard)
+        self._finish(Failed(self.tag, response.status, readable(response.reason), in_doubt=in_doubt), now)
 
     def _try_again(self, response: Response, now: float) -> bool:
         """Send a new INVITE where the refusal says how (22.2, RFC 4028, RFC 3263). False where it must not be."""
@@ -264,4 +275,4 @@ class OutgoingCall(Call):
         return again
 
     def _fail(self, status: int, reason: str, now: float) -> None:
-        self._finish(Failed(self.tag, status, reason, local=True), now)
+        self._finish(Failed(self.tag, status, reason, local=True, in_doubt=bool(self._unheard)), now)

@@ -90,8 +90,9 @@ class Referral:
         self._tell(408, final=True, refused=True)
 
     def on_unreachable(self, transaction: Transaction, now: float) -> None:
-        """The REFER could not leave."""
-        self.on_timeout(transaction, now)
+        """The REFER could not leave; where its connection broke, the far end may have taken it on."""
+        del now
+        self._tell(408, final=True, refused=not transaction.has_left)
 
     def notified(self, request: Request) -> int:
         """Take a NOTIFY of the dialog; returns what to answer it with."""

@@ -30,15 +30,19 @@ class TransactionUser(Protocol):
         """Take note that no answer came (client), no ACK came (server, ACCEPTED), or a limit ran out."""
 
     def on_unreachable(self, transaction: "Transaction", now: float) -> None:
-        """Take note that the request never left: there is no connection to its destination."""
+        """Take note that the request will not be answered over this connection (17.1.4).
+
+        It never left, for there is none to its destination; or, where `transaction.has_left`, its connection broke:
+        nobody knows whether it came over.
+        """
 
 
 class Transaction:
     """One request and its responses. Made by `Transactions`; callers read `request`, `state` and `destination`."""
 
     __slots__ = (
-        "deadline", "destination", "ends_at", "interval", "key", "kind", "last", "request", "resend_at", "source",
-        "state", "user",
+        "deadline", "destination", "ends_at", "has_left", "interval", "key", "kind", "last", "request", "resend_at",
+        "source", "state", "user",
     )  # fmt: skip
 
     def __init__(self, kind: Kind, key: Key, request: Request, destination: Hop) -> None:
@@ -50,6 +54,7 @@ class Transaction:
         self.state = State.TERMINATED
         self.user: TransactionUser | None = None
         self.last = b""  # what is sent again
+        self.has_left = True  # until it is known that it did not
         self.interval = 0.0
         self.resend_at: float | None = None
         self.ends_at: float | None = None
@@ -128,12 +133,31 @@ class Transactions:
 
     def unreachable(self, hop: Hop, now: float) -> None:
         """Fail every request to `hop` that nothing was heard of: no connection came about (18.4)."""
-        waiting = {State.CALLING, State.TRYING}
-        failed = [each for each in self._live.values() if each.destination == hop and each.state in waiting]
-        for transaction in failed:
+        for transaction in self._unheard(hop):
+            transaction.has_left = False
             self._drop(transaction)
             if transaction.user is not None:
                 transaction.user.on_unreachable(transaction, now)
+
+    def broken(self, hop: Hop, now: float) -> None:
+        """Fail every request to `hop` that nothing was heard of: the connection that it was written to broke.
+
+        An INVITE stays until timer B: who got it may answer over a connection of its own (18.2.2), and is released.
+        """
+        for transaction in self._unheard(hop):
+            if transaction.kind is not Kind.CLIENT_INVITE:
+                self._drop(transaction)
+            if transaction.user is not None:
+                transaction.user.on_unreachable(transaction, now)
+
+    def _unheard(self, hop: Hop) -> list[Transaction]:
+        waiting = {State.CALLING, State.TRYING}
+        ours = {Kind.CLIENT, Kind.CLIENT_INVITE}
+        return [
+            each
+            for each in self._live.values()
+            if each.destination == hop and each.kind in ours and each.state in waiting
+        ]
 
     def quiet(self, transaction: Transaction) -> None:
         """Send a request no more, but go on listening for its responses."""

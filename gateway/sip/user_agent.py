@@ -6,6 +6,7 @@ How to drive it (a shell does this; `gateway.net.sip_endpoint` is one; `Options`
 
     agent.receive(data, source, now)     # each datagram, or each message of a stream; never raises
     agent.unreachable(hop, now)          # where no connection to it came about
+    agent.broken(hop, now)               # where the connection to it is gone
     agent.tick(now)                      # when next_deadline() has come
     for event in agent.events(): ...     # after each of these, and after each of the calls below
     for data, hop in agent.to_send(now): ...   # (IP, port, transport)
@@ -19,7 +20,7 @@ Calling out::
 
     call = agent.invite("sip:+12125550123@trunk.example", "sip:+18005550199@192.0.2.10",
                         Session("192.0.2.10", 40000), destination, now)
-    # Trying? Ringing? Progress(media)*, then Answered(media) or Failed(status, reason, local)
+    # Trying? Ringing? Progress(media)*, then Answered(media) or Failed(status, reason, local, in_doubt)
     agent.hangup(call, now)              # CANCEL before the answer (this is the ring time-out), BYE after it
     # Failed(487) or Ended(by, status): the last event of every call, exactly one
 
@@ -98,6 +99,10 @@ class UserAgent:
     def unreachable(self, hop: Hop, now: float) -> None:
         """Take note that no connection to `hop` came about: nothing that was to go there has left."""
         self._context.transactions.unreachable(hop, now)
+
+    def broken(self, hop: Hop, now: float) -> None:
+        """Take note that the connection to `hop` is gone: what was written to it may have come over, or not."""
+        self._context.transactions.broken(hop, now)
 
     # --- calls
 

@@ -20,29 +20,33 @@ CALL = Call("call_1", "acme", "live", SENDER.number, "+12125551234", "bill", 1, 
 
 
 @pytest.mark.parametrize(
-    ("status", "local", "was_heard", "outcome", "reason"),
+    ("status", "local", "in_doubt", "outcome", "reason"),
     [
+        (486, False, False, "busy", "busy"),
+        (600, False, False, "busy", "busy"),
+        (480, False, False, "no_answer", "no_answer"),
+        (408, False, False, "no_answer", "no_answer"),
+        (487, True, False, "no_answer", "no_answer"),
+        (487, True, True, "unknown", "no_response"),
+        (408, True, True, "unknown", "no_response"),
+        (503, False, False, "queued", "carrier_throttled"),
+        (401, False, False, "queued", "carrier_account"),
+        (407, False, False, "queued", "carrier_account"),
+        (403, False, False, "failed", "forbidden"),
+        (404, False, False, "failed", "invalid_number"),
+        (603, False, False, "failed", "declined"),
+        (500, False, False, "failed", "carrier_refused"),
+        (302, False, False, "failed", "carrier_refused"),
+        (503, True, False, "queued", "carrier_unreachable"),
+        (503, True, True, "unknown", "no_response"),
+        (503, False, True, "unknown", "no_response"),
         (486, False, True, "busy", "busy"),
-        (600, False, True, "busy", "busy"),
-        (480, False, True, "no_answer", "no_answer"),
-        (408, False, True, "no_answer", "no_answer"),
-        (487, True, True, "no_answer", "no_answer"),
-        (487, True, False, "unknown", "no_response"),
-        (408, True, False, "unknown", "no_response"),
-        (503, False, True, "queued", "carrier_throttled"),
-        (401, False, True, "queued", "carrier_account"),
-        (407, False, True, "queued", "carrier_account"),
-        (403, False, True, "failed", "forbidden"),
-        (404, False, True, "failed", "invalid_number"),
-        (603, False, True, "failed", "declined"),
-        (500, False, True, "failed", "carrier_refused"),
-        (302, False, True, "failed", "carrier_refused"),
     ],
 )
 def test_a_final_status_becomes_one_outcome(
-    status: int, local: bool, was_heard: bool, outcome: str, reason: str
+    status: int, local: bool, in_doubt: bool, outcome: str, reason: str
 ) -> None:
-    found = unanswered(Failed("call", status, "words", local), was_heard=was_heard)
+    found = unanswered(Failed("call", status, "words", local, in_doubt))
 
     assert (found.outcome, found.reason, found.code) == (outcome, reason, "" if local else str(status))
 

@@ -159,7 +159,7 @@ async def test_nobody_at_the_far_end_fails_the_call_and_lets_everything_go() -> 
         silent.bind((HERE, 0))
         async with endpoint(silent.getsockname()[1]) as ours:
             call = await place(ours)
-            assert await events(call) == [Failed(call.handle, 408, "no response", local=True)]
+            assert await events(call) == [Failed(call.handle, 408, "no response", local=True, in_doubt=True)]
             assert ours.traffic.resent == 6
             assert ours.agent.transactions == 0
 

@@ -64,7 +64,7 @@ def test_the_last_address_is_given_all_of_timer_b() -> None:
     trunk.now = 4.0 + 32.0
     trunk.sent()
 
-    assert list(trunk.us.events()) == [Failed(handle, 408, "no response", local=True)]
+    assert list(trunk.us.events()) == [Failed(handle, 408, "no response", local=True, in_doubt=True)]
 
 
 def test_an_address_that_rings_is_waited_for() -> None:
@@ -189,3 +189,56 @@ def test_responses_over_a_stream_go_back_where_the_request_came_from() -> None:
 
     assert hop == source
     assert isinstance(parse(data), Response)
+
+
+def test_a_connection_that_breaks_under_an_invite_is_left_for_the_next_address_at_once() -> None:
+    trunk = Trunk(STREAM, SECOND)
+    handle = trunk.call()
+    ((first, _),) = trunk.sent()
+    trunk.us.broken(STREAM, trunk.now)
+    ((second, hop),) = trunk.sent()
+    assert (hop, second.call_id, second.cseq) == (SECOND, first.call_id, (2, "INVITE"))
+
+    trunk.us.unreachable(SECOND, trunk.now)  # this one has not left; the first may have
+    assert list(trunk.us.events()) == [Failed(handle, 503, "unreachable", local=True, in_doubt=True)]
+
+
+def test_who_got_an_invite_over_a_connection_that_broke_and_takes_the_call_late_is_released() -> None:
+    trunk = Trunk(STREAM)
+    handle = trunk.call()
+    ((invite, _),) = trunk.sent()
+    trunk.us.broken(STREAM, trunk.now)
+    assert list(trunk.us.events()) == [Failed(handle, 408, "connection lost", local=True, in_doubt=True)]
+    trunk.us.broken(STREAM, trunk.now)
+
+    trunk.reply(invite, STREAM, 200, ANSWER)
+    assert methods(trunk.sent()) == [("ACK", STREAM), ("BYE", STREAM)]
+    assert list(trunk.us.events()) == []
+    trunk.now += 64 * 0.5 + 33
+    assert trunk.sent() == []
+    assert trunk.us.transactions == 0
+
+
+def test_a_far_end_that_rings_keeps_the_call_when_its_connection_breaks() -> None:
+    trunk = Trunk(STREAM, SECOND)
+    trunk.call()
+    ((invite, _),) = trunk.sent()
+    trunk.reply(invite, STREAM, 180)
+    trunk.us.broken(STREAM, trunk.now)
+    trunk.reply(invite, STREAM, 200, ANSWER)
+
+    assert methods(trunk.sent()) == [("ACK", STREAM)]
+    assert [type(event) for event in trunk.us.events()][-1] is Answered
+
+
+@pytest.mark.parametrize("status", [503, 401])
+def test_a_refusal_that_would_be_tried_again_is_in_doubt_where_an_address_before_it_said_nothing(status: int) -> None:
+    trunk = Trunk(FIRST, SECOND)
+    trunk.call()
+    trunk.sent()
+    trunk.now = 4.0
+    *_, (second, _) = trunk.sent()
+    trunk.reply(second, SECOND, status)
+
+    (failed,) = [event for event in trunk.us.events() if isinstance(event, Failed)]
+    assert (failed.status, failed.local, failed.in_doubt) == (status, False, True)
