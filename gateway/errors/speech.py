@@ -53,6 +53,15 @@ class UnspeakableText(GatewayError):
         self.why = why
 
 
+class PromptTooLong(GatewayError):
+    """What one node of a broadcast's dialplan says plays for longer than it may, with this person's values."""
+
+    slug, status = "prompt_too_long", 422
+
+    def __init__(self, node: str, seconds: float, longest: float) -> None:
+        super().__init__(f"node {node} plays for {seconds:.0f} s; at most {longest:g} s are allowed")
+
+
 class SpeechUnavailable(GatewayError):
     """The speech engines that could say this are missing or keep failing. Recorded prompts still work."""
 

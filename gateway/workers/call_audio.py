@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.carriers.voice_base import rendered
+from gateway.errors.speech import PromptTooLong
 from gateway.speech.audio import Audio
 from gateway.speech.prompts import TenantPrompts
 from gateway.voice import filling
@@ -26,6 +27,17 @@ class CallAudio:
         """
         parts = filling.foreseen(state)
         self.made |= zip(parts, await asyncio.gather(*(rendered(self.prompts, part) for part in parts)), strict=True)
+
+    def check(self, state: State, *, longest_s: float) -> None:
+        """Raise PromptTooLong where what was made ahead for one node plays for longer."""
+        for prompt in filling.prompts(state):
+            seconds = sum(
+                part.seconds if isinstance(part, Pause) else self.made[part].seconds
+                for part in prompt.parts
+                if isinstance(part, Pause) or part in self.made
+            )
+            if seconds > longest_s:
+                raise PromptTooLong(prompt.node, seconds, longest_s)
 
     def ready(self, parts: tuple[Part, ...]) -> bool:
         """Whether all of it can be played at once."""

@@ -104,12 +104,15 @@ class Desk:
     async def prepare(self, call: Call) -> Prepared:
         """Read a call's plan and render what it can need.
 
-        Raises: UnknownDialplan, BadDialplan, BadVariables; what `CallAudio.prepare` raises.
+        Raises: UnknownDialplan, BadDialplan, BadVariables; what `CallAudio.prepare` raises; PromptTooLong where the
+                values of one person of a broadcast are, which the look before its first call did not see.
         """
         _, plan = await self.plans.get(call.tenant_id, call.dialplan, call.dialplan_version)
         state = engine.start(plan, call.variables)
         audio = CallAudio(self.prompts.of(call.tenant_id))
         await audio.prepare(state)
+        if call.job_id is not None:
+            audio.check(state, longest_s=self.launches.longest_s)
         return Prepared(state, audio)
 
 

@@ -7,7 +7,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import structlog
 
@@ -82,8 +82,14 @@ class Launches:
             return "passed"
         if job.status != "running":
             return "refused"  # nothing of it is to be dialled
+        common: Any = job.spec.get("variables")
         checked = await launch_check(
-            plan, call.variables, self.prompts.of(call.tenant_id), longest_s=self.longest_s, category=job.category
+            plan,
+            call.variables,
+            self.prompts.of(call.tenant_id),
+            longest_s=self.longest_s,
+            category=job.category,
+            common=common,
         )
         return await self._told(job, [_as_dict(problem) for problem in checked.problems], is_refused=checked.is_refused)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.carriers.voice_base import rendered
 from gateway.errors import GatewayError
@@ -12,6 +12,7 @@ from gateway.media.level import SILENCE_DBOV
 from gateway.media.soundness import Sound, faults, measured
 from gateway.speech.prompts import TenantPrompts
 from gateway.voice import disclosure, engine, filling
+from gateway.voice.cases import given
 from gateway.voice.dialplan import Part, Pause, Plan
 from gateway.voice.disclosure import Heard
 from gateway.voice.filling import Prompt
@@ -19,7 +20,10 @@ from gateway.voice.filling import Prompt
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One node's prompt in one language: its seconds, its loudest part's level in dBov, and what is wrong with it."""
+    """One node's prompt in one language: its seconds, its loudest part's level in dBov, and what is wrong with it.
+
+    of_values: what is wrong with the first person's values in it; with samples it is as it must be.
+    """
 
     node: str
     language: str
@@ -27,6 +31,7 @@ class Measured:
     level_dbov: float
     faults: tuple[str, ...]
     heard: Heard
+    of_values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +48,30 @@ class Checked:
 
 
 async def launch_check(
-    plan: Plan, variables: Mapping[str, str], prompts: TenantPrompts, *, longest_s: float, category: str
+    plan: Plan,
+    variables: Mapping[str, str],
+    prompts: TenantPrompts,
+    *,
+    longest_s: float,
+    category: str,
+    common: Mapping[str, str] | None = None,
 ) -> Checked:
     """Render everything that a plan's calls can play, in every language, and judge it.
 
     variables: one person's; where one is empty, or only known during the call, a sample stands for it.
     longest_s: what one node may play.
+    common:    what all calls have. A prompt that is as it must be with these and samples speaks for the plan: then the
+               person's own values are at fault, which is a warning.
     category:  of the job: see `disclosure`.
     Raises:    BadVariables; SpeechUnavailable, which says nothing about the plan.
     """
-    known = {name: value for name, value in variables.items() if name in plan.variables}
-    wanted = filling.prompts(engine.start(plan, known))
-    found = await asyncio.gather(*(_measured(prompts, prompt, longest_s) for prompt in wanted))
+    found = await asyncio.gather(
+        *(_measured(prompts, prompt, longest_s) for prompt in filling.prompts(engine.start(plan, variables)))
+    )
+    if any(each.faults for each in found):
+        sampled = filling.prompts(engine.start(plan, {**given(plan), **(common or {})}))
+        pairs = zip(found, sampled, strict=True)
+        found = await asyncio.gather(*(_blamed(prompts, each, sample, longest_s) for each, sample in pairs))
     timing = {(each.node, each.language): each.heard for each in found}
     problems = (*_unsound(plan, found), *disclosure.problems(plan, timing, category))
     return Checked(tuple(found), tuple(sorted(problems, key=lambda problem: problem.line)))
@@ -78,6 +95,14 @@ async def _measured(prompts: TenantPrompts, prompt: Prompt, longest_s: float) ->
         wrong.append(f"plays for {seconds:.0f} s; at most {longest_s:g} s are allowed")
     level = max((sound.level_dbov for sound in sounds), default=SILENCE_DBOV)
     return Measured(prompt.node, prompt.language, seconds, level, tuple(wrong), _heard(sounds, seconds))
+
+
+async def _blamed(prompts: TenantPrompts, found: Measured, sample: Prompt, longest_s: float) -> Measured:
+    """Tell apart what is wrong with a prompt of the plan and what with one person's values in it."""
+    if not found.faults:
+        return found
+    sampled = await _measured(prompts, sample, longest_s)
+    return found if sampled.faults else replace(sampled, of_values=found.faults)
 
 
 async def _sound(prompts: TenantPrompts, part: Part) -> Sound:
@@ -110,3 +135,6 @@ def _unsound(plan: Plan, found: Iterable[Measured]) -> Iterable[PlanProblem]:
         told = f" (in {each.language})" if plan.is_multilingual else ""
         for fault in each.faults:
             yield PlanProblem(plan.file, plan.nodes[each.node].line, each.node, fault + told)
+        for fault in each.of_values:
+            text = f"{fault}{told}, with the first person's values; the plan's own words are good"
+            yield PlanProblem(plan.file, plan.nodes[each.node].line, each.node, text, "warning")

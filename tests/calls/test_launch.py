@@ -47,13 +47,13 @@ async def speaking(calling: Any, tmp_path: Path, speech_cache: Path) -> AsyncIte
 
 
 async def job_of(
-    calling: Any, source: str = PLAN, *endings: str, category: str = "informational"
+    calling: Any, source: str = PLAN, *endings: str, category: str = "informational", name: str = "Ana", **spec: Any
 ) -> tuple[str, list[str]]:
     await calling.publish(source, "offer")
-    job = Job("job_1", "acme", "live", "voice", SENDER, {}, category=category, created_ms=now_ms())
+    job = Job("job_1", "acme", "live", "voice", SENDER, spec, category=category, created_ms=now_ms())
     await calling.database.write(lambda tx: jobs.accept(tx, job))
     return job.id, await calling.queue(
-        *(endings or ("0400",)), job_id=job.id, dialplan="offer", variables={"name": "Ana"}
+        *(endings or ("0400",)), job_id=job.id, dialplan="offer", variables={"name": name}
     )
 
 
@@ -127,6 +127,45 @@ async def test_a_prompt_that_plays_too_long_or_holds_no_word_is_named_with_its_l
     assert ("bye", "error", "cannot be rendered: the text holds no word (in es-US)") in found
     (long,) = [text for node, _, text in found if node == "bye" and "plays for" in str(text) and "en-US" in str(text)]
     assert "s; at most 2 s are allowed" in str(long)
+
+
+ENDLESS = "Anabella Maria Carolina " * 12
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "why"), [(ENDLESS, "prompt_too_long", "plays for "), ("…", "unspeakable_text", "no word")]
+)
+async def test_what_one_person_is_called_keeps_only_that_person_from_being_called(
+    speaking: Any, name: str, reason: str, why: str
+) -> None:
+    speaking.longest_prompt_s = 10
+    plan = (
+        PLAN.replace("Hello {{ name }}. You owe {{ amount }}. Press 1.", "Press 1.")
+        .replace("Hola {{ name }}. ", "")
+        .replace("next: ask}", "next: whom}\n  whom: {say: {en-US: '{{ name }}', es-US: '{{ name }}'}, next: ask}")
+    )
+    job_id, (wrong,) = await job_of(speaking, plan, name=name)
+    (good,) = await speaking.queue("0400", job_id=job_id, dialplan="offer", variables={"name": "Ana"})
+    await speaking.start()
+
+    await speaking.until_status(good, "busy")
+    await speaking.until_status(wrong, "failed")
+
+    assert (await speaking.call(wrong)).reason == reason
+    found = told(await until_job(speaking, "running"))
+    assert [(node, severity) for node, severity, _ in found] == [("whom", "warning")] * 2
+    assert why in str(found[0][2])
+    assert str(found[0][2]).endswith("(in en-US), with the first person's values; the plan's own words are good")
+    assert len(speaking.heard()) == 1
+
+
+async def test_values_that_all_calls_have_are_the_jobs_own_fault(speaking: Any) -> None:
+    speaking.longest_prompt_s = 10
+    await job_of(speaking, name=ENDLESS, variables={"name": ENDLESS})
+    await speaking.start()
+
+    assert {node for node, _, _ in told(await until_job(speaking, "paused"))} == {"ask"}
+    assert speaking.heard() == []
 
 
 LATE = PLAN.replace(
