@@ -9,19 +9,21 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
+from itertools import count
 from textwrap import wrap
 from typing import Final
 
 from gateway.voice.dialplan import HANGUP, Plan
-from gateway.voice.facts import settings_of, told_of_machine, verb_of, ways_of, words_of
+from gateway.voice.facts import heard_in, settings_of, told_of_machine, verb_of, ways_of
 
 WIDTH: Final = 230  # of a box, in pixels, as all that follows
-GAP_X: Final = 50
+GAP_X: Final = 70
 GAP_Y: Final = 70
 LINE: Final = 15
 LETTERS: Final = 31  # that fit into a line of a box
 MAX_LINES: Final = 6  # of words in one box
 MARGIN: Final = 40
+LANES: Final = 6  # for ways back, between two columns or two layers
 
 _FONT: Final = 'font-family="Helvetica, Arial, sans-serif" font-size="12"'
 _TIP: Final = (
@@ -56,9 +58,21 @@ class Box:
         return LINE * (len(self.lines) + 1) + 14
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What leads from a box to another: its path, and its label with where that stands."""
+
+    path: str
+    label: str
+    x: float
+    y: float
+    is_dashed: bool = False
+
+
 def draw(plan: Plan) -> str:
     """The picture of a plan: an SVG document."""
     boxes = _boxes(plan, _layers(plan))
+    ways = [*_ways(plan, boxes)]
     width = max(box.x for box in boxes.values()) + WIDTH + MARGIN + 60
     height = max(box.y + box.height for box in boxes.values()) + MARGIN
     title = f"{plan.name} ({', '.join(plan.languages)}); a machine: {told_of_machine(plan.machine)}"
@@ -68,8 +82,9 @@ def draw(plan: Plan) -> str:
             _TIP,
             '<rect width="100%" height="100%" fill="white"/>',
             f'<text x="{MARGIN}" y="24" font-size="15" font-weight="bold">{escape(title)}</text>',
-            *_edges(plan, boxes),
+            *(_line(way) for way in ways),
             *(_box(box, is_start=box.name == plan.start) for box in boxes.values()),
+            *(_label(way) for way in ways if way.label),
             "</svg>\n",
         ]
     )
@@ -111,10 +126,10 @@ def _ordered(plan: Plan, layers: list[list[str]]) -> list[list[str]]:
 
 def _boxes(plan: Plan, layers: list[list[str]]) -> dict[str, Box]:
     boxes: dict[str, Box] = {}
-    widest = max(map(len, layers))
+    widest = max(map(len, layers))  # every layer stands on the same columns, so that ways back find room between them
     y = float(MARGIN + 10)
     for layer in layers:
-        left = MARGIN + (widest - len(layer)) * (WIDTH + GAP_X) / 2
+        left = MARGIN + (widest - len(layer)) // 2 * (WIDTH + GAP_X)
         for at, name in enumerate(layer):
             boxes[name] = Box(name, _colour(plan, name), _lines(plan, name), left + at * (WIDTH + GAP_X), y)
         y += max(boxes[name].height for name in layer) + GAP_Y
@@ -128,10 +143,9 @@ def _colour(plan: Plan, name: str) -> str:
 def _lines(plan: Plan, name: str) -> tuple[str, ...]:
     """What stands in a box under its name."""
     node = plan.nodes[name]
-    texts = words_of(node)
-    said = texts.get("says") or texts.get(f"says in {plan.language}") or next(iter(texts.values()), "")
-    facts = [f"{label}: {value}" for label, value in settings_of(node).items() if value and not texts]
-    lines = wrap(said, LETTERS) if texts else [line for fact in facts for line in wrap(fact, LETTERS)]
+    said = heard_in(node, plan.language).replace("{{ ", "{{\xa0").replace(" }}", "\xa0}}")  # a variable stays in a line
+    facts = [] if said else [f"{label}: {value}" for label, value in settings_of(node).items() if value]
+    lines = [line for text in ([said] if said else facts) for line in wrap(text, LETTERS)]
     ends = [f"■ {way}: hangs up" if way else "■ hangs up" for way, to in ways_of(node).items() if to == HANGUP]
     return (*([*lines[: MAX_LINES - 1], "…"] if len(lines) > MAX_LINES else lines), *ends)
 
@@ -149,7 +163,8 @@ def _box(box: Box, *, is_start: bool) -> str:
     )
 
 
-def _edges(plan: Plan, boxes: Mapping[str, Box]) -> Iterator[str]:
+def _ways(plan: Plan, boxes: Mapping[str, Box]) -> Iterator[Way]:
+    lanes = count()
     for name, node in plan.nodes.items():
         by_target: dict[str, list[str]] = {}
         for way, target in ways_of(node).items():
@@ -157,27 +172,52 @@ def _edges(plan: Plan, boxes: Mapping[str, Box]) -> Iterator[str]:
                 by_target.setdefault(target, []).append("empty" if way == '""' else way)
         for at, (target, ways) in enumerate(by_target.items()):
             share = (at + 1) / (len(by_target) + 1)
-            yield _edge(boxes[name], boxes[target], ", ".join(way for way in ways if way), share)
+            start, end = boxes[name], boxes[target]
+            if end.y > start.y:
+                yield _down(start, end, _told(ways), share, _bottom(start, boxes))
+            elif end.y == start.y and end is not start:
+                yield _beside(start, end, _told(ways), share)
+            else:
+                yield _back(start, end, _told(ways), share, next(lanes) % LANES, _bottom(end, boxes))
 
 
-def _edge(start: Box, end: Box, label: str, share: float) -> str:
-    """One way: a curve downwards; dashed over the top for one on its level, and by the right side for one upwards."""
-    x = start.x + WIDTH * share
-    if end.y > start.y:
-        x1, y1, x2, y2 = x, start.y + start.height, end.x + WIDTH * (0.3 + 0.4 * share), end.y
-        path = f"M{x1:g} {y1:g}C{x1:g} {y1 + 45:g} {x2:g} {y2 - 45:g} {x2:g} {y2:g}"
-        dash, text_x, text_y = "", x1 + 4, y1 + 14 + 12 * (share > 0.5)
-    elif end.y == start.y and end is not start:
-        x1, y1, x2 = x, start.y, end.x + WIDTH * (0.8 - 0.2 * share)
-        path = f"M{x1:g} {y1:g}C{x1:g} {y1 - 45:g} {x2:g} {y1 - 45:g} {x2:g} {y1:g}"
-        dash, text_x, text_y = ' stroke-dasharray="5 4"', x1 + 4, y1 - 8
-    else:
-        x1, y1, x2, y2 = start.x + WIDTH, start.y + start.height * share, end.x + WIDTH, end.y + end.height * share
-        side = max(x1, x2) + 25 + 30 * share
-        path = f"M{x1:g} {y1:g}C{side:g} {y1:g} {side:g} {y2:g} {x2:g} {y2:g}"
-        dash, text_x, text_y = ' stroke-dasharray="5 4"', x1 + 6, y1 - 4
-    line = f'<path d="{path}" fill="none" stroke="#475569"{dash} marker-end="url(#tip)"/>'
-    if not label:
-        return line
+def _bottom(box: Box, boxes: Mapping[str, Box]) -> float:
+    """Where the layer of a box ends."""
+    return max(each.y + each.height for each in boxes.values() if each.y == box.y)
+
+
+def _told(ways: list[str]) -> str:
+    named = [way for way in ways if way]
+    return f"{named[0]} … {named[-1]}" if len(named) > 4 else ", ".join(named)
+
+
+def _down(start: Box, end: Box, label: str, share: float, bottom: float) -> Way:
+    """A curve to the next layer, from where no box of its own is left to cross."""
+    x1, y1, x2, y2 = start.x + WIDTH * share, start.y + start.height, end.x + WIDTH * (0.3 + 0.4 * share), end.y
+    path = f"M{x1:g} {y1:g}V{bottom:g}C{x1:g} {bottom + 45:g} {x2:g} {y2 - 45:g} {x2:g} {y2:g}"
+    return Way(path, label, x1 + 4, y1 + 14 + 12 * (share > 0.5))
+
+
+def _beside(start: Box, end: Box, label: str, share: float) -> Way:
+    """Over the top of what stands between."""
+    x1, y1, x2 = start.x + WIDTH * share, start.y, end.x + WIDTH * (0.8 - 0.2 * share)
+    path = f"M{x1:g} {y1:g}C{x1:g} {y1 - 45:g} {x2:g} {y1 - 45:g} {x2:g} {y1:g}"
+    return Way(path, label, x1 + 4, y1 - 8, is_dashed=True)
+
+
+def _back(start: Box, end: Box, label: str, share: float, lane: int, bottom: float) -> Way:
+    """Between the columns and the layers, upwards: out to the right, up, and in from the right."""
+    x1, y1, x2, y2 = start.x + WIDTH, start.y + start.height * share, end.x + WIDTH, end.y + end.height * share
+    aside, across = 10 + 6 * lane, bottom + 10 + 6 * lane
+    over = f"V{across:g}H{x2 + aside:g}" if x1 != x2 else ""
+    return Way(f"M{x1:g} {y1:g}H{x1 + aside:g}{over}V{y2:g}H{x2:g}", label, x1 + 6, y1 - 4, is_dashed=True)
+
+
+def _line(way: Way) -> str:
+    dash = ' stroke-dasharray="5 4"' if way.is_dashed else ""
+    return f'<path d="{way.path}" fill="none" stroke="#475569"{dash} stroke-linejoin="round" marker-end="url(#tip)"/>'
+
+
+def _label(way: Way) -> str:
     halo = 'paint-order="stroke" stroke="white" stroke-width="4"'
-    return f'{line}<text x="{text_x:g}" y="{text_y:g}" fill="#1d4ed8" {halo}>{escape(label)}</text>'
+    return f'<text x="{way.x:g}" y="{way.y:g}" fill="#1d4ed8" {halo}>{escape(way.label)}</text>'

@@ -40,6 +40,14 @@ def words_of(node: Node) -> dict[str, str]:
     return {label: " ".join(texts) for label, texts in found.items()}
 
 
+def heard_in(node: Node, language: str) -> str:
+    """What a node says, or texts, to somebody of that language, from its beginning to its end."""
+    if isinstance(node, SmsNode):
+        return node.bodies.get(language) or next(iter(node.bodies.values()))
+    texts = (dict(_words(part)) for part in parts_of(node))
+    return " ".join(each.get(f"says in {language}") or next(iter(each.values()), "") for each in texts)
+
+
 def _words(part: PlanPart) -> Iterator[tuple[str, str]]:
     match part:
         case Localised(by_language=parts):

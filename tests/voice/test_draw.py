@@ -4,7 +4,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from gateway.voice.draw import WIDTH, draw
+from gateway.voice.draw import GAP_X, WIDTH, draw
 from gateway.voice.facts import ways_of
 from gateway.voice.loader import load
 
@@ -53,3 +53,32 @@ def test_a_plan_that_goes_in_circles_is_drawn_too() -> None:
     source = "name: x\nlanguage: en-US\nstart: a\nnodes:\n  a: {say: A, next: b}\n  b: {say: B, next: a}\n  c: {say: C, next: c}\n"
 
     assert draw(load(source, file="x")).count("stroke-dasharray") == 2
+
+
+def test_a_question_shows_all_of_its_words_in_the_plans_first_language() -> None:
+    source = (
+        "name: x\nlanguage: en-US\nlanguages: [en-US, es-US]\nstart: a\nnodes:\n  a:\n    menu:\n      prompt:\n"
+        "        - {say: 'Oprima ocho.', language: es-US}\n        - say: {en-US: 'Press 1.', es-US: 'Oprima uno.'}\n"
+        "      choices: {'1': b}\n      timeout: 5s\n      attempts: 1\n      otherwise: b\n"
+        "  b: {say: {en-US: Bye, es-US: Hasta luego}, then: hangup}\n"
+    )
+
+    picture = draw(load(source, file="x"))
+
+    assert "Oprima ocho. Press 1." in picture
+    assert "uno" not in picture
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_ways_back_run_between_the_boxes_and_what_is_written_on_ways_lies_on_top(path: Path) -> None:
+    root = ET.fromstring(draw(load(path.read_text(), file=path.name)))  # noqa: S314  it is our own picture
+
+    drawn = list(root)
+    boxes = [each for each in drawn if each.get("rx")]
+    labels = [at for at, each in enumerate(drawn) if each.get("paint-order")]
+    assert min(labels) > drawn.index(boxes[-1])
+    lefts = sorted({float(box.attrib["x"]) for box in boxes})
+    backs = [each.attrib["d"] for each in drawn if each.get("stroke-dasharray") and "H" in each.attrib["d"]]
+    aside = [float(x) for way in backs for x in re.findall(r"H([\d.]+)", way)[:-1]]
+    assert all(any(0 < x - left - WIDTH < GAP_X for left in lefts) for x in aside)
+    assert aside or path.stem == "replay-or-opt-out"
