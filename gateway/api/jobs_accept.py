@@ -119,7 +119,7 @@ async def create(call: Call, body: NewJob, query: JobsQuery) -> Answer:
     intake = Intake(country=call.doors.settings.sms.default_country, channel=body.channel)
     await asyncio.to_thread(_sort_out, people, intake, recipients)
     if query.dry_run:
-        draft = Draft(sender, body.channel == "voice", body.start_at)
+        draft = Draft(sender, body.channel == "voice", body.start_at, _hours(body))
         return Answer(200, await dry_run(call, draft, people))
     if people.left.count and body.on_invalid == "reject":
         raise InvalidRecipients(people.left.count, people.left.entries)
@@ -170,6 +170,10 @@ async def _spec(call: Call, body: NewJob) -> dict[str, Any]:
     raise AssertionError("one of the two is there: see _sender")
 
 
+def _hours(body: NewJob) -> dict[str, Any]:
+    return body.hours.model_dump(by_alias=True) if body.hours is not None else {}
+
+
 def _job(call: Call, body: NewJob, spec: dict[str, Any], retries: dict[str, dict[str, Any]]) -> Job:
     return Job(
         id=new_id("job"),
@@ -188,7 +192,7 @@ def _job(call: Call, body: NewJob, spec: dict[str, Any], retries: dict[str, dict
         on_unknown=body.on_unknown,
         category=body.category,
         retries=retries,
-        hours=body.hours.model_dump(by_alias=True) if body.hours is not None else {},
+        hours=_hours(body),
     )
 
 

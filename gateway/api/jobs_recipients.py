@@ -60,7 +60,7 @@ async def add(call: Call, query: RecipientsQuery) -> Answer:
         return before
     if query.dry_run:
         sender = await (for_texts if job.channel == "sms" else for_calls)(call, job.sender)
-        return Answer(200, await dry_run(call, Draft(sender, job.channel == "voice", job.start_ms), people))
+        return Answer(200, await dry_run(call, Draft(sender, job.channel == "voice", job.start_ms, job.hours), people))
     refuses = query.on_invalid == "reject"
     _refuse_invalid(people, refuses)
     answer = await _add(call, job, people, refuses=refuses)

@@ -57,6 +57,24 @@ def opens_ms(hours: Hours, zones: Iterable[str], now_ms: int) -> int | None:
     return None
 
 
+def closes_ms(hours: Hours, zones: Iterable[str], now_ms: int) -> int:
+    """The first moment after `now_ms`, which lies in `hours` in all of these zones, that does not in one of them.
+
+    Where one day's hours go on into the next, their end all the same.
+    """
+    moment = datetime.fromtimestamp(now_ms / 1000, UTC)
+    return min(round(_closes(hours, moment.astimezone(ZoneInfo(zone))).timestamp() * 1000) for zone in zones)
+
+
+def _closes(hours: Hours, local: datetime) -> datetime:
+    """The end of the hours that `local` lies in; UTC."""
+    days, minute = divmod(hours.end, _DAY_MINUTES)
+    day = local.date() + timedelta(days=days)
+    end = datetime(day.year, day.month, day.day, *divmod(minute, 60), tzinfo=local.tzinfo).astimezone(UTC)
+    now = local.astimezone(UTC)
+    return end if end > now else now + timedelta(minutes=1)  # an hour that the clocks go through twice
+
+
 def _opens(hours: Hours, local: datetime) -> datetime:
     """The first moment from `local` on in these hours, in its zone; UTC."""
     minute = local.hour * 60 + local.minute

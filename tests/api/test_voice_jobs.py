@@ -27,10 +27,10 @@ nodes:
 OTHER = "+12125559876"
 
 
-async def job(api: Api, *people: Any, plan: str = PLAN, **more: Any) -> Said:
+async def job(api: Api, *people: Any, plan: str = PLAN, query: Any = None, **more: Any) -> Said:
     await api.ask("PUT", "/v1/dialplans/reminder", data=plan, headers={"Content-Type": "application/yaml"})
     body = {"channel": "voice", "from": TOLL_FREE, "call": {"dialplan": "reminder"}, "recipients": list(people)}
-    return await api.post("/v1/jobs", body | more)
+    return await api.post("/v1/jobs", body | more, params=query or {})
 
 
 async def end(api: Api, call_id: str, status: str) -> None:
@@ -121,6 +121,22 @@ async def test_what_is_wrong_with_the_table_is_told_by_field(api: Api, more: Any
     said = await job(api, {"to": PERSON}, **more)
 
     assert (said.status, said.wrong) == (422, wrong)
+
+
+async def test_a_dry_run_ends_within_the_hours_of_everybodys_zones(api: Api) -> None:
+    await api.sender()
+    anywhere, here = {"to": "+18005550123"}, {"to": PERSON}
+    brief = {"from": "09:00", "to": "09:30"}
+    today = {"hours": brief, "start_at": "2037-06-01T18:00:00Z"}  # 14:00 in New York
+
+    found = await job(api, here, anywhere, **today, plan=PLAN, query={"dry_run": "true"})
+    alone = await job(api, here, query={"dry_run": "true"})
+
+    assert found.status == 200, found.body
+    assert (found.body["starts_at"], found.body["limited_by"]) == ("2037-06-02T13:00:00.000Z", "hours")
+    assert found.body["finish_at"].startswith("2037-06-02T13:00:0")
+    assert (found.body["never_in_hours"], found.body["accepted"]) == (1, 2)
+    assert (alone.body["limited_by"], alone.body["never_in_hours"]) == ("rate", 0)
 
 
 async def test_telemarketing_calls_must_ring_for_fifteen_seconds(api: Api) -> None:
