@@ -43,8 +43,8 @@ class DryRun(View):
     ahead: int = Field(description="Segments or calls of this sender that wait already.")
     starts_at: str | None
     finish_at: str | None = Field(
-        description="When the last would leave, under the rate, the caps and the hours; null: not known. Without further "
-        "attempts of calls."
+        description="When the last would leave, under the rate, the caps and the hours; null: not known. Without "
+        "further attempts of calls."
     )
     limited_by: str | None = Field(description="What decides that: rate, cap_day, cap_week, cap_month, hours, blocked.")
     never_in_hours: int = Field(
