@@ -18,9 +18,9 @@ class _Cap:
     resets_us: int
 
     def renew(self, now_us: int) -> None:
-        while self.resets_us <= now_us:
+        if self.resets_us <= now_us:  # at once, however many windows lie between: a start may be years ahead
             self.free = self.cap.limit
-            self.resets_us = bounds(self.cap, self.resets_us).end_us
+            self.resets_us = bounds(self.cap, now_us).end_us
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class InboundTexts:
         await write_with_recall(
             self.database,
             self.signals,
-            self._forbidden_by(sender, stop),
+            self._forbidden_by(sender, stop, text.body),
             now_ms,
             lambda tx: self._take(tx, carrier, mode, text, sender, now_ms),
         )
@@ -55,9 +55,9 @@ class InboundTexts:
             return None
         return await tenants.sender(tx, text.sender)
 
-    def _forbidden_by(self, sender: Sender, said: OptOut) -> OfPerson | None:
-        """What a stop forbids; a text that is not one forbids nothing."""
-        kind = self.keywords.classify(said.evidence, sender_kind=sender.kind, opted_out=False).kind
+    def _forbidden_by(self, sender: Sender, said: OptOut, body: str) -> OfPerson | None:
+        """What a stop forbids; a text that is not one forbids nothing. All of it is looked at, as `_take` does."""
+        kind = self.keywords.classify(body, sender_kind=sender.kind, opted_out=False).kind
         return OfPerson.forbidden_by(said) if kind == "stop" else None
 
     async def _take(self, tx: Tx, carrier: str, mode: str, text: Incoming, sender: Sender, now_ms: int) -> None:

@@ -1,6 +1,7 @@
 """The end of a job, estimated: held against sending one after the other in thought."""
 
 from datetime import UTC, datetime
+from time import process_time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,3 +69,13 @@ def test_the_cap_that_held_last_is_named() -> None:
 
     assert found.limited_by == "cap_day"
     assert found.finish_us == usage("day", 20, 0).resets_at_us + 1_000_000
+
+
+def test_a_start_thousands_of_years_ahead_costs_no_more_than_one_tomorrow() -> None:
+    far_us = int(datetime(9000, 3, 7, tzinfo=UTC).timestamp()) * 1_000_000
+    began = process_time()
+
+    found = finish(1, 25, [usage("day", 5, 5), usage("week", 9, 9), usage("month", 9, 9)], far_us)
+
+    assert found == Estimate(far_us + 40_000, "rate")
+    assert process_time() - began < 1

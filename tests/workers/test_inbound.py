@@ -192,3 +192,26 @@ async def test_a_signature_over_another_url_is_refused(sending: Any, http: Any) 
     status = await text_in(sending, http, "STOP", sign_as=elsewhere, Host="elsewhere.example")
 
     assert status == 403
+
+
+@pytest.mark.parametrize(
+    ("body", "ends"),
+    [("!" * 160 + "STOP", "cancelled"), ("STOP" + " " * 160 + "doing that, said my wife", "delivered")],
+    ids=["the word comes late", "it only begins like one"],
+)
+async def test_all_of_a_text_says_whether_it_takes_back_what_is_committed(
+    sending: Any, http: Any, body: str, ends: str
+) -> None:
+    await sending.sender(limits={"rate": "1/s"})
+    first, second = await sending.queue("1234", "1234")
+    worker = sending.start()
+
+    async def planned(_tx: Any) -> bool:
+        held = worker.desk.plan.unwritten.get(second)
+        return held is not None and held.committed
+
+    await sending.until_status(first, "delivered")
+    await sending.until(planned)
+    assert await text_in(sending, http, body) == 200
+
+    await sending.until_status(second, ends)
