@@ -80,6 +80,8 @@ class Authenticator:
         return self._seal(_Token(key.sha256, wanted, now_ms() + TOKEN_S * 1000)), wanted
 
     async def _known(self, secret: str) -> ApiKey | None:
+        if not secret.isascii():
+            return None  # no key or token of ours: bytes that are no text would not even be looked for
         if not secret.startswith(_TOKEN_PREFIX):
             return await self._key(tenants.fingerprint(secret))
         token = self._unseal(secret)

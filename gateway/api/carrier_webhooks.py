@@ -80,6 +80,7 @@ class Signed:
         if self._from_proxy(request):
             scheme = headers.get("X-Forwarded-Proto", scheme).split(",")[0].strip()
             host = headers.get("X-Forwarded-Host", host).split(",")[0].strip()
+        host = host.encode(errors="replace").decode()  # a header may hold bytes that are no text
         yield f"{scheme}://{host}{path}"
         yield f"https://{host}{path}"
         yield f"http://{host}{path}"

@@ -26,6 +26,7 @@ M = TypeVar("M", bound=BaseModel)
 MAX_PAGE: Final = 200
 MAX_METADATA_BYTES: Final = 4096
 MAX_URL: Final = 2000
+_LAST_YEAR: Final = 9000  # what follows a start, window after window, must still have a date
 
 _ID: Final = re.compile(r"[a-z]{2,8}_[0-9A-Z]{26}")
 _ANY_NUMBER: Final = re.compile(r"\+[0-9]{6,15}|[0-9]{5,6}")  # the latter: a short code
@@ -75,6 +76,8 @@ def _time(value: object) -> object:
         moment = datetime.fromisoformat(value.upper())
     except ValueError:
         raise refuse("bad_time", "there is no such date or time") from None
+    if moment.year > _LAST_YEAR:
+        raise refuse("bad_time", f"the last year is {_LAST_YEAR}")
     return int(moment.timestamp() * 1000)
 
 

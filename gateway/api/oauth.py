@@ -1,6 +1,7 @@
 """`POST /oauth/token`: a short-lived token for a key's id and secret (RFC 6749, sections 4.4 and 5)."""
 
 from typing import Final
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
@@ -8,7 +9,8 @@ from gateway.api.auth import TOKEN_S
 from gateway.api.operation import AUTHENTICATOR, Answer, Call, View, operation
 from gateway.errors.api import BadMediaType, MissingScope
 
-_FORM: Final = "application/x-www-form-urlencoded"
+_FORM: Final = "application/x-www-form-urlencoded"  # in UTF-8, whatever charset it names (RFC 6749, appendix B)
+_MAX_FIELDS: Final = 100
 
 
 class Token(View):
@@ -35,7 +37,11 @@ async def token(call: Call) -> Answer | web.Response:
     """The id and secret may stand in a Basic `Authorization` header instead. Errors are RFC 6749's, section 5.2."""
     if call.request.content_type != _FORM:
         raise BadMediaType([_FORM])
-    form = {name: value for name, value in (await call.request.post()).items() if isinstance(value, str)}
+    try:
+        body = (await call.request.read()).decode()
+        form = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=_MAX_FIELDS))
+    except ValueError:
+        return web.json_response({"error": "invalid_request"}, status=400)
     if form.get("grant_type") != "client_credentials":
         return web.json_response({"error": "unsupported_grant_type"}, status=400)
     header = call.request.headers.get("Authorization", "")

@@ -1,5 +1,6 @@
 """Who may do what: keys, scopes, tokens, revocation."""
 
+import asyncio
 import base64
 from typing import Any
 
@@ -36,6 +37,35 @@ async def test_without_a_good_key_nothing_is_told(api: Api, header: str) -> None
 
     assert (said.status, said.slug) == (401, "unauthorized")
     assert said.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def ask_in_bytes(api: Api, request: bytes) -> bytes:
+    """Send a request as it stands; returns the first line of the answer."""
+    reader, writer = await asyncio.open_connection(api.client.server.host, api.client.server.port)
+    writer.write(request)
+    line = await reader.readline()
+    writer.close()
+    return line
+
+
+@pytest.mark.parametrize("key", [b"\xff\xfe", b"gwk_t_\xff\xfe", b"gwk_t_" + b"\xff" * 60])
+async def test_a_key_of_bytes_that_are_no_text_is_an_unknown_one(api: Api, key: bytes) -> None:
+    said = await ask_in_bytes(
+        api, b"GET /v1/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + key + b"\r\n\r\n"
+    )
+
+    assert said.startswith(b"HTTP/1.1 401 ")
+
+
+@pytest.mark.parametrize(
+    ("form", "charset", "status"), [(b"client_secret=\xff", b"utf-8", b"400"), (b"grant_type=x", b"none-such", b"400")]
+)
+async def test_a_form_that_is_no_text_is_told_as_such(api: Api, form: bytes, charset: bytes, status: bytes) -> None:
+    kind = b"Content-Type: application/x-www-form-urlencoded; charset=" + charset
+    length = b"Content-Length: %d" % len(form)
+    said = await ask_in_bytes(api, b"\r\n".join([b"POST /oauth/token HTTP/1.1", b"Host: x", kind, length, b"", form]))
+
+    assert said.startswith(b"HTTP/1.1 " + status)
 
 
 @pytest.mark.parametrize(("scope", "method", "path"), REQUESTS)

@@ -80,6 +80,7 @@ async def test_a_text_for_later_is_held_until_then(api: Api) -> None:
         ({"send_at": "2038-01-01T09:00:00"}, {"send_at": "bad_time"}),
         ({"send_at": "2038-02-30T09:00:00Z"}, {"send_at": "bad_time"}),
         ({"send_at": 1767225600}, {"send_at": "bad_time"}),
+        ({"send_at": "9999-12-31T23:59:59-23:59"}, {"send_at": "bad_time"}),
         ({"expires_at": "2020-01-01T00:00:00Z"}, {"expires_at": "in_the_past"}),
         (
             {"send_at": "2038-01-01T09:00:00Z", "expires_at": "2038-01-01T08:00:00Z"},

@@ -1,5 +1,6 @@
 """Texts that come in over signed webhooks: kept once, obeyed, answered, told."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
@@ -215,3 +216,12 @@ async def test_all_of_a_text_says_whether_it_takes_back_what_is_committed(
     assert await text_in(sending, http, body) == 200
 
     await sending.until_status(second, ends)
+
+
+async def test_a_host_of_bytes_that_are_no_text_is_refused_like_any_that_was_not_signed(sending: Any) -> None:
+    reader, writer = await asyncio.open_connection(*sending.url.removeprefix("http://").split(":"))
+    form = b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\n\r\na=b"
+    writer.write(b"POST /carriers/twilio/inbound HTTP/1.1\r\nHost: \xff\r\nX-Twilio-Signature: abc\r\n" + form)
+
+    assert (await reader.readline()).startswith(b"HTTP/1.1 403 ")
+    writer.close()
