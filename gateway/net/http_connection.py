@@ -8,6 +8,7 @@ from typing import cast
 import httptools
 
 _MAX_ANSWER = 1 << 20
+_MAX_BYTES = 2 << 20  # of a whole answer as it stands on the wire: headers without end would fill the memory
 
 
 class BrokenAnswerError(ConnectionError):
@@ -37,6 +38,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[str, str] = {}
         self._body = bytearray()
+        self._read = 0  # bytes of the answer that is coming
         self._until_closed = False  # the body has no length of its own
 
     @property
@@ -51,7 +53,7 @@ class Connection(asyncio.Protocol):
         The future fails with BrokenAnswerError or TimeoutError; the connection is then lost.
         """
         answering = self._loop.create_future()
-        self._answering = answering
+        self._answering, self._read = answering, 0
         self._timer = self._loop.call_later(timeout_s, self._fail, TimeoutError("no answer in time"))
         self._transport.write(request)
         return answering
@@ -69,6 +71,10 @@ class Connection(asyncio.Protocol):
         if self._answering is None:
             self.close()  # nobody asked: an answer to this would be taken for the next one's
             return
+        self._read += len(data)
+        if self._read > _MAX_BYTES:
+            self._fail(BrokenAnswerError("the answer has no end"))
+            return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, ValueError) as error:
@@ -80,6 +86,11 @@ class Connection(asyncio.Protocol):
         self._fail(BrokenAnswerError("the connection was closed before the answer was whole"))
 
     # --- the parser's side
+
+    def on_message_begin(self) -> None:
+        """An answer begins: one that nobody asked for, behind the one before, would be taken for the next one's."""
+        if self._answering is None:
+            self._end()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, in order; of a repeated one the last counts."""

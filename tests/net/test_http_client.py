@@ -119,6 +119,33 @@ async def test_an_answer_that_breaks_off_or_is_none_is_told_as_such_and_somethin
     assert attempt.written
 
 
+@pytest.mark.parametrize("piece", [b"X-More: yes\r\n", b"y"], ids=["headers", "one header"])
+async def test_headers_without_end_are_given_up_before_they_fill_the_memory(piece: bytes) -> None:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD[:-2] + b"X-First: ")
+        while True:
+            writer.write(piece * (65_536 // len(piece)))
+            await writer.drain()
+
+    async with answering(answer) as url, HttpClient() as http:
+        with pytest.raises(BrokenAnswerError, match="no end"):
+            await http.request("GET", url, Attempt(), timeout_s=15)
+
+
+async def test_what_follows_an_answer_is_not_taken_for_the_next_ones() -> None:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + b"0123456789" + b"HTTP/1.1 400 Bad Request\r\nContent-Length: 5\r\n\r\n")
+        await asyncio.sleep(0.2)
+        writer.write(HEAD + b"0123456789")
+        await writer.drain()
+        await asyncio.sleep(5)
+
+    async with answering(answer) as url, HttpClient() as http:
+        found = [await http.request("GET", url, Attempt(), timeout_s=1) for _ in range(2)]
+
+    assert [(each.status, each.body) for each in found] == [(201, "0123456789")] * 2
+
+
 class Peer(asyncio.Protocol):
     """Answers each request with its path; `/never` not at all. Counts connections."""
 
