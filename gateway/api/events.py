@@ -1,7 +1,7 @@
 """`/v1/events`: the numbered log, as pages or as a stream of server-sent events; `/v1/inbound`: texts that came in."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -10,13 +10,15 @@ from pydantic import Field
 from gateway.api.inputs import MAX_PAGE, AfterSeq, NumberFilter, Page, Query
 from gateway.api.messages import EventView
 from gateway.api.middleware import set_headers
-from gateway.api.operation import Answer, Call, View, operation
+from gateway.api.operation import AUTHENTICATOR, Answer, Call, View, operation
 from gateway.api.views import Listed, when
 from gateway.clock import monotonic
-from gateway.errors.api import FieldProblem, InvalidRequest
+from gateway.errors.api import FieldProblem, InvalidRequest, MissingScope, Unauthorized
 from gateway.store import events
+from gateway.store.database import Tx
 
 CLOSING: Final = web.AppKey("closing", asyncio.Event)
+SCOPE: Final = "reports:read"
 HEARTBEAT_S: Final = 15.0
 _LOOK_EVERY_S: Final = 1.0
 _MOST: Final = 1000
@@ -43,7 +45,7 @@ class Events(View):
     "GET",
     "/v1/events",
     "What happened, in order.",
-    scope="reports:read",
+    scope=SCOPE,
     query=EventsQuery,
     answers={200: Events},
     streams=True,
@@ -56,8 +58,8 @@ async def log(call: Call, query: EventsQuery) -> Answer | web.StreamResponse:
     if "text/event-stream" in call.request.headers.get("Accept", ""):
         return await _stream(call, query)
     seq = await _from(call, query)
-    items = await _after(call, query, seq, query.limit)
-    return Answer(200, Events(items=items, next_after=items[-1].seq if items else seq))
+    items, seq = await _after(call, query, seq, query.limit)
+    return Answer(200, Events(items=items, next_after=seq))
 
 
 async def _from(call: Call, query: EventsQuery) -> int:
@@ -66,20 +68,17 @@ async def _from(call: Call, query: EventsQuery) -> int:
     return query.after
 
 
-async def _after(call: Call, query: EventsQuery, seq: int, limit: int) -> list[EventView]:
-    found = await call.doors.database.read(
-        lambda tx: events.after(
-            tx,
-            call.key.tenant_id,
-            call.key.mode,
-            seq,
-            limit,
-            subject=query.subject,
-            job_id=query.job_id,
-            kind=query.type,
-        )
-    )
-    return [EventView(**each) for each in found]
+async def _after(call: Call, query: EventsQuery, seq: int, limit: int) -> tuple[list[EventView], int]:
+    """The next events, and the number to go on after: what no filter lets through is not looked at again."""
+    where = {"subject": query.subject, "job_id": query.job_id, "kind": query.type}
+
+    async def look(tx: Tx) -> tuple[list[dict[str, Any]], int]:
+        newest = int(await tx.value("events_newest"))  # first: all up to it is seen by what is asked next
+        return await events.after(tx, call.key.tenant_id, call.key.mode, seq, limit, **where), newest
+
+    found, newest = await call.doors.database.read(look)
+    last = found[-1]["seq"] if found else seq
+    return [EventView(**each) for each in found], last if len(found) == limit else max(last, newest)
 
 
 async def _stream(call: Call, query: EventsQuery) -> web.StreamResponse:
@@ -90,17 +89,26 @@ async def _stream(call: Call, query: EventsQuery) -> web.StreamResponse:
     await response.prepare(call.request)
     closing = call.request.app[CLOSING]
     written = monotonic()
-    while not closing.is_set():
-        found = await _after(call, query, seq, MAX_PAGE)
+    while not closing.is_set() and await _may_listen(call):
+        found, seq = await _after(call, query, seq, MAX_PAGE)
         for each in found:
             await response.write(_message(each))
-            seq, written = each.seq, monotonic()
+            written = monotonic()
         if monotonic() - written >= HEARTBEAT_S:
             await response.write(b": still here\n\n")
             written = monotonic()
         if len(found) < MAX_PAGE:
             await woken.wait(_LOOK_EVERY_S)
     return response
+
+
+async def _may_listen(call: Call) -> bool:
+    """Whether the caller still may: a stream does not outlive its key or its token."""
+    try:
+        await call.request.app[AUTHENTICATOR].caller(call.request, SCOPE)
+    except (Unauthorized, MissingScope):
+        return False
+    return True
 
 
 def _resumed(call: Call) -> int | None:

@@ -9,11 +9,11 @@ import orjson
 import pytest
 from aiohttp import StreamReader
 
-from gateway.api import events
+from gateway.api import auth, events
 from gateway.clock import new_id, now_ms
 from gateway.model.event import Event
 from gateway.store import events as log
-from gateway.store import lives
+from gateway.store import lives, tenants
 from tests.api.conftest import PERSON, TOLL_FREE, Api
 
 
@@ -49,6 +49,17 @@ async def test_events_filter_by_type_job_and_subject(api: Api) -> None:
     ):
         assert [each["type"] for each in (await api.get("/v1/events", params=query)).body["items"]] == kinds
     assert (await api.get("/v1/events", params={"after": "soon"})).status == 422
+
+
+async def test_what_a_filter_leaves_out_is_not_looked_at_again(api: Api) -> None:
+    await happen(api, "message.sent", "message.failed", "message.sent")
+
+    few = (await api.get("/v1/events", params={"type": "message.failed", "limit": 1})).body
+    all_of_them = (await api.get("/v1/events", params={"type": "message.failed"})).body
+    newest = (await api.get("/v1/events")).body["items"][-1]["seq"]
+
+    assert few["next_after"] == few["items"][0]["seq"] == newest - 1
+    assert all_of_them["next_after"] == newest
 
 
 async def test_nobody_reads_the_events_of_others(api: Api) -> None:
@@ -135,6 +146,19 @@ async def test_a_bad_last_event_id_is_refused(api: Api) -> None:
     said = await api.get("/v1/events", headers={"Accept": "text/event-stream", "Last-Event-ID": "x"})
 
     assert said.wrong == {"Last-Event-ID": "wrong_type"}
+
+
+async def test_a_stream_ends_with_the_key_that_opened_it(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(auth, "monotonic", lambda: now[0])
+
+    async with stream(api) as content, asyncio.timeout(5):
+        key = await api.doors.database.read(lambda tx: tenants.key_of(tx, tenants.fingerprint(api.secret)))
+        assert key is not None
+        await api.doors.database.write(lambda tx: tenants.revoke_key(tx, key.id, now_ms()))
+        now[0] += 2.1
+        await happen(api, "message.sent")
+        assert await content.read() == b""
 
 
 async def test_streams_end_when_the_server_stops(api: Api) -> None:
