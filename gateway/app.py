@@ -22,6 +22,7 @@ from aiohttp import web
 from gateway import logs
 from gateway.api.server import Doors, build
 from gateway.app_roads import RoadBuilder, Roads
+from gateway.carriers.line_quality import observer
 from gateway.errors.app import DataDirInUse, PortTaken
 from gateway.errors.limits import RedisAway
 from gateway.limits.gate import Gate
@@ -283,7 +284,7 @@ async def _start_loops(parts: Parts, roads: Roads) -> None:
         calls = _voice_loop(parts, roads)
         await calls.recover()
         for mode, trunk, road in roads.trunks:
-            await trunk.start(calls.answering(road, mode))
+            await trunk.start(calls.answering(road, mode), observer(parts.metrics.line, trunk.name))
             parts.metrics.ignored.watch(trunk.name, trunk.ignored, partial(getattr, trunk, "trouble"))
         loops["calls"] = calls.run
     for name, loop in loops.items():

@@ -16,11 +16,13 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-__all__ = ["CONTENT_TYPE", "Metrics"]
+__all__ = ["CONTENT_TYPE", "LineMetrics", "Metrics"]
 
 WEB_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SERIES: Final = 1024  # of one metric that are found at once
 LATE_SECONDS: Final = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+JITTER_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
+TRIP_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1)  # 0.3: as much as talk bears (ITU-T G.114)
 
 
 Tally = Mapping[str, int]
@@ -58,6 +60,53 @@ class Ignored(Collector):
                 for why, count in tally.items():
                     family.add_metric([trunk, why], count)
         return iter((sip, rtp, up))
+
+
+class LineMetrics:
+    """What calls over trunks sounded like, told as each ends.
+
+    Every figure has a trunk and a way: `in` is what we heard of the far end; `out` what it heard of us, by its own
+    reports (RTCP), for calls that had some. The share lost is `gateway_rtp_lost` over `gateway_rtp_packets`.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ["trunk", "way"]
+        self.packets = Counter(
+            "gateway_rtp_packets", "RTP packets that were to arrive, as calls end.", labels, registry=registry
+        )
+        self.lost = Counter("gateway_rtp_lost", "Those of them that did not.", labels, registry=registry)
+        self.jitter_seconds = Histogram(
+            "gateway_rtp_jitter_seconds",
+            "Jitter at the end of a call (RFC 3550, section 6.4.1).",
+            labels,
+            buckets=JITTER_SECONDS,
+            registry=registry,
+        )
+        self.round_trip_seconds = Histogram(
+            "gateway_rtp_round_trip_seconds",
+            "Time to the far end and back, as its last report in a call tells.",
+            ["trunk"],
+            buckets=TRIP_SECONDS,
+            registry=registry,
+        )
+
+    def heard(self, trunk: str, *, expected: int, lost: int, jitter_s: float) -> None:
+        """A call has ended in which we were to hear so many packets; without any it tells nothing."""
+        self._count(trunk, "in", expected, lost, jitter_s)
+
+    def spoken(self, trunk: str, *, sent: int, lost: int, jitter_s: float) -> None:
+        """The same, of what the far end was to hear."""
+        self._count(trunk, "out", sent, lost, jitter_s)
+
+    def _count(self, trunk: str, way: str, packets: int, lost: int, jitter_s: float) -> None:
+        if packets:
+            self.packets.labels(trunk, way).inc(packets)
+            self.lost.labels(trunk, way).inc(lost)
+            self.jitter_seconds.labels(trunk, way).observe(jitter_s)
+
+    def round_trip(self, trunk: str, seconds: float) -> None:
+        """What a call's last report told of the way there and back."""
+        self.round_trip_seconds.labels(trunk).observe(seconds)
 
 
 class Metrics:
@@ -141,6 +190,7 @@ class Metrics:
         )
         self.ignored = Ignored()
         registry.register(self.ignored)
+        self.line = LineMetrics(registry)
         self.requests = Counter(
             "gateway_http_requests",
             "Requests answered, by route pattern; carriers' webhooks among them (403: not signed by the carrier).",

@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from gateway import steps
+from gateway.carriers.line_quality import OnLine, quality_of
 from gateway.carriers.spoken_answer import SpokenAnswer
 from gateway.carriers.voice_base import (
     Digit,
@@ -80,17 +81,17 @@ class SipLeg:
     """One call: the SIP call and its audio, told as one row of events."""
 
     def __init__(
-        self, call: SipCall, stream: RtpStream, rtp: RtpEngine, bad_rtp: dict[str, int], trunk: Trunk, number: str
+        self, call: SipCall, stream: RtpStream, rtp: RtpEngine, on_line: OnLine, trunk: Trunk, number: str
     ) -> None:
         """Begin to follow both.
 
-        bad_rtp: where packets that were thrown away are counted, by reason, at the end.
+        on_line: told at the end what the line was like.
         number:  ours in this call.
         """
         self._call = call
         self._stream = stream
         self._rtp = rtp
-        self._bad_rtp = bad_rtp
+        self._on_line = on_line
         self._trunk = trunk
         self._number = number
         self._answer: SpokenAnswer | None = None
@@ -307,22 +308,12 @@ class SipLeg:
     async def _close(self) -> media.Stats:
         """Give the port and the audio back; what still played tells its end before this returns."""
         seen = await self._stream.close()
-        for why in self._bad_rtp:
-            self._bad_rtp[why] += getattr(seen, why)
+        self._on_line(seen)
         await self._tasks[0]
         for audio_id in self._loaded.values():
             self._rtp.release(audio_id)
         self._loaded.clear()
         return seen
-
-
-def quality_of(seen: media.Stats) -> dict[str, object]:
-    """What a call's record keeps of its audio: packets, and what both ends say was lost or uneven."""
-    told = {"lost": seen.far_lost, "jitter_ms": seen.far_jitter_ms, "round_trip_ms": seen.round_trip_ms}
-    ours = {"received": seen.received, "lost": seen.lost, "jitter_ms": seen.jitter_ms, "gaps": seen.gaps}
-    sent = {"sent": seen.sent, "late": seen.late, "skipped": seen.skipped, "unsent": seen.unsent}
-    refused = {"foreign": seen.foreign, "bad": seen.bad, "ignored": seen.ignored, "unused": seen.unused}
-    return {**sent, **ours, **refused, "far_end": {name: value for name, value in told.items() if value is not None}}
 
 
 def _referred(status: int) -> ReferResult:

@@ -10,10 +10,12 @@ from typing import Final
 import structlog
 
 from gateway.carriers.base import Ready
+from gateway.carriers.line_quality import OnLine
 from gateway.carriers.sip_leg import SipLeg
 from gateway.carriers.voice_base import Leg
 from gateway.errors.media import MediaDown, MediaLimit
 from gateway.errors.sip import NoCommonCodec, SipTrunkUnresolved, TooManyCalls, UnsafeSipValue
+from gateway.media.events import Stats
 from gateway.model.call import Call
 from gateway.model.outcome import NotSent
 from gateway.net.rtp_engine import RtpEngine
@@ -80,17 +82,19 @@ class SipTrunk:
         self._settings = settings
         self._rtp = rtp
         self._on_call: OnCall | None = None
+        self._on_line: OnLine | None = None
         self._endpoint: SipEndpoint | None = None
         self.bad_rtp = {"foreign": 0, "bad": 0}
         self._starting = asyncio.Lock()
 
-    async def start(self, on_call: OnCall | None = None) -> None:
+    async def start(self, on_call: OnCall | None = None, on_line: OnLine | None = None) -> None:
         """Bind our end. A far end whose name does not resolve now is looked for again with each call.
 
         on_call: takes inbound calls; without it they get 480.
+        on_line: told what the line was like, as each call ends.
         Raises:  SipAddressTaken.
         """
-        self._on_call = on_call
+        self._on_call, self._on_line = on_call, on_line
         try:
             await self._started()
         except SipTrunkUnresolved as error:
@@ -145,7 +149,7 @@ class SipTrunk:
             if await ready():
                 placed = await self._invite(endpoint, call, stream, headers)
                 number = self._settings.caller_id or call.sender
-                return SipLeg(placed, stream, self._rtp, self.bad_rtp, self._settings, number)
+                return SipLeg(placed, stream, self._rtp, self._heard_line, self._settings, number)
             reason = "taken_back"
         except TooManyCalls as error:
             reason = error.slug
@@ -175,7 +179,13 @@ class SipTrunk:
             await call.reject(488)
             return None
         number = call.incoming.to_user if call.incoming is not None else ""
-        return SipLeg(call, stream, self._rtp, self.bad_rtp, self._settings, number)
+        return SipLeg(call, stream, self._rtp, self._heard_line, self._settings, number)
+
+    def _heard_line(self, seen: Stats) -> None:
+        for why in self.bad_rtp:
+            self.bad_rtp[why] += getattr(seen, why)
+        if self._on_line is not None:
+            self._on_line(seen)
 
     def _offer(self, stream: RtpStream) -> sdp.Session:
         codecs = tuple(_CODECS[name] for name in self._settings.codecs)

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from gateway.carriers.base import Ready
+from gateway.carriers.line_quality import observer
 from gateway.carriers.sip_trunk import SipLeg, SipTrunk
 from gateway.carriers.voice_base import TrunkRoad
 from gateway.media import wav
+from gateway.metrics import Metrics
 from gateway.model.call import Call
 from gateway.model.outcome import NotSent
 from gateway.net.rtp_stream import RtpStream
@@ -153,6 +155,8 @@ async def test_a_telephone_hears_the_prompts_is_heard_and_answers_the_question(
 ) -> None:
     greeting = await calling.prompts.say("Hello Ana, this is City Water.", "en-US")
     question = await calling.prompts.say("Press 1 to confirm, 2 for the date, or 9 to be removed.", "en-US")
+    metrics = Metrics()
+    await trunk.start(on_line=observer(metrics.line, "desk"))
     (call_id,) = await calling.queue("1234")
     await calling.start()
     await telephone.until("CALL_ESTABLISHED")
@@ -171,6 +175,12 @@ async def test_a_telephone_hears_the_prompts_is_heard_and_answers_the_question(
     heard_to_its_end = telephone.heard() + bytes(8000)
     assert likeness(heard_to_its_end, goodbye.pcm)[1] > 0.99
     assert likeness((telephone.folder / "says.wav").read_bytes()[44:], said[16_000:48_000])[1] > 0.9
+    told = {
+        way: metrics.registry.get_sample_value("gateway_rtp_packets_total", {"trunk": "desk", "way": way})
+        for way in ("in", "out")
+    }
+    assert told == {"in": call.quality["received"] + call.quality["lost"], "out": call.quality["sent"]}
+    assert call.quality["far_end"].keys() >= {"lost", "jitter_ms"}  # it reports by RTCP
 
 
 async def test_a_key_interrupts_the_prompt_and_the_telephone_hangs_up_itself(
