@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 ALONE: Final = (
     "tests/chaos/",
-    "tests/demo/",
     "tests/journeys/",
     "tests/limits/test_wire.py",
     "tests/net/test_rtp_engine.py",

@@ -138,3 +138,30 @@ def test_nothing_the_gateway_cannot_run_without_is_gpl() -> None:
 
     assert {"aiohttp", "hibari-tts", "redis"} <= seen.keys()
     assert {name: text for name, text in seen.items() if re.search(r"\bA?GPL", text)} == {}
+
+
+def test_every_decision_is_listed_and_names_the_release_it_was_decided_for() -> None:
+    folder = HOME / "docs" / "decisions"
+    files = sorted(folder.glob("0*.md"))
+    heads = {file: file.read_text(encoding="utf-8").split("\n", 3) for file in files}
+
+    listed = (folder / "README.md").read_text(encoding="utf-8")
+    lines = [
+        f"- [{file.name[:4]}]({file.name}) {head[0].removeprefix(f'# {file.name[:4]}: ')}"
+        for file, head in heads.items()
+    ]
+    assert [line for line in lines if f"{line}\n" not in listed] == []
+    assert [file.name for file, head in heads.items() if not re.match(r"Decided for \d+\.\d+\.\d+\.", head[2])] == []
+
+
+def test_every_page_of_the_docs_is_led_to_from_the_readme_and_no_link_leads_nowhere() -> None:
+    pages = [HOME / "README.md", *(HOME / "docs").rglob("*.md")]
+    links = {
+        (page, (page.parent / link).resolve())
+        for page in pages
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
+    }
+
+    assert [(page.name, to) for page, to in links if not to.exists()] == []
+    led_to = {to for page, to in links if page.name == "README.md"}  # that of the decisions, too
+    assert [page.name for page in pages[1:] if page.resolve() not in led_to] == []
