@@ -61,18 +61,21 @@ _FAILED: Final = {
 _log = structlog.get_logger(__name__)
 
 
-def unanswered(failed: sip.Failed) -> Unanswered:
-    """Translate the end of a call that never came up. One that is in doubt is never taken back into the queue."""
+def unanswered(failed: sip.Failed, *, rang: bool = False) -> Unanswered:
+    """Translate the end of a call that never came up. One that is in doubt is never taken back into the queue.
+
+    rang: whether somebody may have heard it ring: then it is not offered again by itself either, whatever the refusal.
+    """
     code = "" if failed.local else str(failed.status)
     if failed.in_doubt and (failed.local or failed.status in _LATER):
         return Unanswered("unknown", "no_response", code)
-    if failed.local and failed.status == 503:  # no connection: the INVITE never left
+    if failed.local and failed.status == 503 and not rang:  # no connection: the INVITE never left
         return Unanswered("queued", "carrier_unreachable")
     if failed.status in _BUSY:
         return Unanswered("busy", "busy", code)
     if failed.status in _NO_ANSWER:
         return Unanswered("no_answer", "no_answer", code)
-    if failed.status in _LATER:
+    if failed.status in _LATER and not rang:
         return Unanswered("queued", _LATER[failed.status], code)
     return Unanswered("failed", _FAILED.get(failed.status, "carrier_refused"), code)
 
@@ -102,6 +105,7 @@ class SipLeg:
         self._before: list[LegEvent] = []
         self._hear: Callable[[LegEvent], None] = self._before.append
         self._loaded: dict[str, AudioId] = {}
+        self._rang = False  # or early media came, in which a carrier may let us hear it ring
         self._is_connected = False
         self._trouble = ""
         self._keys = Keys()
@@ -227,7 +231,7 @@ class SipLeg:
         """Act on what the SIP side tells; returns the leg's last event when this is it."""
         match event:
             case sip.Failed():
-                last = unanswered(event)
+                last = unanswered(event, rang=self._rang)
                 if self._trouble and last.outcome == "no_answer":  # it was we who gave up
                     return Unanswered("failed", self._trouble, last.code)
                 return last
@@ -236,7 +240,10 @@ class SipLeg:
                     return Ended("carrier", self._trouble)
                 return Ended("gateway" if by == "us" else "person" if by == "them" else "carrier")
             case sip.Ringing():
+                self._rang = True
                 self._hear(Ringing())
+            case sip.Progress():
+                self._rang = True
             case sip.Answered(media=agreed):
                 if self._connect(agreed):
                     self._hear(PickedUp())

@@ -147,6 +147,7 @@ CALLS: dict[str, CallScript] = {
     "0403": CallScript("temporarily unavailable (480)", status=480),
     "0404": CallScript("no such number (404)", status=404, rings=False),
     "0405": CallScript("carrier trouble (503)", status=503, rings=False),
+    "0406": CallScript("rings, then carrier trouble (503)", status=503),
     "0500": CallScript("voicemail: a greeting of 3 s, a beep, then it records", greeting_s=3.0),
     "0501": CallScript("voicemail with a greeting of 8 s", greeting_s=8.0),
     "0502": CallScript("voicemail of few words: a greeting of 1.5 s, a beep of 440 Hz", greeting_s=1.5, beep_hz=440.0),

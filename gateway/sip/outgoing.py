@@ -126,6 +126,11 @@ class OutgoingCall(Call):
         """See `Call`."""
         return self._leaving or super().is_leaving
 
+    @property
+    def _has_rung(self) -> bool:
+        """Whether somebody may have heard it ring: then nobody is to be called by another way, too."""
+        return self._ringing or any(branch.media is not None for branch in self._branches.values())
+
     def find(self, request: Request) -> Dialog | None:
         """Return the confirmed dialog or one of the early ones."""
         candidates = [branch.dialog for branch in self._branches.values()] if self.dialog is None else [self.dialog]
@@ -263,7 +268,7 @@ class OutgoingCall(Call):
         if self._leaving:
             return False
         if response.status == 503:
-            return self._next_hop(now)
+            return not self._has_rung and self._next_hop(now)
         if response.status == 422:
             again = self.refresher.timer.raised(response)
         else:

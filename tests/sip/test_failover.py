@@ -242,3 +242,15 @@ def test_a_refusal_that_would_be_tried_again_is_in_doubt_where_an_address_before
 
     (failed,) = [event for event in trunk.us.events() if isinstance(event, Failed)]
     assert (failed.status, failed.local, failed.in_doubt) == (status, False, True)
+
+
+@pytest.mark.parametrize(("status", "body"), [(180, b""), (183, ANSWER)], ids=["180", "early media"])
+def test_an_address_that_let_it_ring_before_it_refused_is_the_last(status: int, body: bytes) -> None:
+    trunk = Trunk(FIRST, SECOND)
+    trunk.call()
+    ((invite, _),) = trunk.sent()
+    trunk.reply(invite, FIRST, status, body)
+    trunk.reply(invite, FIRST, 503)
+
+    assert methods(trunk.sent()) == [("ACK", FIRST)]
+    assert [event.status for event in trunk.us.events() if isinstance(event, Failed)] == [503]
