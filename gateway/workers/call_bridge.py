@@ -16,7 +16,7 @@ from gateway.model.call import Call
 from gateway.model.limit import Limit, Refused, Slot
 from gateway.model.outcome import NotSent
 from gateway.voice.state import Transfer
-from gateway.workers.slots import for_slot
+from gateway.workers.slots import for_slot, now_us
 
 if TYPE_CHECKING:
     from gateway.workers.call_desk import Desk
@@ -46,9 +46,13 @@ class Bridge:
         if slot is None:
             tell("failed")
             return
-        second: Leg | NotSent = NotSent("taken_back")
+        given_up = asyncio.Event()
+        placing = asyncio.create_task(
+            self.road.carrier.bridge(self.call, wanted, leg, lambda: self._ready(slot, given_up)),
+            name="call-bridge-placing",
+        )
         try:
-            second = await self.road.carrier.bridge(self.call, wanted, leg, lambda: self._ready(slot))
+            second = await asyncio.shield(placing)  # half placed, it could not be hung up
             if isinstance(second, NotSent):
                 tell("failed")
             else:
@@ -56,7 +60,8 @@ class Bridge:
                 self.desk.channels.hold(holder, limits, second.hangup)
                 await _held(leg, second, wanted.ring_s, tell)
         finally:
-            closing = asyncio.create_task(self._close(second, holder), name="call-bridge-closing")
+            given_up.set()
+            closing = asyncio.create_task(self._close(placing, holder), name="call-bridge-closing")
             self.desk.tasks.add(closing)
             closing.add_done_callback(self.desk.tasks.discard)
 
@@ -71,19 +76,23 @@ class Bridge:
                 return None
             if not isinstance(taken, Refused) and taken.granted:
                 self.desk.channels.hold(holder, limits)
+                self.desk.plan.redis_clock.observe(taken.now_us, now_us())
                 return taken.granted[0]
             await asyncio.sleep(_AGAIN_S)
         return None
 
-    async def _ready(self, slot: Slot) -> bool:
+    async def _ready(self, slot: Slot, given_up: asyncio.Event) -> bool:
         clocks = [self.desk.plan.clock(limit) for limit in slot.rates]
         await for_slot(self.desk.plan.redis_clock.local(slot.at_us), clocks)
+        if given_up.is_set():
+            return False
         steps.reached("bridge:before")
         self.desk.wrote(slot)
         return True
 
-    async def _close(self, second: Leg | NotSent, holder: str) -> None:
-        if not isinstance(second, NotSent):
+    async def _close(self, placing: asyncio.Task[Leg | NotSent], holder: str) -> None:
+        await asyncio.wait([placing])
+        if placing.exception() is None and not isinstance(second := placing.result(), NotSent):
             second.hangup()
             await second.over()
         await self.desk.channels.release(holder)

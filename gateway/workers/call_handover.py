@@ -53,13 +53,19 @@ class Handover:
             self.transfers.append({**told, "after_s": round(monotonic() - began, 2)})
             self.tell(Handed(result, how))
 
-        result = await self.leg.refer(wanted.to, wanted.headers, wanted.ring_s)
-        if result != "refused":
-            tell(result, "refer")
-        elif self.bridge is None:
-            tell("failed", "refer")
-        else:
-            await self.bridge.hold(self.leg, wanted, lambda bridged: tell(bridged, "bridge"))
+        how = "refer"
+        try:
+            result = await self.leg.refer(wanted.to, wanted.headers, wanted.ring_s)
+            if result != "refused":
+                tell(result, how)
+            elif self.bridge is None:
+                tell("failed", how)
+            else:
+                how = "bridge"
+                await self.bridge.hold(self.leg, wanted, lambda bridged: tell(bridged, "bridge"))
+        except Exception:  # noqa: BLE001 - a fault of ours: the person must not wait for ever
+            _log.exception("transfer_failed")
+            tell("failed", how)
 
     def stop(self) -> None:
         """The call is over: nobody is there to be handed over."""

@@ -3,6 +3,8 @@
 from typing import Any
 
 from gateway.carriers.voice_base import TrunkRoad
+from gateway.model.limit import Throughput
+from gateway.workers.slots import now_us
 
 PLAN = """
 name: agent{ending}
@@ -61,6 +63,26 @@ async def test_a_person_who_hangs_up_leaves_no_second_call_behind(calling: Any) 
     await calling.until_true(lambda: phone(calling, "1234")["ended_by"] == "gateway")
     await calling.until_true(lambda: phone(calling, "0401")["state"] == "failed")
     await calling.until_true(lambda: calling.rtp.streams == [])
+
+
+async def test_a_person_who_hangs_up_while_the_second_call_waits_for_its_slot_leaves_nothing_behind(
+    calling: Any,
+) -> None:
+    """0600 hangs up after 0.5 s; the trunk has no slot before that."""
+    runner = await calling.start()
+    (call_id,) = await dialled(calling, "0600", "1234")
+    await calling.until_status(call_id, "ringing")
+    for limit in runner.desk.limits_of(calling.roads["live", "main"], "live"):
+        if isinstance(limit, Throughput):
+            runner.desk.plan.clock(limit).wrote(now_us() + 1_500_000)
+
+    await calling.until_status(call_id, "completed")
+    await calling.until_true(lambda: runner.desk.tasks == set())
+
+    figures = calling.counters._metrics.registry.get_sample_value
+    assert calling.rtp.streams == []
+    assert figures("gateway_channels", {"scope": "trunk:main"}) == 0
+    assert len(calling.heard()) == 1
 
 
 async def test_a_number_that_does_not_take_the_call_sends_it_on(calling: Any) -> None:

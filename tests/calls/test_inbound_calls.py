@@ -169,3 +169,26 @@ async def test_a_stop_answers_no_more_and_ends_what_goes_on(calling: Any) -> Non
 
     ended = await calling.call(call.id)
     assert (ended.status, ended.reason) == ("failed", "gateway_stopped")
+
+
+OFFICE = """
+name: office
+language: en-US
+inbound: true
+start: agent
+nodes:
+  agent: {transfer: {to: "+12125550601", ring: 5s}, on_failure: sorry}
+  sorry: {pause: 100ms, next: sent}
+  sent: {outcome: sent_away, then: hangup}
+"""
+
+
+async def test_who_rings_back_is_put_through_though_nobody_was_called_before(calling: Any) -> None:
+    """The trunk's rate is asked for the first time in this process; 0601 hangs up after 2 s."""
+    await calling.publish(OFFICE, "office")
+    await calling.sender(inbound_dialplan="office")
+    ring(calling, "sip")
+
+    call = await the_call(calling, "completed")
+
+    assert (call.outcome, call.transfers[0]["result"]) == ("transferred", "transferred")
