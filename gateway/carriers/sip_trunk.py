@@ -13,8 +13,9 @@ from gateway.carriers.base import Ready
 from gateway.carriers.line_quality import OnLine
 from gateway.carriers.sip_leg import SipLeg
 from gateway.carriers.voice_base import Leg
+from gateway.errors import GatewayError
 from gateway.errors.media import MediaDown, MediaLimit
-from gateway.errors.sip import NoCommonCodec, SipTrunkUnresolved, TooManyCalls, UnsafeSipValue
+from gateway.errors.sip import NoCommonCodec, SipTrunkUnresolved, UnsafeSipValue
 from gateway.media.events import Stats
 from gateway.model.call import Call
 from gateway.model.outcome import NotSent
@@ -151,8 +152,12 @@ class SipTrunk:
                 number = self._settings.caller_id or call.sender
                 return SipLeg(placed, stream, self._rtp, self._heard_line, self._settings, number)
             reason = "taken_back"
-        except TooManyCalls as error:
+        except GatewayError as error:  # no room for it, or what a trunk is to show cannot be written
+            _log.error("cannot_dial", trunk=self.name, error=str(error))
             reason = error.slug
+        except BaseException:
+            await stream.close()
+            raise
         await stream.close()
         return NotSent(reason)
 

@@ -19,7 +19,7 @@ from gateway.errors.carriers import BadReport
 from gateway.errors.speech import BadPrompt
 from gateway.model.call import Call
 from gateway.model.outcome import Accepted, Outcome
-from gateway.net.http_client import Attempt, HttpClient, TakenBackError
+from gateway.net.http_client import Attempt, HttpClient
 from gateway.speech.shaping import decoded
 from gateway.store.calls import Prompt
 from gateway.voice import twiml
@@ -151,7 +151,7 @@ class TwilioVoice:
             fields["machine_detection"] = self._machine_detection
         try:
             created = await self._client.calls.create_async(**fields)
-        except (TakenBackError, TwilioException, TimeoutError, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, the call was placed once or not at all
             return outcome_of(error, attempt)
         return Accepted(created.sid, created.status or "queued")
 

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
+
+import structlog
 
 from gateway import steps
 from gateway.carriers.base import Ready
@@ -22,17 +24,22 @@ from gateway.workers.plan import Planned
 from gateway.workers.slots import for_slot, now_us
 
 AHEAD_US: Final = 200_000  # how long before its slot a call may be committed as `dialing`
+_log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Offer:
-    """One call that is committed as `dialing`, the slot it was granted, and the limits whose channels it holds."""
+    """One call that is committed as `dialing`, the slot it was granted, and the limits whose channels it holds.
+
+    was_taken: it is out of the plan, by its own hand: nobody but us settles it from now on.
+    """
 
     planned: Planned[Call]
     prepared: Prepared
     slot: Slot
     limits: Sequence[Limit]
     backoff: Backoff
+    was_taken: bool = field(default=False, init=False)
 
     @property
     def call(self) -> Call:
@@ -69,6 +76,7 @@ class Dialling:
                 return False  # still in the plan: whoever was to dial it queues it again
             if not self.desk.plan.take_out(offer.planned):
                 return False
+            offer.was_taken = True
             steps.reached("dial:before")
             self.desk.wrote(slot)
             return True
@@ -87,6 +95,9 @@ class Dialling:
                     await self._over_trunk(offer, road)
                 case WebhookRoad():
                     await self._by_webhook(offer, road)
+        except Exception:  # noqa: BLE001 - a fault of ours: the call must end all the same
+            _log.exception("dialling_failed", call=offer.call.id)
+            await self._give_up(offer)
         finally:
             if offer.call.id not in self.desk.elsewhere:
                 await self.desk.channels.release(offer.call.id)
@@ -134,13 +145,25 @@ class Dialling:
         self._learn(offer.backoff, "carrier_throttled" if isinstance(outcome, Throttled) else "")
 
     async def _not_sent(self, offer: Offer, outcome: NotSent) -> None:
-        """Queue a call again of which no byte left, unless somebody took it back: who did has settled it."""
-        if not self.desk.plan.take_out(offer.planned):
+        """Queue a call again that the carrier does not have, unless somebody took it back: who did has settled it."""
+        if not self._is_ours(offer):
             return
         record = CallRecord(offer.call, self.desk.database, self.desk.signals)
         record.unanswered("queued", f"not_sent_{outcome.reason}", "")
         await record.finish()
-        self._learn(offer.backoff, "carrier_unreachable")
+        self._learn(offer.backoff, outcome.reason if outcome.reason == "carrier_account" else "carrier_unreachable")
+
+    async def _give_up(self, offer: Offer) -> None:
+        """End a call that a fault of ours kept from being dialled, or whose far end may have it."""
+        may_ring = offer.was_taken
+        if self._is_ours(offer):
+            record = CallRecord(offer.call, self.desk.database, self.desk.signals)
+            record.unanswered("unknown" if may_ring else "failed", "internal", "")
+            await record.finish()
+
+    def _is_ours(self, offer: Offer) -> bool:
+        """Whether it is for us to say what becomes of it: nobody took it back before we let it go."""
+        return offer.was_taken or self.desk.plan.take_out(offer.planned)
 
     def _learn(self, backoff: Backoff, trouble: str) -> None:
         """Slow down while the carrier takes no calls; `trouble` is what `why` says meanwhile."""

@@ -21,14 +21,23 @@ _log = structlog.get_logger(__name__)
 
 
 class CallRecord:
-    """One call's row. Nothing noted is lost: each write goes on until the database takes it; `finish` waits for all."""
+    """One call's row. Nothing noted is lost: each write goes on until the database takes it; `finish` waits for all.
+
+    What cannot be written for a fault of ours is logged, and the call ends all the same.
+    """
 
     def __init__(self, call: Call, database: Database, signals: Signals) -> None:
         self._call = call
         self._database = database
         self._signals = signals
         self._works: asyncio.Queue[Callable[[], Awaitable[object]]] = asyncio.Queue()
+        self._has_lost = False
         self._task = asyncio.create_task(self._drain(), name="call-record")
+
+    @property
+    def call_id(self) -> str:
+        """Whose it is."""
+        return self._call.id
 
     def taken(self, carrier: str, carrier_id: str) -> None:
         """The carrier has it, under a name of its own."""
@@ -94,6 +103,9 @@ class CallRecord:
     async def finish(self) -> None:
         """Return when everything noted is on disk."""
         await self._works.join()
+        if self._has_lost:  # it may have been the end
+            self.unanswered("failed", "internal", "")
+            await self._works.join()
         self._task.cancel()
 
     def _note(self, work: Callable[[Tx], Awaitable[object]]) -> None:
@@ -102,13 +114,22 @@ class CallRecord:
     async def _drain(self) -> None:
         while True:
             work = await self._works.get()
-            while True:
-                try:
-                    await work()
-                    break
-                except StoreUnavailable as error:
-                    _log.error("cannot_write_call", error=str(error))
-                    await asyncio.sleep(_AGAIN_S)
+            try:
+                await self._keep(work)
+            except Exception:  # noqa: BLE001 - a fault of ours: whatever comes after it must be written all the same
+                _log.exception("call_write_failed", call=self._call.id)
+                self._has_lost = True
             self._signals.wake("events")
             self._signals.wake("messages")
             self._works.task_done()
+
+    @staticmethod
+    async def _keep(work: Callable[[], Awaitable[object]]) -> None:
+        while True:
+            try:
+                await work()
+            except StoreUnavailable as error:
+                _log.error("cannot_write_call", error=str(error))
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                return

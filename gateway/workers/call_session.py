@@ -102,12 +102,27 @@ class CallSession:
         self.leg.listen(self._events.put_nowait)
         last: Unanswered | Ended | None = None
         while last is None:
-            last = self._take(await self._next())
+            event = await self._next()
+            try:
+                last = self._take(event)
+            except Exception:  # noqa: BLE001 - a fault of ours must leave nobody on the line
+                _log.exception("call_session_failed", call=self.record.call_id)
+                last = self._broken(event)
         if self._rendering is not None:
             self._rendering.cancel()
         self._handover.stop()
         await self.record.finish()
         return last
+
+    def _broken(self, event: LegEvent | Handed | _Rendered | _Stop | None) -> Unanswered | Ended | None:
+        """Hang up; the call is written as failed when its leg has ended."""
+        self._reason = "internal"
+        self.state, self._deadline = replace(self.state, deadline=None), None
+        self.leg.hangup()
+        if not isinstance(event, Unanswered | Ended):
+            return None
+        self.record.unanswered("failed", "internal", "")
+        return event
 
     def end(self, reason: str) -> None:
         """End the call from our side, whatever its state."""
@@ -134,6 +149,8 @@ class CallSession:
                 self._detected(event)
             case GreetingEnded():
                 self._greeting_ended(event)
+            case Digit() if self._answer.at is None:
+                pass  # pressed before the answer: nobody was asked anything yet
             case Digit(digit):
                 if self.state.answered_by is None:
                     self._tell(Answered("human"))  # who presses a key is no machine

@@ -141,6 +141,18 @@ async def test_keys_by_info_and_by_events_are_each_heard_once_and_across_prompts
     assert [visit["node"] for visit in call.path] == ["greet", "ask", "bye"]
 
 
+async def test_a_key_before_the_answer_means_nothing(calling: Any, trunk: Any, tmp_path: Path) -> None:
+    """9 opts out, and SIPp sends it while it still rings: nobody has heard what it would mean."""
+    async with sipp("uas_presses_before_answer", trunk.far_port, calling.free_port(), tmp_path) as ended:
+        (call_id,) = await calling.queue("1234")
+        await calling.start()
+        call = await calling.until_status(call_id, "completed")
+        await ended()
+
+    assert (call.outcome, call.keys) == ("", "")
+    assert [visit["node"] for visit in call.path] == ["greet", "ask", "ask", "bye"]
+
+
 HANDS_OVER = """
 name: agent
 language: en-US

@@ -1,0 +1,82 @@
+"""Calls in which two things meet at the wrong moment: nobody is rung twice, and nothing is left behind."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.carriers.sip_leg import SipLeg
+from gateway.carriers.twilio import TwilioAccount
+from gateway.carriers.twilio_voice import TwilioVoice
+from gateway.carriers.voice_base import WebhookRoad
+from gateway.clock import now_ms
+from gateway.net.http_client import HttpClient
+from gateway.store.calls import Evidence, Plans
+from gateway.voice import engine
+from gateway.workers.call_record import CallRecord
+
+
+async def test_a_carrier_that_gives_up_on_a_ringing_telephone_ends_the_call(calling: Any) -> None:
+    """0406 rings, then 503: somebody may have heard it, so it is not dialled again."""
+    (call_id,) = await calling.queue("0406")
+    await calling.start()
+
+    call = await calling.until_status(call_id, "failed")
+
+    assert (call.reason, call.error_code) == ("carrier_refused", "503")
+    assert len(calling.heard()) == 1
+
+
+async def test_a_carrier_that_does_not_know_our_account_is_asked_again_later(calling: Any) -> None:
+    """The request was written, and 401 says that nobody is called: the call waits, and `why` says for what."""
+    ours = calling.far_end.parts.options
+    account = TwilioAccount(
+        "twilio", ours.account_sid, "another", calling.far_end.url, f"{calling.url}/carriers/twilio"
+    )
+    async with HttpClient() as http:
+        calling.roads["live", "twilio"] = WebhookRoad(TwilioVoice(account, http), 20.0, 10, 5, timeout_s=2.0)
+        await calling.sender(voice="twilio")
+        (call_id,) = await calling.queue("0101")
+        await calling.start()
+
+        await calling.until_gate("carrier_account")
+        await calling.until_status(call_id, "queued")
+        await calling.stop()
+
+    assert set(await calling.events(call_id)) == {"call.dialing", "call.queued"}
+
+
+async def test_a_fault_of_ours_in_a_call_hangs_up_and_ends_it(calling: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is left on a silent line, and the next call is as any other."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a fault")
+
+    with monkeypatch.context() as faulty:
+        faulty.setattr(SipLeg, "stop", broken)
+        (call_id,) = await calling.queue("0304")
+        await calling.start()
+        call = await calling.until_status(call_id, "failed")
+    (next_id,) = await calling.queue("0304")
+
+    assert call.reason == "internal"
+    assert (await calling.until_status(next_id, "completed")).outcome == "confirmed"
+    assert calling.heard()[0]["ended_by"] == "gateway"
+    await calling.until_true(lambda: calling.rtp.streams == [])
+
+
+async def test_what_cannot_be_written_of_a_call_does_not_keep_it_from_ending(calling: Any) -> None:
+    """Half a surrogate pair is no JSON."""
+    (call_id,) = await calling.queue("0101", status="answered")
+    call = await calling.call(call_id)
+    _, plan = await Plans(calling.database).get("acme", "bill", 1)
+    state = replace(engine.start(plan, {}), collected={"note": "\ud83d"})
+    record = CallRecord(call, calling.database, calling.signals)
+
+    record.ended(state, [], "completed", "", now_ms(), Evidence())
+    async with asyncio.timeout(5):
+        await record.finish()
+
+    ended = await calling.call(call_id)
+    assert (ended.status, ended.reason) == ("failed", "internal")
