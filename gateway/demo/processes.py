@@ -16,6 +16,29 @@ READY_S: Final = 60.0
 STOP_S: Final = 20.0
 
 
+def _inherited() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+
+
+async def told(words: list[str], *, environ: Mapping[str, str], folder: Path) -> Any:
+    """Run `gateway WORDS` to its end, in `folder` and with our environment and `environ`; returns the JSON it prints.
+
+    Raises: DemoFailed when it prints none.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway.cli", *words),
+        cwd=folder,
+        env=_inherited() | dict(environ),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    said, errors = await process.communicate()
+    try:
+        return json.loads(said)
+    except ValueError:
+        raise DemoFailed(f"`gateway {words[0]}` told nothing: {errors.decode(errors='replace')[-500:]}") from None
+
+
 @contextlib.asynccontextmanager
 async def running(words: list[str], *, environ: Mapping[str, str], folder: Path, log: Path) -> AsyncIterator[Any]:
     """Run `gateway WORDS` as a child; gives the JSON object of its ready line.
@@ -25,15 +48,11 @@ async def running(words: list[str], *, environ: Mapping[str, str], folder: Path,
     log:     its standard error.
     Raises:  DemoFailed when it ends, or says nothing, before it is ready.
     """
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "gateway.cli",
-            *words,
+            *(sys.executable, "-m", "gateway.cli", *words),
             cwd=folder,
-            env=inherited | dict(environ),
+            env=_inherited() | dict(environ),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,

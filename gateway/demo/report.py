@@ -77,8 +77,8 @@ def show(console: Console, report: Mapping[str, Any], keys: Mapping[str, int], o
         )
     rate = texts["rate"]
     console.print(
-        f"Rate at the far end: {rate['achieved_per_s']:.2f} segments/s of {rate['allowed_per_s']:g} allowed; "
-        f"at most {rate['max_in_rolling_second']} in any rolling second"
+        f"Rate as the far end saw it arrive: {rate['achieved_per_s']:.2f} segments/s of {rate['allowed_per_s']:g} "
+        f"allowed; at most {rate['max_in_rolling_second']} in any rolling second (how it left is audited below)"
     )
     console.print(f"Opt-outs by text: {texts['opt_outs']}. Segments in the job: {texts['segments']}")
     pressed = ", ".join(f"{text} ({count})" for text, count in keys.items()) or "none"
@@ -90,6 +90,18 @@ def show(console: Console, report: Mapping[str, Any], keys: Mapping[str, int], o
         f"The far end received {far_end['messages_received']} texts (answers to keywords among them) "
         f"and {far_end['calls_received']} calls. All in {report['seconds']:.0f} s."
     )
+    _show_audit(console, report["audit"])
+
+
+def _show_audit(console: Console, audit: Mapping[str, Any]) -> None:
+    """Say what the auditor found, which trusts neither the gateway nor the far end alone."""
+    found = "\n".join(f"  {each['promise']} {each['subject']}: {each['detail']}" for each in audit["findings"])
+    console.print(
+        f"Audit of {audit['texts']} texts, the database against what reached the far end (lost, doubled, above a cap "
+        f"or the rate, after a STOP): {'found:' if found else 'nothing found'}"
+    )
+    if found:
+        console.print(found)
 
 
 def _states(title: str, part: Mapping[str, Any]) -> Table:

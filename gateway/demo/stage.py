@@ -31,9 +31,11 @@ TRUNK: Final = "practice_line"
 TEXT: Final = "Hello {{ name }}, this is City Water: {{ notice }} Reply STOP to opt out."
 PLAN: Final = "payment-reminder"
 INBOUND_PLAN: Final = "replay-or-opt-out"
+LEDGER: Final = "far-end.jsonl"
+JITTER_MS: Final = 250  # between our socket and the far end's clock, on a machine that does all of it at once
 TOKEN: Final = "demo-token"  # noqa: S105  made up, and good on this machine alone
 
-_SHIPPED: Final = ("dialplans", "audio", "config")
+_AUDIT: Final = ["audit", "--far-end", LEDGER, "--jitter-ms", str(JITTER_MS), "--json"]
 Json = dict[str, Any]
 
 
@@ -50,13 +52,15 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What runs: a client of the gateway, where both listen, and the key."""
+    """What runs: a client of the gateway, where both listen, and the key; where it works, and with what settings."""
 
     client: Client
     url: str
     far_url: str
     key: str
     console: Console
+    folder: Path
+    environ: Mapping[str, str]
 
 
 async def run(wishes: Wishes) -> None:
@@ -109,7 +113,7 @@ def shipped(name: str) -> Path:
 async def _set_up(folder: Path, console: Console) -> AsyncIterator[Stage]:
     sip_port = _free_udp_port()
     simulate = ["simulate", "--rate", f"{SENDER}={RATE}", "--auth-token", TOKEN, "--pause-ms", "700"]
-    simulate += ["--gateway-sip", f"127.0.0.1:{sip_port}"]
+    simulate += ["--gateway-sip", f"127.0.0.1:{sip_port}", "--ledger-file", LEDGER]
     far_log, log = folder / "far-end.log", folder / "gateway.log"
     async with processes.running(simulate, environ={}, folder=folder, log=far_log) as far_end:
         environ = _environ(folder, far_end, sip_port)
@@ -118,7 +122,7 @@ async def _set_up(folder: Path, console: Console) -> AsyncIterator[Stage]:
             processes.running(["serve"], environ=environ, folder=folder, log=log) as ready,
             Client(ready["url"], key) as client,
         ):
-            yield Stage(client, ready["url"], far_end["url"], key, console)
+            yield Stage(client, ready["url"], far_end["url"], key, console, folder, environ)
 
 
 def _free_udp_port() -> int:
@@ -209,6 +213,7 @@ async def _report(stage: Stage, jobs: list[Json], started: float) -> Json:
         "sms": report.sms(text_job["counts"], by_text, rates[0] if rates else {}, usage["windows"]),
         "voice": report.voice(call_jobs[0]["counts"] if call_jobs else report.NO_CALLS, events),
         "far_end": {name: counts[name] for name in ("messages_received", "calls_received")},
+        "audit": await processes.told(_AUDIT, environ=stage.environ, folder=stage.folder),
         "seconds": round(monotonic() - started, 1),
     }
     why = await client.get(f"/v1/jobs/{text_job['id']}/why")

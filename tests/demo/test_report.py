@@ -56,6 +56,7 @@ def test_the_report_says_why_texts_are_held_and_until_when() -> None:
         "sms": report.sms(COUNTS, 1, RATE, [CAP]),
         "voice": report.voice(report.NO_CALLS, []),
         "far_end": {"messages_received": 4, "calls_received": 0},
+        "audit": {"texts": 5, "findings": [{"promise": "P2", "check": "copy", "subject": "msg_1", "detail": "twice"}]},
         "seconds": 12.3,
     }
     out = io.StringIO()
@@ -66,6 +67,7 @@ def test_the_report_says_why_texts_are_held_and_until_when() -> None:
     assert "2 texts are held: cap_day, until 2026-11-22T08:00:02.000Z" in printed
     assert "4 of 4 segments" in printed
     assert "1 (3), 21 (1)" in printed
+    assert "found:\n  P2 msg_1: twice\n" in printed
 
 
 def test_what_is_held_for_a_cap_has_settled_and_what_may_move_has_not() -> None:

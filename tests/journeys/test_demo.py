@@ -77,6 +77,15 @@ def test_caps_and_the_rate_hold(shown: Shown) -> None:
 
 
 @pytest.mark.journey
+def test_the_auditor_holds_the_database_against_the_far_end_and_finds_nothing(shown: Shown) -> None:
+    audit = shown.report["audit"]
+
+    assert audit["texts"] >= MESSAGES  # and the answers to keywords
+    assert audit["findings"] == []
+    assert f"Audit of {audit['texts']} texts" in shown.printed
+
+
+@pytest.mark.journey
 def test_a_reply_of_stop_is_counted_as_an_opt_out(shown: Shown) -> None:
     stopped = {each["to"] for each in shown.arrivals if each["to"].endswith("0020")}
 
