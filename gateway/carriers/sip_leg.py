@@ -216,7 +216,7 @@ class SipLeg:
             async for event in self._call.events():
                 last = self._take(event) or last
         finally:
-            self._refer_ends("transferred" if self._is_taken_on else "failed")  # it let go of us, having the person
+            self._refer_ends("unknown" if self._is_taken_on else "failed")
             if self._answer is not None:
                 self._answer.end()
             if self._recording is not None:

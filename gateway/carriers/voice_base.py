@@ -18,7 +18,7 @@ from gateway.speech.prompts import TenantPrompts
 from gateway.voice.dialplan import Play, Say
 from gateway.voice.state import Transfer
 
-ReferResult = Literal["transferred", "busy", "no_answer", "failed", "refused"]
+ReferResult = Literal["transferred", "busy", "no_answer", "failed", "unknown", "refused"]
 
 # --- what happens on a leg
 
@@ -119,7 +119,8 @@ class Leg(Protocol):
         """Ask the far end to put the person through to a number, and wait for how that goes.
 
         headers: X- headers for who takes the call.
-        Returns: `transferred`: hang up now, if the far end has not; `refused`: it puts nobody through, and we may.
+        Returns: `transferred`: hang up now, if the far end has not; `refused`: it puts nobody through, and we may;
+                 `unknown`: it took that on, and the call ended before it told how it went.
         """
         ...
 

@@ -32,6 +32,7 @@ class Call:
         self._user = user  # the user part of our Contact
         self.refresher = Refresher(self, context)
         self._referral: Referral | None = None
+        self._is_left = False  # the far end has said BYE, and may still tell how a REFER of ours went
         self._bye: Transaction | None = None
         self._unacked: dict[int, Transaction] = {}  # INVITEs that we answered 2xx, by CSeq number
         self._offered: set[int] = set()  # those whose 2xx made the offer: the answer comes in the ACK
@@ -62,7 +63,7 @@ class Call:
         elif request.method == "PRACK":
             self._on_prack(transaction, now)
         elif request.method == "NOTIFY":
-            self._respond(transaction, 481 if self._referral is None else self._referral.notified(request), now)
+            self._respond(transaction, 481 if self._referral is None else self._referral.notified(request, now), now)
         else:
             self._on_other(transaction, now)
 
@@ -74,7 +75,18 @@ class Call:
         """Take the far end's BYE."""
         self._respond(transaction, 200, now)
         if self.answered:
-            self._end("them", 200, now)
+            self._let_go(now)
+
+    def _let_go(self, now: float) -> None:
+        """End the call that the far end has left, once nothing more is to be heard of it."""
+        self._is_left = True
+        if self._referral is None:
+            self._left(now)
+        else:
+            self._referral.close(now, self._left)
+
+    def _left(self, now: float) -> None:
+        self._end("them", 200, now)
 
     def on_ack(self, request: Request, now: float) -> None:
         """Take the ACK of a 2xx of ours."""
@@ -109,7 +121,7 @@ class Call:
     def _on_offer(self, transaction: Transaction, dialog: Dialog, now: float) -> None:
         """Answer a re-INVITE or an UPDATE: refresh the target, and the session where it brings an offer."""
         request = transaction.request
-        if self.over or self._bye is not None:
+        if self.is_leaving:
             self._respond(transaction, 481, now)
             return
         if refusal := self._crossed(request, dialog):
@@ -243,8 +255,8 @@ class Call:
 
     @property
     def is_leaving(self) -> bool:
-        """True once we end the call: nothing new is asked in it."""
-        return self.over or self._bye is not None
+        """True once either end has left: nothing new is asked in the call."""
+        return self.over or self._is_left or self._bye is not None
 
     def _respond(
         self, transaction: Transaction, status: int, now: float, headers: Headers = (), body: bytes = b""
@@ -254,6 +266,9 @@ class Call:
 
     def _send_bye(self, now: float) -> None:
         if self.dialog is None or self._bye is not None:
+            return
+        if self._is_left:
+            self._left(now)
             return
         self._bye = bye(self._context, self.dialog, now, self)
 

@@ -121,7 +121,7 @@ class IncomingCall(Call):
         """Take a BYE, which a caller may send before the answer too (section 15)."""
         if self._accepted:
             self._respond(transaction, 200, now)
-            self._end("them", 200, now)
+            self._let_go(now)
             return
         self._respond(transaction, 200, now)
         self.cancelled(now)

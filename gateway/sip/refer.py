@@ -4,6 +4,7 @@ We only ever ask. A REFER that comes to us is refused with 405: nobody makes thi
 """
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.sip.call import Call
     from gateway.sip.context import Context
 
+LATE = 4  # times T1: how long the far end may tell the rest after its BYE (2 s)
 MOST_HEADERS = 10
 LONGEST_VALUE = 200
 OUR_HEADER = re.compile(r"X-[A-Za-z0-9-]{1,40}\Z")
@@ -55,7 +57,8 @@ class Referral:
         self._context = context
         self._to, self._by = to, by
         self._answers = Answers(context.options.credentials, context.token)
-        self._is_over = False
+        self._is_taken_on = self._is_over = False
+        self._then: Callable[[float], None] | None = None
 
     def send(self, now: float) -> None:
         """Ask the far end to call the target."""
@@ -94,7 +97,24 @@ class Referral:
         del now
         self._tell(408, final=True, refused=not transaction.has_left)
 
-    def notified(self, request: Request) -> int:
+    def close(self, now: float, then: Callable[[float], None]) -> None:
+        """The far end has left: call `then` once it has told the rest, or after a while.
+
+        A BYE ends the call in a dialog, not the subscription that the REFER made (RFC 5057, section 4.2), and a REFER
+        that was taken on is to be followed by a last NOTIFY (RFC 3515, section 2.4.4).
+        """
+        self._then = then
+        if self._is_taken_on and not self._is_over:
+            self._context.alarms.at(now + LATE * self._context.options.timers.t1, self._closed)
+        else:
+            self._closed(now)
+
+    def _closed(self, now: float) -> None:
+        then, self._then = self._then, None
+        if then is not None:
+            then(now)
+
+    def notified(self, request: Request, now: float) -> int:
         """Take a NOTIFY of the dialog; returns what to answer it with."""
         if request.get("Event").partition(";")[0].strip().lower() != "refer":
             return 489
@@ -104,9 +124,12 @@ class Referral:
         status = int(found[1])
         is_over = request.get("Subscription-State").partition(";")[0].strip().lower() == "terminated"
         self._tell(status, final=is_over or status >= 200)
+        if self._is_over:
+            self._closed(now)
         return 200
 
     def _tell(self, status: int, *, final: bool, refused: bool = False) -> None:
         if not self._is_over:
             self._is_over = final
+            self._is_taken_on = not refused
             self._context.events.append(Referred(self._call.tag, status, final, refused))

@@ -21,7 +21,7 @@ from gateway.workers.slots import for_slot, now_us
 if TYPE_CHECKING:
     from gateway.workers.call_desk import Desk
 
-HandedResult = Literal["transferred", "busy", "no_answer", "failed"]
+HandedResult = Literal["transferred", "busy", "no_answer", "failed", "unknown"]
 _LINE_S: Final = 5.0  # how long a free channel and a slot are waited for
 _AGAIN_S: Final = 0.1
 _log = structlog.get_logger(__name__)

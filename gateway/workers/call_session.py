@@ -247,6 +247,8 @@ class CallSession:
     # --- what is handed on
 
     def _handed(self, handed: Handed) -> None:
+        if handed.result == "unknown":
+            return  # the call is over: its end follows
         if handed.result != "transferred":
             self._tell(TransferFailed(handed.result))
             return

@@ -170,8 +170,9 @@ nodes:
         ("uas_takes_refer", "200 OK", "transferred", "transferred", ["agent"]),
         ("uas_takes_refer", "486 Busy Here", "busy", "sent_away", ["agent", "sorry", "sent"]),
         ("uas_refuses_refer", "unused", "failed", "sent_away", ["agent", "sorry", "sent"]),
+        ("uas_takes_refer_and_leaves", "unused", "unknown", "", ["agent"]),
     ],
-    ids=["taken", "busy", "refused"],
+    ids=["taken", "busy", "refused", "left without a word"],
 )
 async def test_sipp_is_asked_to_put_the_person_through(
     calling: Any, trunk: Any, tmp_path: Path, scenario: str, fragment: str, result: str, outcome: str, path: list[str]

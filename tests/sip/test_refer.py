@@ -72,6 +72,63 @@ def test_a_refer_that_nobody_answers_is_refused_in_the_end() -> None:
     assert 31 <= script.now <= 33
 
 
+def leave(script: Script, ok: object, number: int) -> None:
+    """Let the far end say BYE."""
+    script.inside(ok, "BYE", number)
+    assert [response.status for response in script.responses()] == [200]
+
+
+@pytest.mark.parametrize(("fragment", "status"), [(b"SIP/2.0 200 OK", 200), (b"SIP/2.0 486 Busy Here", 486)])
+def test_how_it_went_may_be_told_after_the_far_ends_bye(fragment: bytes, status: int) -> None:
+    script = Script()
+    handle, refer, ok = referred(script)
+    script.reply(refer, 202)
+    leave(script, ok, 10)
+    script.inside(ok, "INVITE", 11)
+    assert [response.status for response in script.responses()] == [481]
+    assert script.events() == [Referred(handle, 100, False)]
+
+    assert notify(script, ok, 12, fragment, "terminated;reason=noresource") == 200
+    assert script.events() == [Referred(handle, status, True), Ended(handle, "them", 200)]
+    assert notify(script, ok, 13, fragment, "terminated;reason=noresource") == 481
+
+
+def test_a_far_end_that_leaves_without_a_word_is_waited_for_two_seconds() -> None:
+    script = Script()
+    handle, refer, ok = referred(script)
+    script.reply(refer, 202)
+    leave(script, ok, 10)
+    script.events()
+    script.now = 1.9
+    assert (script.sent(), script.events()) == ([], [])
+    script.now = 2.0
+    assert script.sent() == []
+
+    assert script.events() == [Ended(handle, "them", 200)]
+
+
+def test_a_hangup_of_ours_ends_a_call_that_was_left_already() -> None:
+    script = Script()
+    handle, refer, ok = referred(script)
+    script.reply(refer, 202)
+    leave(script, ok, 10)
+    script.us.hangup(handle, script.now)
+
+    assert script.sent() == []
+    assert script.events()[-1] == Ended(handle, "them", 200)
+
+
+@pytest.mark.parametrize("answer", [0, 486, 603], ids=["not answered yet", "busy", "declined"])
+def test_a_bye_ends_a_call_at_once_where_nothing_more_is_to_be_told(answer: int) -> None:
+    script = Script()
+    handle, refer, ok = referred(script)
+    if answer:
+        script.reply(refer, answer)
+    leave(script, ok, 10)
+
+    assert script.events()[-1] == Ended(handle, "them", 200)
+
+
 def test_a_challenge_to_a_refer_is_answered_once() -> None:
     script = Script(credentials=Credentials("campaign", "made-up"))
     handle, refer, _ = referred(script)
