@@ -15,7 +15,8 @@ from gateway.api.people import CallPeople, People, TextPeople
 from gateway.api.problems import told_at
 from gateway.api.wording import wording
 from gateway.campaign.hours import DAYS, is_zone, read
-from gateway.campaign.retry import MOST_ATTEMPTS
+from gateway.campaign.retry import MOST_ATTEMPTS, too_many
+from gateway.errors.api import FieldProblem, InvalidRequest
 from gateway.model.call import Call as CallRecord
 from gateway.model.job import Category, Job
 from gateway.model.message import Message
@@ -109,6 +110,16 @@ async def of_retries(call: Call, said: Mapping[Outcome, Retry]) -> dict[str, dic
         outcome: {**rule.model_dump(), "text": await _words(call, rule.text, f"retries.{outcome}.text.")}
         for outcome, rule in said.items()
     }
+
+
+async def check_retries(
+    call: Call, spec: Mapping[str, Any], retries: Mapping[str, Mapping[str, Any]], category: Category
+) -> None:
+    """Raise InvalidRequest where a voice job's calls would leave messages more often than its category may."""
+    _, plan = await plans.published(call, spec["dialplan"], "call.dialplan", spec["version"])
+    wrong = [*too_many(retries, category, leaves=plan.machine.action != "hangup")]
+    if wrong:
+        raise InvalidRequest(*(FieldProblem(field, "too_many_messages", why) for field, why in wrong))
 
 
 async def _words(call: Call, text: JobMessage | None, at: str) -> dict[str, Any] | None:

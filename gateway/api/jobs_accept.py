@@ -71,7 +71,7 @@ class NewJob(Input):
         description="A text that the carrier never answered for and, asked twice, does not have: `rest` leaves it to a "
         "person; `resend` sends it once more, flagged as a copy. For sms.",
     )
-    category: Category = Field("informational", description="What the calls are for, by law. For voice.")
+    category: Category = Field("informational", description="What the calls are for, by law: docs/calls.md. For voice.")
     retries: dict[Outcome, Retry] = Field(
         default_factory=dict, description="What follows a call that ended so. For voice."
     )
@@ -112,6 +112,8 @@ async def create(call: Call, body: NewJob, query: JobsQuery) -> Answer:
     check_times(call.now_ms, ("start_at", body.start_at), body.expires_at)
     spec = await _spec(call, body)
     retries = await job_spec.of_retries(call, body.retries)
+    if retries:
+        await job_spec.check_retries(call, spec, retries, body.category)
     people = await job_spec.people_of(call, body.channel, spec, retries)
     recipients: Any = body.recipients
     if not isinstance(recipients, list | LongList):

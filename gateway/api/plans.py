@@ -9,7 +9,7 @@ from gateway.errors.voice import BadDialplan, BadVariables, PlanProblem
 from gateway.model.job import Category
 from gateway.speech.prompts import TenantPrompts
 from gateway.store import dialplans
-from gateway.voice import disclosure, values
+from gateway.voice import disclosure, exemptions, values
 from gateway.voice.cases import faults
 from gateway.voice.check import check, load_checked
 from gateway.voice.dialplan import Plan
@@ -48,7 +48,7 @@ async def for_calling(call: Call, name: str, field: str, *, category: Category |
         raise InvalidRequest(FieldProblem(field, "inbound_dialplan", "this dialplan answers calls, it places none"))
     found = check(plan, prompts=call.doors.prompts.of(call.key.tenant_id).names, broadcast=category is not None)
     if category is not None and not any(each.severity == "error" for each in found):
-        found += disclosure.problems(plan, {}, category)
+        found += disclosure.problems(plan, {}, category) + exemptions.problems(plan, {}, category)
     wrong = [each for each in found if each.severity == "error"]
     if wrong:
         raise BadDialplan(tuple(wrong))

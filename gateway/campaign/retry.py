@@ -12,7 +12,7 @@ follows, if it has one. What nobody knows the end of (`unknown`) is never called
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ LONGEST_S: Final = 7 * 86_400
 
 _DURATION: Final = re.compile(r"([0-9]{1,6})(s|m|h|d)")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_MOST_MESSAGES: Final[Mapping[str, int]] = {"package": 1, "financial": 3, "healthcare": 3}
 _NO_SUCH_NUMBER: Final = "invalid_number"  # the reason of a call to a number that nobody has
 
 
@@ -83,6 +84,22 @@ def follow(
     if tried[outcome] <= rule["attempts"] and numbers:
         return Again(at_ms, numbers[0], numbers[1:], tried)
     return Write(at_ms, rule["text"]) if rule["text"] else None
+
+
+def too_many(table: Mapping[str, Mapping[str, Any]], category: str, *, leaves: bool) -> Iterator[tuple[str, str]]:
+    """What a table would leave on a machine more often than the law has it in exempted calls, as (field, why).
+
+    leaves: whether the plan says anything to machines. A call that reached nobody left nothing.
+    Source: 47 CFR 64.1200(a)(9): one message a parcel; three an event; one a day and three a week.
+    """
+    rule = table.get("machine")
+    if rule is None or not leaves or category not in _MOST_MESSAGES:
+        return
+    messages, most = 1 + rule["attempts"] + (rule["text"] is not None), _MOST_MESSAGES[category]
+    if messages > most:
+        yield "retries.machine", f"{messages} messages may come of it; {category} calls leave at most {most}"
+    elif category == "healthcare" and seconds(rule["after"]) < _SECONDS["d"]:
+        yield "retries.machine.after", "healthcare calls leave at most one message a day: give 1d or more"
 
 
 def _numbers(call: Call, reason: str, *, is_next: bool) -> list[str]:

@@ -11,7 +11,7 @@ from gateway.errors.voice import PlanProblem
 from gateway.media.level import SILENCE_DBOV
 from gateway.media.soundness import Sound, faults, measured
 from gateway.speech.prompts import TenantPrompts
-from gateway.voice import disclosure, engine, filling
+from gateway.voice import disclosure, engine, exemptions, filling
 from gateway.voice.cases import given
 from gateway.voice.dialplan import Part, Pause, Plan
 from gateway.voice.disclosure import Heard
@@ -62,7 +62,7 @@ async def launch_check(
     longest_s: what one node may play.
     common:    what all calls have. A prompt that is as it must be with these and samples speaks for the plan: then the
                person's own values are at fault, which is a warning.
-    category:  of the job: see `disclosure`.
+    category:  of the job: see `disclosure` and `exemptions`.
     Raises:    BadVariables; SpeechUnavailable, which says nothing about the plan.
     """
     found = await asyncio.gather(
@@ -73,7 +73,11 @@ async def launch_check(
         pairs = zip(found, sampled, strict=True)
         found = await asyncio.gather(*(_blamed(prompts, each, sample, longest_s) for each, sample in pairs))
     timing = {(each.node, each.language): each.heard for each in found}
-    problems = (*_unsound(plan, found), *disclosure.problems(plan, timing, category))
+    problems = (
+        *_unsound(plan, found),
+        *disclosure.problems(plan, timing, category),
+        *exemptions.problems(plan, timing, category),
+    )
     return Checked(tuple(found), tuple(sorted(problems, key=lambda problem: problem.line)))
 
 

@@ -23,6 +23,7 @@ nodes:
   yes: {outcome: confirmed, next: bye}
   remove: {opt_out: tenant, then: hangup}
   bye: {say: "Goodbye.", then: hangup}
+machine: hangup
 """
 OTHER = "+12125559876"
 
@@ -164,6 +165,44 @@ async def test_telemarketing_and_healthcare_must_say_who_calls_and_announce_the_
             assert (wrong["node"], wrong["severity"]) == ("who", "error"), wrong
             assert "announces: identity" in str(wrong)
     assert (await job(api, {"to": PERSON}, category="telemarketing")).body["launch"] == []
+
+
+async def test_a_message_for_machines_without_a_toll_free_number_refuses_what_needs_one(api: Api) -> None:
+    await api.sender()
+    leaving = PLAN.replace("machine: hangup", "machine: {leave: bye}")
+
+    for category in ("telemarketing", "healthcare", "financial", "package"):
+        said = await job(api, {"to": PERSON}, plan=leaving, category=category)
+        assert (said.status, {each["node"] for each in said.body["errors"]}) == (422, {"bye"})
+        assert "toll-free number" in str(said.body)
+    assert (await job(api, {"to": PERSON}, plan=leaving, category="emergency")).status == 202
+
+
+@pytest.mark.parametrize(
+    ("category", "rule", "wrong"),
+    [
+        ("package", {"attempts": 1}, {"retries.machine": "too_many_messages"}),
+        ("financial", {"attempts": 2, "text": {"body": "Hi"}}, {"retries.machine": "too_many_messages"}),
+        ("financial", {"attempts": 2}, {}),
+        ("healthcare", {"attempts": 3, "after": "1d"}, {"retries.machine": "too_many_messages"}),
+        ("healthcare", {"attempts": 2, "after": "23h"}, {"retries.machine.after": "too_many_messages"}),
+        ("healthcare", {"attempts": 2, "after": "1d"}, {}),
+        ("informational", {"attempts": 9}, {}),
+    ],
+    ids=str,
+)
+async def test_exempted_calls_leave_only_so_many_messages(api: Api, category: str, rule: Any, wrong: Any) -> None:
+    await api.sender(carrier="twilio")
+    left = 'bye: {say: "City Water, 1-800-555-0199.", announces: identity, then: hangup}\nmachine: {leave: bye}'
+    leaving = PLAN.replace('bye: {say: "Goodbye.", then: hangup}\nmachine: hangup', left)
+    assert leaving != PLAN
+
+    said = await job(api, {"to": PERSON}, plan=leaving, category=category, retries={"machine": rule})
+    to_people = await job(api, {"to": PERSON}, category=category, retries={"machine": rule})
+
+    assert said.status == (422 if wrong else 202), said.body
+    assert (said.wrong if wrong else {}) == wrong
+    assert to_people.status == 202, "a machine that is left nothing may be called again"
 
 
 async def test_what_kept_a_job_from_its_first_call_stands_in_it_and_in_why(api: Api) -> None:

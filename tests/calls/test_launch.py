@@ -34,6 +34,7 @@ nodes:
   yes: {outcome: confirmed, next: bye}
   bye: {play: goodbye, text: {en-US: Goodbye., es-US: Adiós.}, then: hangup}
   remove: {opt_out: tenant, then: hangup}
+machine: hangup
 """
 
 

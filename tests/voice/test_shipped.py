@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.voice import disclosure, engine
+from gateway.voice import disclosure, engine, exemptions
 from gateway.voice.cases import Case, given, load_tests, run_tests
 from gateway.voice.check import load_checked
 from gateway.voice.coverage import coverage
@@ -65,6 +65,7 @@ def test_a_shipped_broadcast_says_who_calls_then_the_opt_out_key_which_works_fro
     assert isinstance(commands[-1], Speak)
     assert pressed == (StopSpeaking(), OptOut("tenant"), Hangup())
     assert disclosure.problems(plan, {}, "telemarketing") == ()
+    assert exemptions.problems(plan, {}, "telemarketing") == ()
 
 
 @pytest.mark.parametrize(
