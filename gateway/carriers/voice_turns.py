@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 from weakref import WeakValueDictionary
 
@@ -27,7 +27,7 @@ from gateway.errors.carriers import BadReport
 from gateway.model.call import Call
 from gateway.model.event import Event
 from gateway.model.message import Message
-from gateway.model.states import CALL_FINALS
+from gateway.model.states import CALL_FINALS, CALL_MOVES
 from gateway.speech.prompts import Prompts
 from gateway.store import call_texts, calls, events, lives, opt_outs, recordings
 from gateway.store.calls import Plans
@@ -72,13 +72,19 @@ class VoiceTurns:
     async def turn(self, call_id: str, step: int, form: Mapping[str, str]) -> str:
         """Answer one webhook of a call with TwiML. The same step again gets the same answer and moves nothing."""
         async with self._lock(call_id):
-            call = await self._ours(call_id)
-            if call is None or call.status in CALL_FINALS or not call.engine_state:
-                if call is not None:  # who hung up on a recording has said it all the same
-                    await self.database.write(lambda tx: self._handed_on(tx, call, "", form, None))
-                return _hangup()
-            _, plan = await self.plans.get(call.tenant_id, call.dialplan, call.dialplan_version)
-            return await self._turn(call, plan, step, form)
+            xml = None
+            while xml is None:
+                xml = await self._turn_of(await self._ours(call_id), step, form)
+            return xml
+
+    async def _turn_of(self, call: Call | None, step: int, form: Mapping[str, str]) -> str | None:
+        """The answer to a webhook of a call as it was read; None: read it again, it has gone on in another process."""
+        if call is None or call.status in CALL_FINALS or not call.engine_state:
+            if call is not None:  # who hung up on a recording has said it all the same
+                await self.database.write(lambda tx: self._handed_on(tx, call, "", form, None))
+            return _hangup()
+        _, plan = await self.plans.get(call.tenant_id, call.dialplan, call.dialplan_version)
+        return await self._turn(call, plan, step, form)
 
     async def answer(self, form: Mapping[str, str]) -> str:
         """Answer the first webhook of a call that came in. Raises BadReport."""
@@ -102,7 +108,7 @@ class VoiceTurns:
                 await self.inbound.keep(call)
         return await self.turn(call.id, 0, form)
 
-    async def _turn(self, call: Call, plan: Plan, step: int, form: Mapping[str, str]) -> str:
+    async def _turn(self, call: Call, plan: Plan, step: int, form: Mapping[str, str]) -> str | None:
         asked = now = now_ms() / 1000
         kept = between(plan, call.engine_state)
         turn = twiml.receive(kept.call, step, form, now=now)
@@ -127,14 +133,18 @@ class VoiceTurns:
         texts = _texts(call, turn)
         delay_ms = message_delay_ms(form, now - asked)
 
-        async def keep(tx: Tx) -> None:
+        async def keep(tx: Tx) -> bool:
+            if not await calls.turned(tx, call, following.to_json()):
+                return False
             await self._keep(tx, call, following, prompts, texts, form.get("CallSid", ""))
             if step == 0:
                 await calls.found(tx, call.id, calls.Evidence(detection(form), delay_ms if pieces else None))
             else:
                 await self._handed_on(tx, call, kept.call.state.node or "", form, plan)
+            return True
 
-        await self.database.write(keep)
+        if not await self.database.write(keep):
+            return None
         self.signals.wake("events")
         self.signals.wake("messages")
         return xml
@@ -186,21 +196,27 @@ class VoiceTurns:
         if call is None:
             return
         async with self._lock(call.id):
-            call = await self._ours(call.id)
-            if call is None or await self._was_seen(report):
-                return
-            await self._apply(call, report)
+            is_applied = False
+            while not is_applied:
+                call = await self._ours(call.id)
+                if call is None or await self._was_seen(report):
+                    return
+                is_applied = await self._apply(call, report)
         for what in ("events", "calls", "messages"):
             self.signals.wake(what)
 
-    async def _apply(self, call: Call, report: CallReport) -> None:
-        if report.status in CALL_FINALS and call.status not in CALL_FINALS and call.engine_state:
-            _, plan = await self.plans.get(call.tenant_id, call.dialplan, call.dialplan_version)
-            await self._end(call, between(plan, call.engine_state), report.status, report)
-        else:
+    async def _apply(self, call: Call, report: CallReport) -> bool:
+        """False: the call has gone on in another process since it was read."""
+        if report.status not in CALL_FINALS or call.status in CALL_FINALS or not call.engine_state:
             await self.database.write(lambda tx: self._move(tx, call, report))
+            return True
+        _, plan = await self.plans.get(call.tenant_id, call.dialplan, call.dialplan_version)
+        kept = between(plan, call.engine_state)
+        if report.status not in CALL_MOVES[call.status]:  # "busy", of a call that asked us what to say
+            return await self._end(call, kept, "completed", replace(report, reason=""))
+        return await self._end(call, kept, report.status, report)
 
-    async def _end(self, call: Call, kept: Between, status: str, report: CallReport) -> None:
+    async def _end(self, call: Call, kept: Between, status: str, report: CallReport) -> bool:
         now = now_ms()
         at_ms = min(now, report.at_ms + int(_CLOCKS_APART_S * 1000)) if report.at_ms is not None else now
         turn = twiml.hung_up(kept.call, by="person" if status == "completed" else "carrier", now=at_ms / 1000)
@@ -208,7 +224,9 @@ class VoiceTurns:
         prompts = [*call.prompts, *kept.heard(at_ms / 1000)]
         texts = _texts(call, turn)
 
-        async def work(tx: Tx) -> None:
+        async def work(tx: Tx) -> bool:
+            if not await calls.turned(tx, call, ""):
+                return False
             await self._seen(tx, call, report)
             for text in texts:
                 await call_texts.add(tx, text)
@@ -217,8 +235,9 @@ class VoiceTurns:
                 detection = {**call.detection, "left_s": round(sum(each["seconds"] for each in prompts), 2)}
                 await calls.found(tx, call.id, calls.Evidence(detection, None, call.transfers, call.recordings))
             await calls.ended(tx, call.id, status, now, reason=report.reason, error_code=report.error_code, at_ms=at_ms)
+            return True
 
-        await self.database.write(work)
+        return await self.database.write(work)
 
     async def _move(self, tx: Tx, call: Call, report: CallReport) -> None:
         await self._seen(tx, call, report)

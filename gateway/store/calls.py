@@ -108,6 +108,11 @@ async def progress(
     )
 
 
+async def turned(tx: Tx, call: Call, engine_state: str) -> bool:
+    """Let a call go on from what `call` was read with. False: another process answered the same webhook meanwhile."""
+    return bool(await tx.run("calls_turned", id=call.id, before=call.engine_state, engine_state=engine_state))
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What a call leaves beside its way through the plan; the fields are those of `Call`."""

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any
+from weakref import WeakValueDictionary
 from xml.etree import ElementTree as ET
 
 import aiohttp
@@ -263,6 +264,59 @@ async def test_what_twilio_says_of_who_answered_is_kept_with_the_call(calling: A
         "by": "machine", "why": "machine_end_beep", "known_after_s": 6.25, "left_after": "beep",
         "left_s": call.prompts[0]["seconds"],
     }  # fmt: skip
+
+
+TEXTED = """
+name: texted
+language: en-US
+start: ask
+nodes:
+  ask: {menu: {prompt: {say: "Press 1 for a text."}, choices: {"1": send}, otherwise: bye}}
+  send: {send_sms: "You asked for this.", next: bye}
+  bye: {say: "Goodbye.", then: hangup}
+"""
+
+
+async def test_one_webhook_at_two_processes_at_once_has_one_effect(calling: Any, twilio: Twilio) -> None:
+    """Twilio asks again where an answer is late, and a balancer may give the second to another process."""
+    await calling.publish(TEXTED, "bill")
+    call_id = await placed(calling, version=2)
+    await twilio.turn(call_id, 0)
+    other = replace(calling.turns, _locks=WeakValueDictionary())
+    form = {"CallSid": "CA1", "Digits": "1"}
+
+    first, second = await asyncio.gather(calling.turns.turn(call_id, 1, form), other.turn(call_id, 1, form))
+
+    assert first == second
+    texts = await calling.database.read(lambda tx: tx.rows("messages_with_status", status="queued", limit=9))
+    assert [text["body"] for text in texts] == ["You asked for this."]
+
+
+async def test_the_end_of_a_call_at_one_process_while_another_answers_it_is_not_lost(
+    calling: Any, twilio: Twilio
+) -> None:
+    await calling.publish(TEXTED, "bill")
+    call_id = await placed(calling, version=2)
+    await twilio.turn(call_id, 0)
+    other = replace(calling.turns, _locks=WeakValueDictionary())
+    over = calling.turns.carrier.read_status({"CallSid": "CA1", "CallStatus": "completed", "SequenceNumber": "3"})
+
+    await asyncio.gather(calling.turns.turn(call_id, 1, {"CallSid": "CA1", "Digits": "1"}), other.report(call_id, over))
+
+    assert (await calling.call(call_id)).status == "completed"
+    texts = await calling.database.read(lambda tx: tx.rows("messages_with_status", status="queued", limit=9))
+    assert len(texts) <= 1
+
+
+async def test_a_final_status_that_an_answered_call_cannot_have_ends_it_all_the_same(
+    calling: Any, twilio: Twilio
+) -> None:
+    call_id = await placed(calling)
+    await twilio.turn(call_id, 0)
+    await twilio.status(call_id, "busy", 3)
+
+    call = await calling.call(call_id)
+    assert (call.status, call.reason) == ("completed", "")
 
 
 NOTE = """

@@ -16,6 +16,10 @@ UPDATE calls SET answered_by = :answered_by, outcome = :outcome, keys = :keys, p
                  collected = :collected, engine_state = :engine_state, updated_ms = :now_ms
 WHERE id = :id;
 
+-- name: calls_turned!
+-- Compare and set: from one webhook to the next. None where another process was quicker.
+UPDATE calls SET engine_state = :engine_state WHERE id = :id AND engine_state = :before;
+
 -- name: calls_found!
 UPDATE calls SET detection = :detection, message_delay_ms = :message_delay_ms, transfers = :transfers,
                  recordings = :recordings, quality = :quality
