@@ -1,4 +1,4 @@
-"""Where a trunk is: SRV, A and AAAA records, in the order in which they are to be tried (RFC 3263, RFC 2782)."""
+"""Where a trunk is: NAPTR, SRV, A and AAAA records, in the order in which they are to be tried (RFC 3263, RFC 2782)."""
 
 import asyncio
 import socket
@@ -11,17 +11,20 @@ from typing import Final
 import dns.asyncresolver
 import dns.exception
 import dns.resolver
+from dns.rdtypes.IN.NAPTR import NAPTR
 from dns.rdtypes.IN.SRV import SRV
 
 from gateway.errors.sip import SipTrunkUnresolved
 from gateway.sip.hop import PORTS, Hop, Transport
 
 SERVICES: Final[dict[Transport, str]] = {"UDP": "_sip._udp", "TCP": "_sip._tcp", "TLS": "_sips._tcp"}
+POINTERS: Final[dict[Transport, bytes]] = {"UDP": b"SIP+D2U", "TCP": b"SIP+D2T", "TLS": b"SIPS+D2T"}
 LIFETIME_S: Final = 5.0  # of one question
 SHORTEST_S: Final = 10.0  # however short its records live, a name is not asked for more often
 LONGEST_S: Final = 3600.0
 UNTOLD_S: Final = 60.0  # for addresses whose life nobody told: this machine's own table of names
 MOST_HOPS: Final = 8
+MOST_POINTERS: Final = 4
 _dice = SystemRandom()
 
 
@@ -70,13 +73,30 @@ class SipResolver:
 
     async def _services(self, host: str, transport: Transport) -> tuple[list[tuple[str, int]], float | None]:
         """Return the targets of the SRV records in order, and how long they live."""
+        names, life = await self._pointed_to(host, transport)
+        for name in dict.fromkeys((*names, f"{SERVICES[transport]}.{host}")):
+            try:
+                answer = await self._asking().resolve(name, "SRV")
+            except dns.exception.DNSException:
+                continue
+            records = [record for record in answer if isinstance(record, SRV) and str(record.target) != "."]
+            ordered = [(str(record.target).rstrip("."), record.port) for record in _in_order(records)]
+            if ordered:
+                return ordered, min(life, _life_of(answer))
+        return [], None
+
+    async def _pointed_to(self, host: str, transport: Transport) -> tuple[list[str], float]:
+        """Return the names that NAPTR records give for the SRV records of our transport, and how long they live.
+
+        What they say of other transports is passed over: a forged record must not lead a call off TLS.
+        """
         try:
-            answer = await self._asking().resolve(f"{SERVICES[transport]}.{host}", "SRV")
+            answer = await self._asking().resolve(host, "NAPTR")
         except dns.exception.DNSException:
-            return [], None
-        records = [record for record in answer if isinstance(record, SRV) and str(record.target) != "."]
-        ordered = [(str(record.target).rstrip("."), record.port) for record in _in_order(records)]
-        return ordered, float(answer.rrset.ttl) if answer.rrset is not None else UNTOLD_S
+            return [], LONGEST_S
+        found = [record for record in answer if isinstance(record, NAPTR) and _points(record, transport)]
+        found.sort(key=lambda record: (record.order, record.preference))
+        return [str(record.replacement).rstrip(".") for record in found[:MOST_POINTERS]], _life_of(answer)
 
     async def _addresses(self, name: str, family: socket.AddressFamily) -> tuple[list[str], float]:
         """Return a host's addresses by DNS, else as this machine knows them (its hosts file)."""
@@ -88,8 +108,7 @@ class SipResolver:
             except dns.exception.DNSException:
                 pass
             else:
-                ttl = float(answer.rrset.ttl) if answer.rrset is not None else UNTOLD_S
-                return [record.to_text() for record in answer], ttl
+                return [record.to_text() for record in answer], _life_of(answer)
         try:
             found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_DGRAM, family=family)
         except OSError:
@@ -103,6 +122,16 @@ class SipResolver:
             resolver.port = self._port
         resolver.lifetime = LIFETIME_S
         return resolver
+
+
+def _life_of(answer: dns.resolver.Answer) -> float:
+    return float(answer.rrset.ttl) if answer.rrset is not None else UNTOLD_S
+
+
+def _points(record: NAPTR, transport: Transport) -> bool:
+    """Whether a record names SRV records for this transport (flag "s", no rewriting: RFC 3263, section 4.1)."""
+    is_plain = record.flags.lower() == b"s" and not record.regexp and str(record.replacement) != "."
+    return is_plain and record.service.upper() == POINTERS[transport]
 
 
 def _literal(host: str) -> str | None:

@@ -85,6 +85,31 @@ async def test_servers_come_by_priority(names: Names, transport: Any, service: s
     assert found.ttl == 120
 
 
+@pytest.mark.parametrize(("transport", "host"), [("UDP", "192.0.2.1"), ("TCP", "192.0.2.2"), ("TLS", "192.0.2.3")])
+async def test_a_carrier_may_keep_its_servers_under_names_of_its_own(names: Names, transport: Any, host: str) -> None:
+    """NAPTR (RFC 3263, 4.1): the first of our transport whose servers are there; other transports are passed over."""
+    names.records["trunk.example", "NAPTR"] = (90, [
+        '10 50 "s" "SIPS+D2T" "" _sips._tcp.edge.example.',
+        '10 40 "s" "SIP+D2U" "" _sip._udp.edge.example.',
+        '5 50 "s" "SIP+D2T" "" _gone._tcp.edge.example.',
+        '20 50 "S" "sip+d2t" "" _sip._tcp.edge.example.',
+        '1 50 "u" "SIP+D2U" "!^.*$!sip:elsewhere@example.com!" .',
+    ])  # fmt: skip
+    for number, service in enumerate(("_sip._udp", "_sip._tcp", "_sips._tcp"), 1):
+        names.records[f"{service}.edge.example", "SRV"] = (300, [f"1 0 5070 s{number}.edge.example."])
+        names.records[f"s{number}.edge.example", "A"] = (300, [f"192.0.2.{number}"])
+    found = await resolver(names).find("trunk.example", 0, transport, V4)
+
+    assert found == Found((Hop(host, 5070, transport),), 90)
+
+
+async def test_a_pointer_to_no_server_leaves_the_usual_names(names: Names) -> None:
+    names.records["trunk.example", "NAPTR"] = (60, ['1 1 "s" "SIP+D2U" "" _sip._udp.gone.example.'])
+    names.records["_sip._udp.trunk.example", "SRV"] = (60, ["1 0 5080 a.trunk.example."])
+    names.records["a.trunk.example", "A"] = (60, ["192.0.2.1"])
+    assert (await resolver(names).find("trunk.example", 0, "UDP", V4)).hops == (Hop("192.0.2.1", 5080),)
+
+
 async def test_servers_of_one_priority_are_drawn_by_weight(names: Names) -> None:
     targets = {"a.trunk.example": 90, "b.trunk.example": 10, "c.trunk.example": 0}
     names.records["_sip._udp.trunk.example", "SRV"] = (60, [f"1 {w} 5060 {name}." for name, w in targets.items()])
