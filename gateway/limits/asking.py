@@ -179,7 +179,8 @@ class Asking:
             for bits, cap, window in zip(map(int, mark), self.caps, self._windows, strict=True):
                 units = segments if cap.unit == "segment" else 1
                 edges = (window.previous_us, window.start_us, window.end_us, window.after_us)
-                found += [Debit(cap.key, edges[j], units, edges[j + 1]) for j in range(3) if bits >> j & 1]
+                accepted = cap.counts == "accepted"
+                found += [Debit(cap.key, edges[j], units, edges[j + 1], accepted) for j in range(3) if bits >> j & 1]
             self._debits[name] = tuple(found)
         return self._debits[name]
 
@@ -192,7 +193,8 @@ class Asking:
             part = rolling.part_us
             start = at_us // part * part
             units = segments if rolling.unit == "segment" else 1
-            found.append(Debit(f"{rolling.key}#{member}", start, units, start + part + rolling.length_us + NEAR_US))
+            until = start + part + rolling.length_us + NEAR_US
+            found.append(Debit(f"{rolling.key}#{member}", start, units, until, rolling.counts == "accepted"))
         return tuple(found)
 
     def _refused(self, now_us: int, place: int, opens_at_us: int) -> Refused:

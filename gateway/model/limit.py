@@ -157,12 +157,14 @@ class Debit:
     """What one message took from one window of one cap (two within 2 s of a boundary), or from one part of a Rolling.
 
     until_us: when the window no longer matters, for whoever keeps its usage.
+    is_of_accepted: the limit counts what the carrier accepts: a refusal gives the units back.
     """
 
     limit_key: str
     window_start_us: int
     units: int
     until_us: int = field(default=0, compare=False)
+    is_of_accepted: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import structlog
 
@@ -26,6 +26,7 @@ from gateway.store.signals import Signals
 _BATCH: Final = 500
 _AGAIN_S: Final = 0.5
 _FINISH_S: Final = 20.0
+_CAPS: Final = ("cap_day", "cap_week", "cap_month", "cap_rolling")
 _log = structlog.get_logger(__name__)
 
 
@@ -46,6 +47,7 @@ class Result:
     holder: int
 
 
+Back: TypeAlias = tuple[Result, Sequence[Debit]]  # what of its debits comes back
 _WORDS: Final[dict[type, str]] = {
     Accepted: "accepted",
     Refused: "refused",
@@ -122,19 +124,19 @@ class Settlement:
         steps.reached("settle:before")
         while True:
             try:
-                uncounted = await self._database.write(lambda tx: self._write(tx, batch))
+                back = await self._database.write(lambda tx: self._write(tx, batch))
                 break
             except StoreUnavailable as error:
                 _log.error("cannot_settle", results=len(batch), error=str(error))
                 await asyncio.sleep(_AGAIN_S)
         steps.reached("settle:after")
         self._signals.wake("events")
-        if any(isinstance(result.outcome, Throttled | NotSent) for result in batch):
+        await self._give_back(back)
+        if back or any(isinstance(result.outcome, Throttled | NotSent) for result in batch):
             self._signals.wake("messages")
-        await self._give_back(uncounted)
 
-    async def _write(self, tx: Tx, batch: Sequence[Result]) -> list[Result]:
-        """Write what became of them. Returns those that the carrier is known not to count, and whose caps come back."""
+    async def _write(self, tx: Tx, batch: Sequence[Result]) -> list[Back]:
+        """Write what became of them. Returns what the carrier is known not to count: these caps come back."""
         taken: list[dict[str, Any]] = []
         offered: list[dict[str, Any]] = []
         for each in batch:
@@ -155,10 +157,12 @@ class Settlement:
         for carrier in {each["carrier"] for each in taken}:
             ids = [each["carrier_id"] for each in taken if each["carrier"] == carrier]
             await reports.take_early(tx, carrier, ids, now_ms())
-        uncounted = [result for result in again if _comes_back(result.outcome)]
-        for result in uncounted:
-            await usage.add(tx, result.debits, result.seq, sign=-1)
-        return uncounted
+        back: list[Back] = [(each, each.debits) for each in again if _comes_back(each.outcome)]
+        back += [(each, _of_accepted(each)) for each in batch if isinstance(each.outcome, Refused)]
+        back = [(result, debits) for result, debits in back if debits]
+        for result, debits in back:
+            await usage.add(tx, debits, result.seq, sign=-1)
+        return back
 
     async def _queue_again(self, tx: Tx, batch: Sequence[Result]) -> list[Result]:
         """Queue what never left, also from `unknown` where a next holder called it that: only we know better.
@@ -177,15 +181,27 @@ class Settlement:
             again += [each for each in results if each.message.id in ids]
         return again
 
-    async def _give_back(self, uncounted: Sequence[Result]) -> None:
-        for result in uncounted:
-            if result.debits:
-                try:
-                    await self._gate.give_back(result.debits, result.epoch)
-                except RedisAway as error:
-                    _log.warning("not_given_back", error=str(error))  # the cap stays spent: never too many
+    async def _give_back(self, back: Sequence[Back]) -> None:
+        """Others may have the room of what was refused: as many as it was go on, of those that a cap holds."""
+        try:
+            for result, debits in back:
+                await self._gate.give_back(debits, result.epoch)
+            if refused := Counter(each.message.sender for each, _ in back if isinstance(each.outcome, Refused)):
+                await self._database.write(lambda tx: _let_on(tx, refused))
+        except (RedisAway, StoreUnavailable) as error:
+            _log.warning("not_given_back", error=str(error))  # the cap stays spent: never too many
 
 
 def _comes_back(outcome: Outcome) -> bool:
     """Whether its caps do: the carrier never saw it. A slot that we let pass, or whose lease we lost, stays spent."""
     return isinstance(outcome, Throttled) or outcome not in {NotSent("late"), NotSent("lease_lost")}
+
+
+def _of_accepted(result: Result) -> list[Debit]:
+    """What a refused text took of limits that count only what the carrier accepts."""
+    return [debit for debit in result.debits if debit.is_of_accepted]
+
+
+async def _let_on(tx: Tx, refused: Mapping[str, int]) -> None:
+    for sender, count in refused.items():
+        await lives.release_held(tx, "messages", sender, _CAPS, now_ms(), count)

@@ -143,3 +143,16 @@ async def test_a_write_too_late_to_be_told_in_time_is_not_made_where_others_shar
     monkeypatch.setattr(counters, "_TELLING_US", 100_000)
     await sending.until_status(message_id, "delivered")
     assert len(sending.arrived()) == 1
+
+
+@pytest.mark.parametrize(("counts", "third"), [("accepted", "delivered"), ("attempts", "held")])
+async def test_a_refusal_gives_back_what_counts_only_accepted_texts(sending: Any, counts: str, third: str) -> None:
+    await put(sending, "tenant", "acme", daily=2, counts=counts, zones=["America/Los_Angeles"])
+    sent, refused, last = await sending.queue("1001", "0030", "1002")
+    sending.start()
+
+    await sending.until_status(sent, "delivered")
+    await sending.until_status(refused, "failed")
+    await sending.until_status(last, third)
+    used = await sending.database.read(lambda tx: tx.rows("audit_usage"))
+    assert {row["used"] for row in used if row["limit_key"].startswith("tenant:acme")} == {2}
