@@ -20,6 +20,7 @@ _NEW: Final = ("queued", "held")  # a text is one of these when it is accepted; 
 _BACK: Final = frozenset({"queued", "held", "cancelled"})  # after `sending`: known not to have left
 _RESTED: Final = frozenset({"gateway_restarted", "worker_gone"})  # nobody knows when, or whether, its bytes left
 _TAKEN: Final = frozenset({"sent", "delivered", "undelivered", "no_report"})
+_REFUSED: Final = frozenset({"failed", "suppressed"})  # after `sending`
 _OFFERED: Final = _TAKEN | {"unknown"}
 _CONFIRM_WITHIN_MS: Final = 5 * 60_000
 _SLOT_SLACK_US: Final = 4_000_000  # a slot lies at most 1 s ahead of its commit, and within 2 s counts for both windows
@@ -176,13 +177,21 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
-    """One commit of `sending` and what came of it. `at_ms` is the write; `exact` False: only the commit is known."""
+    """One commit of `sending` and what came of it. `at_ms` is the write; `exact` False: only the commit is known.
+
+    refused: by the carrier, so that limits that count accepted texts have its units back.
+    """
 
     text: Text
     committed_ms: int
     at_ms: int
     exact: bool
     left: bool
+    refused: bool
+
+    def counts(self, cap: Cap) -> bool:
+        """Whether a cap surely counts it."""
+        return self.left and not (self.refused and cap.counts == "accepted")
 
 
 def audit(ledgers: Ledgers, judged: Judged) -> list[Finding]:
@@ -193,13 +202,13 @@ def audit(ledgers: Ledgers, judged: Judged) -> list[Finding]:
     found = [finding for text in ledgers.texts for finding in _life(text, judged)]
     found += _engine(ledgers, texts)
     found += _usage(ledgers, flat)
-    found += _caps(
-        "by our stamps", ledgers, ((each.text, each.at_ms * 1000, each.text.segments) for each in flat if each.left)
-    )
+    left = [each for each in flat if each.left]
+    stamped = ((each.text, each.at_ms * 1000, each.text.segments, each.refused) for each in left)
+    found += _caps("by our stamps", ledgers, stamped)
     if judged.clock_steady:
         exact = [each for each in flat if each.exact]
         found += _rates(ledgers, ((each.text, each.at_ms * 1000, each.text.segments) for each in exact), slack_us=1_000)
-        found += _stops(ledgers, ((each.text, each.at_ms) for each in flat if each.left), slack_ms=0)
+        found += _stops(ledgers, ((each.text, each.at_ms) for each in left), slack_ms=0)
     if ledgers.arrivals is not None:
         found += _wire([each for each in ledgers.arrivals if each.at_ms >= ledgers.since_ms], texts, offers)
         found += _by_far_end(ledgers, ledgers.arrivals, texts, judged)
@@ -237,7 +246,8 @@ def _offers(text: Text) -> list[_Offer]:
         exact = left and place == commits[-1] and not unsure and text.sent_ms is not None
         committed_ms = text.moves[place].at_ms
         at_ms = text.sent_ms if exact and text.sent_ms is not None else committed_ms
-        found.append(_Offer(text, committed_ms, at_ms, exact, left))
+        refused = bool(after) and after[0].state in _REFUSED
+        found.append(_Offer(text, committed_ms, at_ms, exact, left, refused))
     return found
 
 
@@ -298,11 +308,8 @@ def _by_far_end(
 ) -> Iterator[Finding]:
     known = [each for each in arrivals if each.message_id in texts]
     counted = [each for each in known if each.outcome in {"accepted", "refused"}]  # what a carrier counts
-    yield from _caps(
-        "at the far end",
-        ledgers,
-        ((texts[each.message_id], each.at_ms * 1000, each.segments) for each in counted),
-    )
+    seen = ((texts[each.message_id], each.at_ms * 1000, each.segments, each.outcome == "refused") for each in counted)
+    yield from _caps("at the far end", ledgers, seen)
     yield from _rates(
         ledgers,
         ((texts[each.message_id], int(each.at_s * 1_000_000), each.segments) for each in known),
@@ -322,7 +329,7 @@ def _usage(ledgers: Ledgers, offers: Sequence[_Offer]) -> Iterator[Finding]:
     for offer in offers:
         for cap, units in _counted(ledgers, offer.text):
             caps[cap.key] = cap
-            least[cap.key, window_of(cap, offer.at_ms * 1000)] += units * offer.left
+            least[cap.key, window_of(cap, offer.at_ms * 1000)] += units * offer.counts(cap)
     for text in ledgers.texts:
         for cap, units in _counted(ledgers, text):
             for at_us in (move.at_ms * 1000 for move in text.moves if _spends(move)):
@@ -353,11 +360,11 @@ def _caps_of(ledgers: Ledgers, text: Text) -> list[Cap]:
     return [limit for limit in ledgers.limits(text) if isinstance(limit, Cap)]
 
 
-def _caps(by: str, ledgers: Ledgers, writes: Iterable[tuple[Text, int, int]]) -> Iterator[Finding]:
+def _caps(by: str, ledgers: Ledgers, writes: Iterable[tuple[Text, int, int, bool]]) -> Iterator[Finding]:
     points: defaultdict[Cap | Rolling, list[Write]] = defaultdict(list)
-    for text, at_us, segments in writes:
+    for text, at_us, segments, refused in writes:
         for limit in ledgers.limits(text):
-            if isinstance(limit, Cap | Rolling):
+            if isinstance(limit, Cap | Rolling) and not (refused and limit.counts == "accepted"):
                 points[limit].append(Write(at_us, segments))
     for limit, each in points.items():
         over = over_cap(limit, each) if isinstance(limit, Cap) else over_rolling(limit, each)

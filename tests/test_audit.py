@@ -171,6 +171,21 @@ def test_what_is_allowed_is_not_found() -> None:
     assert checks(audit(ledgers(*rested, arrivals=None), Judged())) == set()
 
 
+def test_what_the_carrier_refused_is_counted_by_limits_of_attempts_alone() -> None:
+    refused = [text(each, "sending", "failed", at_ms=NOON_MS + 250 * each) for each in range(11)]
+    arrivals = [arrival(each, outcome="refused") for each in refused]
+    rows = (UsageRow(CAP.key, DAY_US, 0, 1),)
+
+    def found(counts: str) -> set[str]:
+        limits = (replace(CAP, counts=counts),)
+        return checks(
+            audit(Ledgers(refused, lambda _text: limits, Usage(rows, rows), arrivals=arrivals), Judged(ended=True))
+        )
+
+    assert found("accepted") == set()
+    assert found("attempts") == {"cap", "usage_low"}
+
+
 def test_a_clock_that_was_moved_is_not_believed_about_rates_and_stops() -> None:
     jumped = ledgers(*(text(each, at_ms=NOON_MS + each) for each in range(6)), stops=[stop()], arrivals=None)
 
