@@ -101,6 +101,11 @@ def test_a_dialplan_is_published_and_a_broken_one_is_told_before_it_is_sent(gate
     broken.write_text(plan.read_text().replace("next: removal", "next: removel"), encoding="utf-8")
 
     assert gateway.must("dialplan", "publish", str(plan)) == "payment-reminder: version 1\n"
+    (tmp_path / "got").mkdir()
+    gateway.must("dialplan", "get", "payment-reminder", "-o", str(tmp_path / "got"))
+    for file in (plan, plan.with_suffix(".test.yaml")):
+        assert (tmp_path / "got" / file.name).read_text() == file.read_text()
+    assert "File exists" in gateway.run("dialplan", "get", "payment-reminder", "-o", str(tmp_path / "got")).stderr
     assert (
         f"{broken}:12: error: node greet: leads to 'removel'" in gateway.run("dialplan", "publish", str(broken)).stderr
     )

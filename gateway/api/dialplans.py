@@ -36,7 +36,7 @@ class Upload(Input):
     """A dialplan with its tests."""
 
     source: str
-    tests: str = ""
+    tests: str | None = Field(None, description="YAML. Null: those beside the version before; empty: none any more.")
 
 
 class Published(View):
@@ -53,6 +53,7 @@ class PlanView(View):
     name: str
     version: int
     source: str
+    tests: str = Field(description="Those it was published with, YAML; empty: none.")
     variables: dict[str, str | None] = Field(description="What it asks for, each with its default; null: required.")
     inbound: bool
 
@@ -124,16 +125,18 @@ async def every(call: Call) -> Answer:
     answers={200: PlanView},
 )
 async def one(call: Call, query: PlanQuery) -> Answer:
-    """Its source, as it was published."""
+    """Its source and its tests, as they were published."""
     name = call.path("name")
-    found = await call.doors.database.read(lambda tx: dialplans.source_of(tx, call.key.tenant_id, name, query.version))
+    tenant_id = call.key.tenant_id
+    found = await call.doors.database.read(lambda tx: dialplans.source_of(tx, tenant_id, name, query.version))
     if found is None:
         raise NotFound("dialplan")
-    _, plan = await plans.published(call, name, "name", found[0])
+    version, source = found
+    tests = await call.doors.database.read(lambda tx: dialplans.kept_tests(tx, tenant_id, name, version))
+    _, plan = await plans.published(call, name, "name", version)
     variables = {variable.name: variable.default for variable in plan.variables.values()}
-    return Answer(
-        200, PlanView(name=name, version=found[0], source=found[1], variables=variables, inbound=plan.inbound)
-    )
+    view = PlanView(name=name, version=version, source=source, tests=tests, variables=variables, inbound=plan.inbound)
+    return Answer(200, view)
 
 
 @operation(
@@ -148,30 +151,33 @@ async def put(call: Call) -> Answer:
     """Checked whole, then published as a new version in one step; the same source again is the same version.
 
     What is wrong is told with file, line and node, all of it at once, and so is each test that fails; the version
-    before stays in force.
+    before stays in force. Sent without tests it must pass those of the version before, which then stand beside it.
     """
     if call.request.content_type not in _TYPES:
         raise BadMediaType(_TYPES)
     name = call.path("name")
-    source, tests = await _uploaded(call, name)
-    _, warnings = await asyncio.to_thread(plans.checked, source, name, call.doors.prompts.of(call.key.tenant_id), tests)
+    tenant_id = call.key.tenant_id
+    source, given = await _uploaded(call, name)
+    kept = await call.doors.database.read(lambda tx: dialplans.kept_tests(tx, tenant_id, name))
+    tests = kept if given is None else given
+    _, warnings = await asyncio.to_thread(plans.checked, source, name, call.doors.prompts.of(tenant_id), tests)
 
     async def work(tx: Tx) -> int:
-        return await dialplans.publish(tx, call.key.tenant_id, name, source, call.now_ms)
+        return await dialplans.publish(tx, tenant_id, name, source, call.now_ms, tests=tests)
 
     version = await call.doors.database.write(work)
     told = [Warned(line=each.line, node=each.node, detail=each.text) for each in warnings]
     return Answer(200, Published(name=name, version=version, warnings=told))
 
 
-async def _uploaded(call: Call, name: str) -> tuple[str, str]:
-    """The source of a plan, and of its tests. Raises BadDialplan, InvalidRequest."""
+async def _uploaded(call: Call, name: str) -> tuple[str, str | None]:
+    """The source of a plan, and of its tests; None: none were sent. Raises BadDialplan, InvalidRequest."""
     data = await call.request.read()
     if call.request.content_type == "application/json":
         upload = validated(Upload, read_json(data))
         return upload.source, upload.tests
     try:
-        return data.decode("utf-8-sig"), ""
+        return data.decode("utf-8-sig"), None
     except UnicodeDecodeError:
         raise BadDialplan((PlanProblem(plans.file_of(name), 1, None, "this is not UTF-8"),)) from None
 

@@ -12,6 +12,7 @@ from gateway.cli.configured import Config, load
 from gateway.cli.dialplan_render import sounds_good
 from gateway.cli.remote import DEFAULT_URL, Key, Url, ask
 from gateway.client import Client
+from gateway.errors.cli import FileUnreadable
 from gateway.errors.voice import BadDialplan
 from gateway.model.job import Category
 from gateway.speech.recordings import DEFAULT_LIMITS, Recordings
@@ -150,15 +151,46 @@ def _show_tried(tried: Sequence[tuple[Path, list[CaseResult], Coverage]]) -> Non
 def publish_dialplan(files: Files, url: Url = DEFAULT_URL, key: Key = "") -> None:
     """Hand plans to the running gateway, each with the tests beside it; it publishes what is good and passes them.
 
+    A plan without tests here must pass those that it was published with before.
+
     A call in progress goes on with the version it began with.
     """
     for file in _plans(files):
         typer.echo(ask(url, key, partial(_published, file)))
 
 
+@dialplan_app.command("get")
+def get_dialplan(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A published plan.")],
+    version: Annotated[int | None, typer.Option(help="Which version; without it the newest.")] = None,
+    folder: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where to write it.")] = Path(),
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Write a published plan and its tests to files, to be compared, replayed or mended. Files there stay as they are.
+
+    gateway dialplan get payment-reminder --version 3 -o /tmp
+    """
+    query = {} if version is None else {"version": str(version)}
+    answer = ask(url, key, lambda client: client.get(f"/v1/dialplans/{name}", **query))
+    file = folder / f"{name}.yaml"
+    for path, text in ((file, answer["source"]), (tests_of(file), answer["tests"])):
+        if text:
+            _write_new(path, text)
+            typer.echo(str(path))
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as out:
+            out.write(text)
+    except OSError as error:
+        raise FileUnreadable(str(path), error.strerror or "cannot be written") from None
+
+
 async def _published(file: Path, client: Client) -> str:
     source, tests = read_text(file), tests_of(file)
     name = loader.load(source, file=str(file)).name
-    body = {"source": source, "tests": read_text(tests) if tests.is_file() else ""}
+    body = {"source": source, "tests": read_text(tests) if tests.is_file() else None}
     answer = await client.put(f"/v1/dialplans/{name}", body)
     return f"{name}: version {answer.get('version')}"

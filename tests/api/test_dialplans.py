@@ -108,6 +108,29 @@ async def test_a_plan_is_published_only_if_it_passes_its_own_tests(api: Api) -> 
     assert (taken.status, taken.body["version"]) == (200, 1)
 
 
+async def test_tests_are_kept_with_the_version_and_hold_for_the_next_one(api: Api) -> None:
+    source, path = SHIPPED["payment-reminder"], "/v1/dialplans/payment-reminder"
+    tests = '- name: stops\n  keys: ["9"]\n  expect: {opted_out: tenant}\n'
+    mended = tests.replace("stops", "is removed")
+    other_words, other_way = source.replace("Goodbye", "Good day"), source.replace("opt_out: tenant", "opt_out: sender")
+    assert source not in {other_words, other_way}
+
+    await api.put(path, {"source": source, "tests": tests})
+    refused = await publish(api, "payment-reminder", other_way)
+    kept = (await api.get(path)).body
+    second = await publish(api, "payment-reminder", other_words)
+    again = await api.put(path, {"source": other_words, "tests": mended})
+    newest, first = (await api.get(path)).body, (await api.get(path, params={"version": 1})).body
+    third = await api.put(path, {"source": other_way, "tests": ""})
+
+    assert (refused.status, refused.slug) == (422, "bad_dialplan")
+    assert "payment-reminder.test.yaml:1: error: test 'stops'" in str(refused)
+    assert (kept["version"], kept["tests"]) == (1, tests)
+    assert (second.body["version"], again.body["version"]) == (2, 2)
+    assert (newest["tests"], first["tests"]) == (mended, tests)
+    assert (third.body["version"], (await api.get(path)).body["tests"]) == (3, "")
+
+
 async def test_a_plan_of_another_tenant_is_not_there(api: Api) -> None:
     await publish(api, "payment-reminder", SHIPPED["payment-reminder"])
     other = await api.key(tenant="gas")

@@ -1,6 +1,9 @@
 -- name: dialplans_insert!
-INSERT INTO dialplans (tenant_id, name, version, source, sha256, created_ms)
-VALUES (:tenant_id, :name, :version, :source, :sha256, :created_ms);
+INSERT INTO dialplans (tenant_id, name, version, source, sha256, created_ms, tests)
+VALUES (:tenant_id, :name, :version, :source, :sha256, :created_ms, :tests);
+
+-- name: dialplans_tests!
+UPDATE dialplans SET tests = :tests WHERE tenant_id = :tenant_id AND name = :name AND version = :version;
 
 -- name: dialplans_newest
 SELECT * FROM dialplans WHERE tenant_id = :tenant_id AND name = :name ORDER BY version DESC LIMIT 1;
