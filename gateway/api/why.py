@@ -71,7 +71,7 @@ _HOLDS: Final[Mapping[str, str]] = {
     "carrier_unreachable": "The carrier cannot be reached",
     "trunk_down": "The trunk does not answer; calls go out when it does",
     "trunk_not_registered": "The trunk has not accepted our registration",
-    "carrier_account": "The carrier does not accept our account",
+    "carrier_account": "The carrier does not accept our account, or there is nothing at its address",
     "carrier_slow": "The carrier has not answered yet for what was offered to it",
     "carrier_queue": "The carrier has not sent on yet what it took; more would only wait there, out of reach",
     "circuit_open": "The carrier failed several times in a row, so nothing is offered to it",

@@ -20,7 +20,7 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from gateway.carriers.base import Incoming, Listed, Ready, Report, Written
-from gateway.carriers.twilio_codes import ACCOUNT, THROTTLES, refusal
+from gateway.carriers.twilio_codes import ACCOUNT, REFUSALS, THROTTLES, refusal
 from gateway.errors.carriers import BadReport, CarrierListUnread
 from gateway.model.message import Message
 from gateway.model.outcome import Accepted, NotSent, Outcome, Refused, Throttled, Unknown
@@ -43,6 +43,10 @@ _STATUSES: Final = {
     "accepted": "sent",
     "sending": "sent",
 }
+
+# Who we are, or where we ask, is wrong: a text was not even looked at, and every other would fare the same. A carrier's
+# word on this very text goes before.
+_NOT_OURS: Final = frozenset({401, 403, 404, 405, 407})
 
 _IN_QUEUE: Final = frozenset({"accepted", "scheduled", "queued", "sending"})
 
@@ -234,7 +238,7 @@ def _refused(status: int, code: str) -> Outcome:
         return Throttled(code or "429")
     if status >= 500:
         return Unknown(f"http_{status}")
-    if status in {401, 403} or code in ACCOUNT:
+    if code in ACCOUNT or (code not in REFUSALS and (status in _NOT_OURS or status < 400)):
         return NotSent("carrier_account")
     reason, final = refusal(code)
     return Refused(code, reason, final)

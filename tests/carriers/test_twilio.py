@@ -151,6 +151,10 @@ async def test_every_parameter_stands_in_twilios_own_description() -> None:
         (400, ["not", "an", "error"], Refused("400", "carrier_refused")),
         (429, {}, Throttled("429")),
         (403, {"code": 20003, "type": "t", "title": "who", "status": 403}, NotSent("carrier_account")),
+        (403, {"code": 21610, "message": "no", "status": 403}, Refused("21610", "opted_out_at_carrier", "suppressed")),
+        (404, {"code": 20404, "message": "no such account", "status": 404}, NotSent("carrier_account")),
+        (404, "a page of a web server", NotSent("carrier_account")),
+        (301, {}, NotSent("carrier_account")),
     ],
 )
 async def test_what_twilio_answers_becomes_one_of_five_outcomes(status: int, answer: Any, outcome: Any) -> None:
