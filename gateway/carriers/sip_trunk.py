@@ -30,8 +30,8 @@ from gateway.sip import sdes, sdp
 from gateway.sip.digest import Credentials
 from gateway.sip.headers import NameAddr
 from gateway.sip.hop import TRANSPORTS
-from gateway.sip.keepalive import KeepaliveOptions
 from gateway.sip.message import Headers
+from gateway.sip.options import KeepaliveOptions
 from gateway.sip.refer import contact_data
 from gateway.sip.session_timer import SessionLimits
 from gateway.sip.transaction_table import Timers

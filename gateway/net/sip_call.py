@@ -3,16 +3,30 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
 
 from gateway.sip import sdp
 from gateway.sip.events import LAST, Event, Incoming
 from gateway.sip.message import Headers
 from gateway.sip.refer import refer_to
 from gateway.sip.sdp import Session
+from gateway.sip.uri import SipUri
+from gateway.sip.user_agent import UserAgent
 
-if TYPE_CHECKING:
-    from gateway.net.sip_endpoint import SipEndpoint
+T = TypeVar("T")
+
+
+class Line(Protocol):
+    """What a call needs of the endpoint that holds it."""
+
+    def act(self, action: Callable[[UserAgent, float], T]) -> T:
+        """Do something with the user agent now."""
+
+    def uri_of(self, number: str) -> SipUri:
+        """A number as the trunk is asked for it."""
+
+    def own_uri(self, number: str) -> SipUri:
+        """A number of ours as the trunk is told it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -23,7 +37,7 @@ class SipCall:
     incoming: what the caller sent, None for a call that we placed.
     """
 
-    endpoint: "SipEndpoint" = field(repr=False)
+    endpoint: Line = field(repr=False)
     handle: str
     incoming: Incoming | None = None
     over: bool = False

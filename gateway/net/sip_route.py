@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from gateway.net.sip_sockets import Tls
-from gateway.sip.context import Options, bracket
+from gateway.sip.context import bracket
 from gateway.sip.digest import Credentials
 from gateway.sip.hop import PORTS, Address, Transport
-from gateway.sip.keepalive import KeepaliveOptions
+from gateway.sip.options import KeepaliveOptions, Options
 from gateway.sip.session_timer import SessionLimits
 from gateway.sip.transaction_table import Timers
 from gateway.sip.uri import SipUri

@@ -18,7 +18,7 @@ from gateway.practice.phone_call import PhoneCall
 from gateway.practice.rtp_leg import RtpLeg
 from gateway.practice.scripts import CallScript, call_script
 from gateway.practice.texts import Spawn
-from gateway.sip import context, digest, events, sdp
+from gateway.sip import context, digest, events, options, sdp
 from gateway.sip.uri import SipUri
 from gateway.sip.user_agent import UserAgent
 
@@ -73,7 +73,7 @@ class Phone(asyncio.DatagramProtocol):
         self._transport = transport
         self.port = transport.get_extra_info("sockname")[1]
         user = self._options.sip_username
-        ours = context.Options(
+        ours = options.Options(
             advertised=(self._options.host, self.port),
             peers=None,
             credentials=digest.Credentials(user, self._options.sip_password) if user else None,

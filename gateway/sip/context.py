@@ -3,58 +3,24 @@
 import hashlib
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import TYPE_CHECKING
 
 from gateway.errors.sip import BadSipMessage
 from gateway.sip.alarms import Alarms
-from gateway.sip.digest import Credentials
 from gateway.sip.events import Event
 from gateway.sip.headers import BRANCH_COOKIE
-from gateway.sip.hop import LARGEST_DATAGRAM, PORTS, TRANSPORTS, Address, Hop, Transport
-from gateway.sip.keepalive import KeepaliveOptions
+from gateway.sip.held_call import HeldCall
+from gateway.sip.hop import LARGEST_DATAGRAM, PORTS, TRANSPORTS, Hop
 from gateway.sip.message import Headers, Request
-from gateway.sip.session_timer import SessionLimits
+from gateway.sip.options import Options
 from gateway.sip.transaction import Transaction, Transactions, TransactionUser
-from gateway.sip.transaction_table import Timers
 from gateway.sip.uri import SipUri, parse_uri
-
-if TYPE_CHECKING:
-    from gateway.sip.call import Call
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, NOTIFY"
 SUPPORTED = "100rel, timer"
 EXTENSIONS = frozenset(SUPPORTED.split(", "))
 METHODS = frozenset(ALLOW.split(", "))
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a user agent is set up.
-
-    advertised:  address and port that far ends reach us at; it stands in Via and Contact.
-    transport:   what our Contact asks for; requests outside calls say themselves where they go, and how.
-    large_over_tcp: send requests above 1300 bytes over TCP where they would go over UDP.
-    peers:       networks (or single addresses) that may talk to us; empty means nobody, None means anybody
-                 (a practice phone on loopback; never a gateway).
-    credentials: for challenges to our INVITEs; None answers none.
-    max_calls:   inbound calls above it are refused with 503, outbound ones raise TooManyCalls.
-    unanswered:  seconds after which an inbound call that nobody accepted is refused with 480.
-    """
-
-    advertised: Address
-    peers: tuple[str, ...] | None
-    credentials: Credentials | None = None
-    transport: Transport = "UDP"
-    large_over_tcp: bool = False
-    timers: Timers = field(default_factory=Timers)
-    session: SessionLimits = field(default_factory=SessionLimits)
-    keepalive: KeepaliveOptions = field(default_factory=KeepaliveOptions)
-    product: str = "campaign-gateway"
-    max_calls: int = 5_000
-    max_transactions: int = 50_000
-    unanswered: float = 180.0
 
 
 @dataclass(slots=True)
@@ -74,7 +40,7 @@ class Context:
         self.options = options
         self.token = token
         self.counters = Counters()
-        self.calls: dict[str, Call] = {}  # by our tag
+        self.calls: dict[str, HeldCall] = {}  # by our tag
         self.ringing: set[tuple[str, str, int]] = set()  # inbound calls' INVITEs, as `incoming.identity`
         self.outbox: deque[tuple[bytes, Hop]] = deque()
         self.events: deque[Event] = deque()

@@ -1,15 +1,11 @@
 """Whether a trunk is there: OPTIONS now and then to each of its addresses (RFC 3261, section 11)."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from gateway.sip.alarms import Alarm
+from gateway.sip.context import Context
 from gateway.sip.hop import Hop
 from gateway.sip.message import Request, Response
+from gateway.sip.options import KeepaliveOptions
 from gateway.sip.transaction import Transaction
-
-if TYPE_CHECKING:
-    from gateway.sip.context import Context
 
 PATIENCE = 8  # times T1: how long to wait for the answer (4 s)
 OUT_OF_SERVICE = frozenset(
@@ -17,18 +13,10 @@ OUT_OF_SERVICE = frozenset(
 )  # what a proxy answers for a far end that is gone; any other word is a sign of life
 
 
-@dataclass(frozen=True, slots=True)
-class KeepaliveOptions:
-    """interval: seconds from question to question, 0 for none. misses: unanswered ones in a row that mean down."""
-
-    interval: float = 0.0
-    misses: int = 3
-
-
 class Keepalive:
     """Asks one address. It counts as up until it was silent `misses` times in a row; one answer takes it up again."""
 
-    def __init__(self, context: "Context", hop: Hop, uri: str, options: KeepaliveOptions) -> None:
+    def __init__(self, context: Context, hop: Hop, uri: str, options: KeepaliveOptions) -> None:
         self.hop = hop
         self.is_up = True
         self._context = context

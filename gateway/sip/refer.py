@@ -5,20 +5,17 @@ We only ever ask. A REFER that comes to us is refused with 405: nobody makes thi
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gateway.errors.sip import UnsafeSipValue
 from gateway.sip.challenges import Answers
+from gateway.sip.context import Context
 from gateway.sip.digest import CHALLENGES
 from gateway.sip.events import Referred
+from gateway.sip.held_call import HeldCall
 from gateway.sip.message import Headers, Request, Response
 from gateway.sip.transaction import Transaction
 from gateway.sip.uri import SipUri
-
-if TYPE_CHECKING:
-    from gateway.sip.call import Call
-    from gateway.sip.context import Context
 
 LATE = 4  # times T1: how long the far end may tell the rest after its BYE (2 s)
 MOST_HEADERS = 10
@@ -51,7 +48,7 @@ def refer_to(target: SipUri, headers: Headers) -> str:
 class Referral:
     """One REFER of a call. `Referred` events tell of it; the last one has `final` set."""
 
-    def __init__(self, call: "Call", context: "Context", to: str, by: str) -> None:
+    def __init__(self, call: HeldCall, context: Context, to: str, by: str) -> None:
         """to: a Refer-To, as `refer_to` makes it. by: our URI, for Referred-By (RFC 3892)."""
         self._call = call
         self._context = context

@@ -1,15 +1,11 @@
 """Keeping a call's session alive: UPDATE, or a re-INVITE where the far end knows none (RFC 4028, RFC 3311)."""
 
-from typing import TYPE_CHECKING
-
+from gateway.sip.context import Context
+from gateway.sip.held_call import HeldCall
 from gateway.sip.hop import Hop
 from gateway.sip.message import Headers, Response
 from gateway.sip.session_timer import SessionTimer
 from gateway.sip.transaction import Transaction
-
-if TYPE_CHECKING:
-    from gateway.sip.call import Call
-    from gateway.sip.context import Context
 
 GONE = frozenset({408, 481})  # the far end knows nothing of the call any more (RFC 3261, 12.2.1.2)
 UNKNOWN_METHOD = frozenset({405, 501})
@@ -18,7 +14,7 @@ UNKNOWN_METHOD = frozenset({405, 501})
 class Refresher:
     """The session timer of one call, and the requests that it sends."""
 
-    def __init__(self, call: "Call", context: "Context") -> None:
+    def __init__(self, call: HeldCall, context: Context) -> None:
         self.timer = SessionTimer(context.options.session, context.alarms, self.send, call.expire)
         self.knows_update = True  # until the far end's Allow says otherwise
         self._call = call

@@ -1,20 +1,18 @@
 """Telling a trunk where we are: REGISTER, refreshed before it runs out, taken back at the end (RFC 3261, 10)."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from gateway.errors.sip import BadSipMessage
 from gateway.sip.alarms import Alarm
 from gateway.sip.challenges import Answers
+from gateway.sip.context import Context
 from gateway.sip.digest import CHALLENGES
 from gateway.sip.headers import NameAddr, find_param
 from gateway.sip.hop import Hop
 from gateway.sip.message import Request, Response
 from gateway.sip.transaction import Transaction
 from gateway.sip.uri import parse_uri
-
-if TYPE_CHECKING:
-    from gateway.sip.context import Context
 
 REFRESH_AT = 0.9  # of the time granted
 FIRST_RETRY_S = 5.0
@@ -39,7 +37,7 @@ class RegistrationOptions:
 class Registration:
     """One registration of ours with a trunk. `state` says how it stands, `status` what was answered last."""
 
-    def __init__(self, context: "Context", hops: tuple[Hop, ...], options: RegistrationOptions) -> None:
+    def __init__(self, context: Context, hops: tuple[Hop, ...], options: RegistrationOptions) -> None:
         self.state: RegistrationState = "trying"
         self.status = 0
         self.hops = hops

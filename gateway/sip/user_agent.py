@@ -1,6 +1,6 @@
 """A SIP user agent, caller and callee, as bytes in and bytes out. It owns no socket, clock or dice.
 
-How to drive it (a shell does this; `gateway.net.sip_endpoint` is one; `Options` are in `sip.context`)::
+How to drive it (a shell does this; `gateway.net.sip_endpoint` is one; `Options` are in `sip.options`)::
 
     agent = UserAgent(Options(advertised=("192.0.2.10", 5060), peers=("198.51.100.7",)), token)
 
@@ -45,13 +45,14 @@ call do nothing once it is over: the far end may always have been quicker.
 from collections.abc import Callable, Iterator
 
 from gateway.errors.sip import TooManyCalls
-from gateway.sip.context import Context, Counters, Options
+from gateway.sip.context import Context, Counters
 from gateway.sip.events import Event
 from gateway.sip.headers import NameAddr, checked_uri
 from gateway.sip.hop import Address, Hop
 from gateway.sip.incoming import IncomingCall
 from gateway.sip.keepalive import Keepalive
 from gateway.sip.message import Headers, own_headers, refuse_controls
+from gateway.sip.options import Options
 from gateway.sip.outgoing import Invitation, OutgoingCall
 from gateway.sip.reception import Reception
 from gateway.sip.registration import Registration, RegistrationOptions

@@ -23,7 +23,7 @@ from gateway.model.call import Call
 from gateway.net.rtp_engine import RtpEngine
 from gateway.settings_trunks import Trunk
 from gateway.sip import events, sdp
-from gateway.sip.context import Options
+from gateway.sip.options import Options
 from gateway.sip.transaction_table import Timers
 from gateway.sip.user_agent import UserAgent
 from gateway.speech.audio import Audio

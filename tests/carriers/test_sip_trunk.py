@@ -18,8 +18,8 @@ from gateway.net.rtp_engine import RtpEngine
 from gateway.net.sip_sockets import Tls
 from gateway.settings_trunks import Trunk
 from gateway.sip.digest import Credentials
-from gateway.sip.keepalive import KeepaliveOptions
 from gateway.sip.message import parse
+from gateway.sip.options import KeepaliveOptions
 from gateway.sip.session_timer import SessionLimits
 from gateway.sip.transaction_table import Timers
 

@@ -2,10 +2,10 @@
 
 from itertools import count
 
-from gateway.sip.context import Options
 from gateway.sip.digest import Credentials
 from gateway.sip.events import Incoming
 from gateway.sip.message import Request, check, parse
+from gateway.sip.options import Options
 from gateway.sip.sdp import Session, answer
 from gateway.sip.user_agent import UserAgent
 

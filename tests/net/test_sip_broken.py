@@ -13,8 +13,8 @@ from gateway.net.sip_route import Trunk
 from gateway.net.sip_sockets import Tls
 from gateway.sip.events import Answered, Ended, Failed
 from gateway.sip.hop import Transport
-from gateway.sip.keepalive import KeepaliveOptions
 from gateway.sip.message import Request, parse
+from gateway.sip.options import KeepaliveOptions
 from gateway.sip.sdp import Session
 from tests.net.test_sip_endpoint import events
 from tests.net.test_sip_resolver import Names, names, resolver

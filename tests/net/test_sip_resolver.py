@@ -17,8 +17,8 @@ from gateway.net.sip_resolver import Found, SipResolver
 from gateway.net.sip_route import Trunk
 from gateway.sip.events import Answered
 from gateway.sip.hop import Hop
-from gateway.sip.keepalive import KeepaliveOptions
 from gateway.sip.message import Request, parse
+from gateway.sip.options import KeepaliveOptions
 from gateway.sip.sdp import Session
 from gateway.sip.transaction_table import Timers
 from tests.net.test_sip_endpoint import events

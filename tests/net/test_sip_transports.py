@@ -19,7 +19,7 @@ from gateway.net.sip_endpoint import SipEndpoint
 from gateway.net.sip_route import Trunk
 from gateway.net.sip_sockets import Tls
 from gateway.sip.events import Answered, Ended, Event, Failed
-from gateway.sip.keepalive import KeepaliveOptions
+from gateway.sip.options import KeepaliveOptions
 from gateway.sip.sdp import Session
 from gateway.sip.transaction_table import Timers
 

@@ -14,7 +14,7 @@ from gateway.net.sip_route import Trunk
 from gateway.sip.digest import Credentials
 from gateway.sip.events import Answered, Ended, Failed, Ringing
 from gateway.sip.hop import Transport
-from gateway.sip.keepalive import KeepaliveOptions
+from gateway.sip.options import KeepaliveOptions
 from gateway.sip.transaction_table import Timers
 from tests.peers.test_sipp_signalling import LOOPBACK, OFFER, Sipp, free_port, rest, until
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from gateway.sip.context import Options
 from gateway.sip.events import Answered, Failed
 from gateway.sip.hop import Hop
 from gateway.sip.message import Request, Response, parse
+from gateway.sip.options import Options
 from gateway.sip.sdp import Session
 from gateway.sip.user_agent import UserAgent
 from tests.sip.test_outbound import ANSWER, CALLEE, CALLER, OURS, _tokens

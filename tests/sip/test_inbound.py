@@ -6,9 +6,9 @@ from itertools import count
 import pytest
 
 from gateway.errors.sip import TooManyCalls
-from gateway.sip.context import Options
 from gateway.sip.events import Incoming
 from gateway.sip.message import Request, Response, parse
+from gateway.sip.options import Options
 from gateway.sip.sdp import Session
 from gateway.sip.user_agent import UserAgent
 

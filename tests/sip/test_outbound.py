@@ -7,10 +7,10 @@ from itertools import count
 import pytest
 
 from gateway.errors.sip import BadSipMessage, UnsafeSipValue
-from gateway.sip.context import Options
 from gateway.sip.digest import Credentials
 from gateway.sip.events import Answered, Changed, Ended, Event, Failed, Info
 from gateway.sip.message import Request, Response, parse
+from gateway.sip.options import Options
 from gateway.sip.sdp import Session
 from gateway.sip.user_agent import UserAgent
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from gateway.errors.sip import BadSipMessage
-from gateway.sip.context import Options
 from gateway.sip.events import Incoming
 from gateway.sip.message import Response, check, parse
+from gateway.sip.options import Options
 from gateway.sip.user_agent import UserAgent
 
 FOLDER = Path(os.environ.get("GATEWAY_VECTORS", "") or "nowhere") / "rfc4475"

@@ -4,11 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.sip.context import Options
 from gateway.sip.digest import Credentials
 from gateway.sip.hop import Hop
-from gateway.sip.keepalive import KeepaliveOptions
 from gateway.sip.message import Header, Request, parse
+from gateway.sip.options import KeepaliveOptions, Options
 from gateway.sip.registration import RegistrationOptions
 from gateway.sip.user_agent import UserAgent
 from tests.sip.test_outbound import CHALLENGE, OURS, _tokens

@@ -6,9 +6,9 @@ from itertools import count
 
 import pytest
 
-from gateway.sip.context import Options
 from gateway.sip.events import Answered, Changed, Ended, Event, Failed, Incoming, Progress, Ringing, Trying
 from gateway.sip.message import Request, Response, parse
+from gateway.sip.options import Options
 from gateway.sip.sdp import Session, answer
 from gateway.sip.user_agent import UserAgent
 
