@@ -1,5 +1,6 @@
 """Calls that the carrier holds: their channels are freed when they end, and one whose end is not told is asked for."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,16 +19,23 @@ from gateway.workers.call_desk import Desk
 _LOOK_EVERY_S: Final = 1.0
 _QUIET_MS: Final = 120_000  # without news for so long, the carrier is asked
 _ASK_TIMEOUT_S: Final = 10.0
+_ASKED_AT_ONCE: Final = 20
+_LONGEST_MS: Final = 24 * 3_600_000  # no call lasts longer (Twilio's own limit): then nobody will ever tell
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class CallWatch:
-    """Looks after `desk.elsewhere`. `turns`: by (mode, carrier), who applies what a carrier says."""
+    """Looks after `desk.elsewhere`. `turns`: by (mode, carrier), who applies what a carrier says.
+
+    quiet_ms:   without news for so long, the carrier is asked.
+    longest_ms: without news for so long, and without an answer, the call is given up as `unknown`.
+    """
 
     desk: Desk
     turns: Mapping[tuple[str, str], VoiceTurns]
     quiet_ms: int = _QUIET_MS
+    longest_ms: int = _LONGEST_MS
     _asked_ms: dict[str, int] = field(default_factory=dict)
 
     async def adopt(self) -> None:
@@ -62,17 +70,26 @@ class CallWatch:
         live = {call.id: call for call in await self.desk.database.read(calls.live)}
         came_in = {call.id for call in live.values() if call.direction == "in" and call.engine_state}
         self.desk.elsewhere |= came_in  # a number may have no status callback at its carrier
-        for call_id in sorted(ids | came_in):
-            call = live.get(call_id)
-            if call is None:
-                self.desk.elsewhere.discard(call_id)
-                self._asked_ms.pop(call_id, None)
-                await self.desk.channels.release(call_id)
-            elif now_ms() - max(call.updated_ms, self._asked_ms.get(call_id, 0)) > self.quiet_ms:
-                self._asked_ms[call_id] = now_ms()
-                await self._ask(call)
+        for call_id in sorted(ids - live.keys()):
+            self.desk.elsewhere.discard(call_id)
+            self._asked_ms.pop(call_id, None)
+            await self.desk.channels.release(call_id)
+        quiet = [live[call_id] for call_id in sorted((ids | came_in) & live.keys()) if self._is_quiet(live[call_id])]
+        await asyncio.gather(*(self._ask(call) for call in quiet[:_ASKED_AT_ONCE]))
+
+    def _is_quiet(self, call: Call) -> bool:
+        return now_ms() - max(call.updated_ms, self._asked_ms.get(call.id, 0)) > self.quiet_ms
 
     async def _ask(self, call: Call) -> None:
+        self._asked_ms[call.id] = now_ms()
+        try:
+            await self._ask_carrier(call)
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 - a fault of ours in one call: the others are looked after all the same
+            _log.exception("cannot_ask_for_call", call=call.id)
+
+    async def _ask_carrier(self, call: Call) -> None:
         turns = self.turns.get((call.mode, call.carrier))
         if turns is None:
             return
@@ -83,6 +100,9 @@ class CallWatch:
         if report is not None:
             _log.info("carrier_asked", status=report.status)
             await turns.report(call.id, report)
+        elif now_ms() - call.updated_ms > self.longest_ms:
+            await self.desk.database.write(lambda tx: self._rest(tx, call))
 
     async def _rest(self, tx: Tx, call: Call) -> None:
-        await calls.ended(tx, call.id, "unknown", now_ms(), reason="no_response")
+        if await calls.get(tx, call.id) == call:  # else its webhook has come meanwhile
+            await calls.ended(tx, call.id, "unknown", now_ms(), reason="no_response")

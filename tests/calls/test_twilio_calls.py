@@ -248,6 +248,31 @@ async def test_a_call_that_the_carrier_fell_silent_about_is_asked_for_and_its_ch
     await calling.until_status(second, "busy")
 
 
+async def test_a_call_that_cannot_be_read_keeps_nobody_from_asking_for_the_others(calling: Any) -> None:
+    calling.far_end.parts.faults.set({"mute": True})
+    broken, other = await calling.queue("0400", "0400")
+    runner = await calling.start()
+    await calling.until_true(lambda: len(runner.desk.elsewhere) == 2)
+    read = await calling.call(broken)
+    await calling.database.write(lambda tx: calls.turned(tx, read, "{}"))
+    runner._watch.quiet_ms = 500
+
+    await calling.until_status(other, "busy")
+    assert (await calling.call(broken)).status == "dialing"
+
+
+async def test_a_call_of_which_the_carrier_never_tells_again_is_given_up(calling: Any) -> None:
+    """The far end knows no CA1: as where an account was closed."""
+    call_id = await placed(calling)
+    runner = await calling.start()
+    runner._watch.quiet_ms = runner._watch.longest_ms = 300
+
+    call = await calling.until_status(call_id, "unknown")
+
+    assert call.reason == "no_response"
+    await calling.until_true(lambda: runner.desk.channels._held == {})
+
+
 async def test_what_twilio_says_of_who_answered_is_kept_with_the_call(calling: Any, twilio: Twilio) -> None:
     source = await calling.database.read(lambda tx: dialplans.source_of(tx, "acme", "bill", 1))
     await calling.publish(source[1] + "machine: {leave: bye}\n", "bill")
