@@ -3,7 +3,7 @@
 import hmac
 from typing import TypeGuard
 
-from gateway.voice.dialplan import AskNode, CollectNode, MenuNode, RecordNode, WaitNode
+from gateway.voice.dialplan import AskNode, CollectNode, MenuNode, Plan, RecordNode, WaitNode
 
 
 def press(node: AskNode, digits: str, key: str) -> tuple[str, bool]:
@@ -21,6 +21,18 @@ def press(node: AskNode, digits: str, key: str) -> tuple[str, bool]:
 def is_pin(node: AskNode) -> TypeGuard[CollectNode]:
     """Whether the digits must equal a variable, and are nobody else's to know."""
     return isinstance(node, CollectNode) and bool(node.equals)
+
+
+def may_be_secret(plan: Plan, question: AskNode | None, key: str) -> bool:
+    """Whether a key may be of a PIN: typed where one is asked or, in a plan that asks for one at all, too soon or late.
+
+    question: what the key is meant for, None where it means nothing.
+    """
+    if question is not None and is_pin(question):
+        return True
+    means_something = isinstance(question, CollectNode) or (isinstance(question, MenuNode) and key in question.choices)
+    asks_for_pin = any(isinstance(node, CollectNode) and node.equals for node in plan.nodes.values())
+    return asks_for_pin and key.isdigit() and not means_something
 
 
 def answer(node: AskNode, digits: str, wanted: str | None = None) -> str | None:

@@ -62,7 +62,7 @@ from gateway.voice.values import MAX_VALUE, accepted
 
 MAX_VISITS: Final = 300  # nodes entered in one call; a plan that passes this goes in circles, and the call ends
 LATE_KEY: Final = 2.0  # seconds; many press "#" after the last digit, whether or not it is asked for
-MASKED: Final = "x"  # what is kept of a key of a PIN
+MASKED: Final = "x"  # what is kept of a key that may be of a PIN
 MAX_HEADER: Final = 200  # characters of one header of a transfer
 
 Moved = tuple[State, tuple[Command, ...]]
@@ -122,7 +122,7 @@ def _pressed(state: State, here: str, digit: str, now: float) -> Moved:
         return state, ()  # meant for somebody else, or noise on a recording; not every carrier tells of it
     is_late = digit == state.late_key and state.is_speaking and now - state.keys[-1].at <= LATE_KEY
     meant = None if state.is_leaving else listening(state.plan, here)
-    shown = MASKED if meant and digits.is_pin(meant.question) else digit
+    shown = MASKED if digits.may_be_secret(state.plan, meant.question if meant else None, digit) else digit
     state = replace(state, keys=(*state.keys, KeyPress(shown, now, here)), late_key=None)
     if meant is None or is_late:
         return state, ()

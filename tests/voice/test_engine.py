@@ -357,3 +357,32 @@ def test_a_pin_has_to_be_right_within_the_tries_and_is_kept_nowhere(pin: str, ke
     assert transcript.outcome == outcome
     assert not transcript.collected
     assert set(transcript.keys) == {"x"}
+
+
+GUARDED = load(
+    """\
+name: x
+language: en-US
+start: greet
+variables: {pin: {type: digits, default: "4711"}}
+nodes:
+  greet: {say: Hello., next: noted}
+  noted: {outcome: begun, next: ask}
+  ask: {menu: {prompt: {say: "Press 1."}, choices: {"1": pin}, attempts: 3, otherwise: bye}}
+  pin:
+    collect: {prompt: {say: PIN?}, equals: pin, max_digits: 4, attempts: 3, otherwise: bye}
+    next: bye
+  bye: {say: Goodbye., then: hangup}
+""",
+    file="x.yaml",
+)
+
+
+def test_a_pin_that_is_typed_too_soon_or_goes_on_too_long_is_not_told_either() -> None:
+    """Into a notice, into a menu that has no such key, and after the last digit; the menu's own key is told."""
+    too_soon = [(1.0, Pressed(key)) for key in "4711"]
+    state, _ = run(*too_soon, (2.0, PromptEnded(1)), (2.1, Pressed("4")), (2.2, Pressed("1")), plan=GUARDED)
+    for key in "471185":
+        state, _ = engine.step(state, Pressed(key), 3.0)
+
+    assert state.pressed == "xxxx" + "x" + "1" + "xxxx" + "xx"
