@@ -1,21 +1,15 @@
 """What an outbound and an inbound call have in common once there is a dialog: requests inside it, and its end."""
 
-from dataclasses import replace
-
 from gateway.errors.sip import BadSdp, NoCommonCodec
-from gateway.sip import sdp
 from gateway.sip.context import Context
 from gateway.sip.dialog import Dialog
 from gateway.sip.events import Changed, Ended, Failed, Info, Side
 from gateway.sip.message import Headers, Message, Request, Response, readable
+from gateway.sip.negotiation import SDP_TYPE, Negotiation
 from gateway.sip.refer import Referral
 from gateway.sip.refresh import Refresher
-from gateway.sip.sdp import Media, Session
 from gateway.sip.session_timer import SessionTooShort
 from gateway.sip.transaction import Transaction
-
-SDP = "application/sdp"
-SDP_TYPE = ("Content-Type", SDP)
 
 
 class Call:
@@ -26,8 +20,7 @@ class Call:
         self.answered = False
         self.over = False
         self.dialog: Dialog | None = None
-        self.local: Session | None = None  # what we last described
-        self.ours = Session("", 0)  # what we can do: the base of each further description
+        self.negotiation = Negotiation()
         self._context = context
         self._user = user  # the user part of our Contact
         self.refresher = Refresher(self, context)
@@ -101,15 +94,19 @@ class Call:
 
     def _acknowledged(self, request: Request, now: float, *, made_offer: bool) -> None:
         """Read the answer in the ACK of a re-INVITE that had no offer."""
-        if not made_offer or self.over or self.local is None:
-            return
+        if made_offer and not self.over:
+            self._change(request.body, now, must=True)
+
+    def _change(self, answer: bytes, now: float, *, must: bool) -> None:
+        """Take the answer to an offer of ours inside the call; one that cannot be used, or `must` be there, ends it."""
         try:
-            remote = sdp.parse(request.body)
-            media = sdp.agree(remote, self.local, remote)
+            media = self.negotiation.agree(answer)
         except (BadSdp, NoCommonCodec):
+            media, must = None, True
+        if media is not None:
+            self._context.events.append(Changed(self.tag, media))
+        elif must:
             self._send_bye(now)
-            return
-        self._context.events.append(Changed(self.tag, media))
 
     def _on_other(self, transaction: Transaction, now: float) -> None:
         """Answer OPTIONS and INFO."""
@@ -128,7 +125,7 @@ class Call:
             self._respond(transaction, refusal, now, (("Retry-After", str(int(10 * self._context.dice()))),))
             return
         try:
-            media = self._renew(request) if request.body else None
+            media = self.negotiation.renew(request) if request.body else None
             timer = self.refresher.timer.answer(request, now) if self.answered else ()
         except (BadSdp, NoCommonCodec):
             self._respond(transaction, 488, now)
@@ -149,7 +146,7 @@ class Call:
             return 0
         if self._is_offering(dialog):
             return 491
-        return 500 if self.local is None or self._is_deciding() else 0
+        return 500 if self.negotiation.local is None or self._is_deciding() else 0
 
     def _is_offering(self, dialog: Dialog) -> bool:
         """Return whether an offer of ours waits for its answer."""
@@ -160,37 +157,13 @@ class Call:
         """Return whether an offer of the far end's waits for our answer."""
         return False
 
-    def _renew(self, request: Request) -> Media:
-        """Answer a new offer with what we have: `local` becomes that answer. Raises BadSdp, NoCommonCodec."""
-        if request.get("Content-Type").partition(";")[0].strip().lower() != SDP or self.local is None:
-            raise BadSdp("not a session description")
-        remote = sdp.parse(request.body)
-        answer = sdp.answer(remote, self.own_offer())
-        media = sdp.agree(answer, answer, remote)
-        self.local = answer
-        return media
-
-    def own_offer(self) -> Session:
-        """Return a full offer of ours in the next version of the running session (RFC 3264, section 8)."""
-        if self.local is None:
-            raise BadSdp("no session yet")
-        return replace(
-            self.local,
-            codecs=self.ours.codecs,
-            events=self.ours.events,
-            crypto=self.ours.crypto,
-            direction="sendrecv",
-            version=self.local.version + 1,
-        )
-
     def _accept(self, transaction: Transaction, now: float, *, describe: bool, headers: Headers = ()) -> None:
         """Send 200, with our description if wanted. For an INVITE it is sent again until the ACK comes."""
         request = transaction.request
-        body = b""
-        if describe and self.local is not None:
-            if not request.body:
-                self.local = self.own_offer() if self.answered else self.local
-            body = self.local.encode()
+        described = self.negotiation
+        if describe and self.answered and not request.body and described.local is not None:
+            described.local = described.own_offer()
+        body = described.description() if describe else b""
         headers = (*self.contact_headers(), *headers)
         if body:
             headers = (*headers, SDP_TYPE)
@@ -210,7 +183,7 @@ class Call:
 
     def description(self) -> bytes:
         """Return the running session as we last described it: offered again, it changes nothing."""
-        return self.local.encode() if self.local is not None else b""
+        return self.negotiation.description()
 
     def after_glare(self) -> float:
         """Return the seconds to wait where a request of ours crossed one of theirs: longer for who made the Call-ID."""
@@ -227,15 +200,7 @@ class Call:
         """Take the 2xx of a refresh of ours: the target, and the media where it describes some."""
         if self.dialog is not None and response.contact:
             self.dialog.target = response.contact
-        if not response.body or self.local is None:
-            return
-        try:
-            remote = sdp.parse(response.body)
-            media = sdp.agree(remote, self.local, remote)
-        except (BadSdp, NoCommonCodec):
-            self._send_bye(now)
-            return
-        self._context.events.append(Changed(self.tag, media))
+        self._change(response.body, now, must=False)
 
     def lost(self, status: int, now: float) -> None:
         """End a call that the far end knows nothing of any more."""

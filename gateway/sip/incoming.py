@@ -2,11 +2,12 @@
 
 from gateway.errors.sip import BadSdp, NoCommonCodec
 from gateway.sip import sdp
-from gateway.sip.call import SDP_TYPE, Call
+from gateway.sip.call import Call
 from gateway.sip.context import Context
 from gateway.sip.dialog import Dialog
 from gateway.sip.events import Answered, Ended, Failed, Incoming
 from gateway.sip.message import Headers, Request
+from gateway.sip.negotiation import SDP_TYPE
 from gateway.sip.reliable import Provisionals
 from gateway.sip.sdp import Session
 from gateway.sip.session_timer import SessionTooShort
@@ -41,7 +42,7 @@ class IncomingCall(Call):
         headers: Headers = (*self._recorded(), *self.contact_headers())
         status, body = 180, b""
         if early is not None:
-            self.local = early
+            self.negotiation.local = early
             status, headers, body = 183, (*headers, SDP_TYPE), early.encode()
         response = self._invite.request.respond(status, self.tag, headers, body)
         if "100rel" in self._invite.request.values("Require"):
@@ -66,8 +67,8 @@ class IncomingCall(Call):
             return
         self._provisionals.stop()
         self._accepted = True
-        self.local = session
-        self.ours = Session(session.address, session.port, crypto=session.crypto)
+        self.negotiation.local = session
+        self.negotiation.ours = Session(session.address, session.port, crypto=session.crypto)
         self._accept(self._invite, now, describe=self._early_answer is None, headers=timer)
 
     def _on_prack(self, transaction: Transaction, now: float) -> None:
@@ -135,13 +136,14 @@ class IncomingCall(Call):
 
     def _acknowledged(self, request: Request, now: float, *, made_offer: bool) -> None:
         """Begin the call with the first ACK; later ones belong to re-INVITEs."""
-        if self.answered or self.over or self.local is None:
+        local = self.negotiation.local
+        if self.answered or self.over or local is None:
             super()._acknowledged(request, now, made_offer=made_offer)
             return
         self.answered = True
         try:
             remote = self._offer or self._early_answer or sdp.parse(request.body)
-            media = sdp.agree(remote if self._offer is None else self.local, self.local, remote)
+            media = sdp.agree(remote if self._offer is None else local, local, remote)
         except (BadSdp, NoCommonCodec):
             self._send_bye(now)
             return

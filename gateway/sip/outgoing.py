@@ -3,9 +3,8 @@
 from dataclasses import dataclass, replace
 
 from gateway.errors.sip import BadSdp, NoCommonCodec
-from gateway.sip import sdp
 from gateway.sip.branch import MAX_ANSWERS, MAX_BRANCHES, Branch
-from gateway.sip.call import SDP_TYPE, Call, bye
+from gateway.sip.call import Call, bye
 from gateway.sip.challenges import Answers
 from gateway.sip.context import Context
 from gateway.sip.dialog import Dialog
@@ -14,7 +13,8 @@ from gateway.sip.events import Answered, Failed, Progress, Ringing, Trying
 from gateway.sip.headers import NameAddr
 from gateway.sip.hop import Hop
 from gateway.sip.message import Headers, Request, Response, readable
-from gateway.sip.sdp import Media, Session
+from gateway.sip.negotiation import SDP_TYPE
+from gateway.sip.sdp import Session
 from gateway.sip.transaction import Transaction, cancellation
 
 FAILOVER = 8  # times T1: how long to wait for a word from one address while there is another (4 s)
@@ -39,7 +39,7 @@ class OutgoingCall(Call):
 
     def __init__(self, context: Context, tag: str, user: str, invitation: Invitation, now: float) -> None:
         super().__init__(context, tag, user)
-        self.local = self.ours = invitation.offer
+        self.negotiation.local = self.negotiation.ours = invitation.offer
         self._hops = invitation.hops
         self._branches: dict[str, Branch] = {}  # by the far end's tag
         self._heard: set[Transaction] = set()  # INVITEs that were answered provisionally: they may be cancelled (9.1)
@@ -211,7 +211,7 @@ class OutgoingCall(Call):
     def _hear(self, branch: Branch, response: Response) -> None:
         """Tell of early media, where the response describes some that is new."""
         try:
-            media = self._agree(response)
+            media = self.negotiation.agree(response.body)
         except (BadSdp, NoCommonCodec):
             return  # only a final answer must be usable
         if media is None:
@@ -220,12 +220,6 @@ class OutgoingCall(Call):
         if media != branch.media:
             branch.media = media
             self._context.events.append(Progress(self.tag, media))
-
-    def _agree(self, response: Response) -> Media | None:
-        if not response.body or self.local is None:
-            return None
-        remote = sdp.parse(response.body)
-        return sdp.agree(remote, self.local, remote)
 
     def _on_answer(self, transaction: Transaction, response: Response, now: float) -> None:
         """Acknowledge a 2xx. The first one is the call; another branch of a fork is released (13.2.2.4)."""
@@ -241,7 +235,7 @@ class OutgoingCall(Call):
     def _take(self, transaction: Transaction, branch: Branch, response: Response, now: float) -> None:
         """Begin the call that was answered, or end it at once where it is unwanted or cannot be used."""
         try:
-            media = branch.media if branch.is_agreed else self._agree(response) or branch.media
+            media = branch.media if branch.is_agreed else self.negotiation.agree(response.body) or branch.media
         except (BadSdp, NoCommonCodec):
             media = None
         if self._leaving or media is None:

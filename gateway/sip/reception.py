@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from gateway.errors.sip import BadSdp, BadSipMessage, NoCommonCodec
 from gateway.sip import sdp
-from gateway.sip.call import SDP
 from gateway.sip.context import ALLOW, EXTENSIONS, METHODS, Context
 from gateway.sip.events import user_of
 from gateway.sip.headers import Via
 from gateway.sip.hop import Hop
 from gateway.sip.incoming import IncomingCall, identity
 from gateway.sip.message import Headers, Request, Response, check, parse
+from gateway.sip.negotiation import SDP
 from gateway.sip.salvage import refusal
 from gateway.sip.sdp import Session
 from gateway.sip.transaction import Transaction
