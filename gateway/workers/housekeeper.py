@@ -31,7 +31,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Housekeeper:
-    """One sweep every half second; each step is a short transaction of its own."""
+    """One sweep every half second: a look, then for what is due a short transaction each. Most find nothing."""
 
     database: Database
     signals: Signals
@@ -48,6 +48,8 @@ class Housekeeper:
                     seen = await self.count(seen)
                     heard = await self.database.read(partial(abandonment.of_all, now_ms=now_ms()))
                     self.metrics.abandoned_share.set(heard.share)
+                    while await self._write(self._forget) == _CHUNK:
+                        pass
                     await self.forget_history()
             except StoreUnavailable as error:
                 _log.error("sweep_failed", error=str(error))
@@ -56,21 +58,37 @@ class Housekeeper:
     async def sweep(self) -> None:
         """Do all that is due. Each step reads the clock when the writer comes to it, not when it was asked for."""
         things: Things
+        due = await self.database.read(self._due)
         for things in ("messages", "calls"):
-            for _ in range(_ROUNDS):  # a cap's window that opens frees all at once: others' sweeps come in between
-                if not await self._write(partial(lives.release_due, things=things, limit=_CHUNK)):
-                    break
-                self.signals.wake(things)
-            while await self._write(partial(lives.expire_due, things=things, limit=_CHUNK)) == _CHUNK:
+            if f"{things}_ids_due" in due:
+                await self._release(things)
+            expire = partial(lives.expire_due, things=things, limit=_CHUNK)
+            while f"{things}_ids_expired" in due and await self._write(expire) == _CHUNK:
                 pass
-        while await self._write(self._give_up_on_reports) == _CHUNK:
+        while "messages_silent" in due and await self._write(self._give_up_on_reports) == _CHUNK:
             pass
         await self._go_on_with_large_jobs()
         if await self.database.read(jobs.finished):
             await self._write(jobs.complete_finished)
             self.signals.wake("events")
         await self._guard_abandonment()
-        await self._write(self._forget)
+
+    async def _due(self, tx: Tx) -> set[str]:
+        """Which of these queries find anything: no writer waits for a sweep that has nothing to do."""
+        names = [f"{things}_ids_{what}" for things in ("messages", "calls") for what in ("due", "expired")]
+        found = {name for name in names if await tx.rows(name, now_ms=now_ms(), limit=1)}
+        silent = await tx.rows("messages_silent", before_ms=now_ms() - self._report_within_ms, limit=1)
+        return found | {"messages_silent"} if silent else found
+
+    @property
+    def _report_within_ms(self) -> int:
+        return int(self.settings.sms.no_report_after_h * _HOUR_MS)
+
+    async def _release(self, things: Things) -> None:
+        for _ in range(_ROUNDS):  # a cap's window that opens frees all at once: others' sweeps come in between
+            if not await self._write(partial(lives.release_due, things=things, limit=_CHUNK)):
+                break
+            self.signals.wake(things)
 
     async def _guard_abandonment(self) -> None:
         """Pause telemarketing jobs too many of whose people heard the message late."""
@@ -99,15 +117,14 @@ class Housekeeper:
         return await self.database.write(lambda tx: step(tx, now_ms=now_ms()))
 
     async def _give_up_on_reports(self, tx: Tx, now_ms: int) -> int:
-        before_ms = now_ms - int(self.settings.sms.no_report_after_h * _HOUR_MS)
-        rows = await tx.rows("messages_silent", before_ms=before_ms, limit=_CHUNK)
+        rows = await tx.rows("messages_silent", before_ms=now_ms - self._report_within_ms, limit=_CHUNK)
         await lives.move(tx, "messages", [row["id"] for row in rows], "no_report", now_ms, reason="no_report")
         return len(rows)
 
-    async def _forget(self, tx: Tx, now_ms: int) -> None:
-        await usage.forget(tx, now_ms, _CHUNK)
+    async def _forget(self, tx: Tx, now_ms: int) -> int:
         await tx.run("webhooks_forget", before_ms=now_ms - _WEBHOOKS_KEPT_MS)
         await tx.run("idempotency_forget", before_ms=now_ms - int(self.settings.retention.idempotency_h * _HOUR_MS))
+        return await usage.forget(tx, now_ms, _CHUNK)
 
     async def forget_history(self) -> None:
         """Forget some of what is over for longer than it is to be kept."""

@@ -56,6 +56,22 @@ async def test_a_hold_ends_when_its_time_has_come_and_not_before(database: Datab
     assert (row["status"], row["reason"], row["hold_until_ms"]) == ("queued", "", None)
 
 
+async def test_a_sweep_that_finds_nothing_due_waits_for_no_writer(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await keep(database, status="held", reason="cap_day", hold_until_ms=now_ms() + HOUR, expires_ms=now_ms() + HOUR)
+    written: list[object] = []
+    write = database.write
+
+    async def counted(work: Any) -> Any:
+        written.append(work)
+        return await write(work)
+
+    monkeypatch.setattr(database, "write", counted)
+    assert (await swept(database))["status"] == "held"
+    assert written == []
+
+
 @pytest.mark.parametrize("status", ["queued", "held"])
 async def test_what_waited_too_long_expires(database: Database, status: str) -> None:
     await keep(database, status=status, expires_ms=now_ms() - 1)
