@@ -311,8 +311,10 @@ class Gate:
         replication = await self._redis.info("replication")
         server = f"{info['run_id']}:{replication['master_replid']}"
         await self._redis.eval(_script("notice"), 1, MARKER, server)
+        pipeline = self._redis.pipeline(transaction=False)
         for name in SCRIPTS:
-            self._shas[name] = await self._redis.script_load(_script(name))
+            pipeline.script_load(_script(name))
+        self._shas.update(zip(SCRIPTS, await pipeline.execute(), strict=True))
         return server
 
     async def _bounded(self, ask: Callable[[], Awaitable[T]]) -> T:

@@ -21,8 +21,18 @@ _lua = LuaRuntime(unpack_returned_tuples=True)  # one a process: compiling a scr
 _with = _lua.eval("""function(source)
   return assert(loadstring('local KEYS, ARGV, redis = ...\\n' .. source))
 end""")
-_call = _lua.eval("function(python) return {call = function(...) return python(...) end} end")
 _compiled: dict[str, Any] = {}
+_shas: dict[str, str] = {}
+_asked: list[
+    "Server"
+] = []  # whose script runs. Not told to Lua: it holds what it was given until it collects, and seldom does
+
+
+def _call(name: str, *words: Any) -> Any:
+    return _asked[-1].from_lua(name, *words)
+
+
+_redis = _lua.eval("function(python) return {call = function(...) return python(...) end} end")(_call)
 
 
 def _wall_us() -> int:
@@ -40,7 +50,6 @@ class Server:
         self.starts = 0
         self.masters = 0
         self._commands: dict[str, Callable[..., Any]] = {}
-        self._redis = _call(self._from_lua)
 
     # --- what befalls it
 
@@ -75,8 +84,9 @@ class Server:
 
     def load(self, source: str) -> str:
         """SCRIPT LOAD."""
-        sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
-        if sha not in _compiled:
+        sha = _shas.get(source)
+        if sha is None:
+            sha = _shas[source] = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
             _compiled[sha] = _with(source)
         self.scripts.add(sha)
         return sha
@@ -87,9 +97,14 @@ class Server:
             raise NoScriptError("No matching script.")
         texts = [_to_word(word) for word in words]
         keys, args = _lua.table_from(texts[:numkeys]), _lua.table_from(texts[numkeys:])
-        return _to_reply(_compiled[sha](keys, args, self._redis))
+        _asked.append(self)
+        try:
+            return _to_reply(_compiled[sha](keys, args, _redis))
+        finally:
+            _asked.pop()
 
-    def _from_lua(self, name: str, *words: Any) -> Any:
+    def from_lua(self, name: str, *words: Any) -> Any:
+        """`redis.call`."""
         command = self._commands.get(name)
         if command is None:
             command = self._commands[name] = getattr(self, f"do_{name.lower()}")
@@ -326,12 +341,15 @@ class _Pipeline:
         self._redis = redis
         self._requests: list[Callable[[], Any]] = []
 
+    def script_load(self, source: str) -> None:
+        self._requests.append(lambda: self._redis.server.load(source))
+
     def __getattr__(self, name: str) -> Callable[..., None]:
         command = getattr(self._redis.server, f"do_{name}")
-        return lambda *words: self._requests.append(lambda: command(*map(_to_word, words)))
+        return lambda *words: self._requests.append(lambda: _to_bytes(command(*map(_to_word, words))))
 
     async def execute(self) -> list[Any]:
-        return await self._redis._ask(lambda: [_to_bytes(request()) for request in self._requests])
+        return await self._redis._ask(lambda: [request() for request in self._requests])
 
 
 def _to_bytes(answer: Any) -> Any:
