@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 _READERS = 3
 _BUSY_MS = 5_000
+_LISTS = frozenset({list, tuple, set, frozenset})
 _STATEMENTS = 512  # kept prepared by a connection; lists of different lengths are different statements
 _PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", f"busy_timeout = {_BUSY_MS}")
 
@@ -48,15 +49,12 @@ class SqliteTx(Tx):
 
 
 def _spread(sql: str, params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Write each list parameter as an IN list."""
-    lists = {name: value for name, value in params.items() if isinstance(value, (list, tuple, set, frozenset))}
-    if not lists:
-        return sql, params
-    flat = {name: value for name, value in params.items() if name not in lists}
-    for name, values in lists.items():
+    """Write each list parameter as an IN list. `params` may be changed: it is the call's own."""
+    for name in [name for name, value in params.items() if value.__class__ in _LISTS]:
+        values = params.pop(name)
         sql, names = _written_out(sql, name, len(values))
-        flat.update(zip(names, values, strict=True))
-    return sql, flat
+        params.update(zip(names, values, strict=True))
+    return sql, params
 
 
 @lru_cache(maxsize=_STATEMENTS)

@@ -9,6 +9,7 @@ import asyncio
 import contextvars
 import heapq
 import itertools
+from collections import deque
 from random import Random
 from typing import Any, NoReturn, Protocol
 
@@ -57,8 +58,30 @@ class NumberedTask(asyncio.Task[Any]):
         cls._numbers = itertools.count()
 
 
+class Turn:
+    """One callback, ready or waiting for its time, and whose it is: an asyncio.Handle without what nobody here needs."""
+
+    __slots__ = ("args", "callback", "cancelled", "context", "process")
+
+    def __init__(self, callback: Any, args: tuple[Any, ...], context: contextvars.Context | None) -> None:
+        if context is None:
+            context = contextvars.copy_context()
+        self.callback = callback
+        self.args = args
+        self.context = context
+        self.process: Mortal | None = context.get(process_of)
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        """See asyncio.Handle."""
+        self.cancelled = True
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
-    """Runs one history. `time()` is virtual; nothing may leave the loop."""
+    """Runs one history. `time()` is virtual; nothing may leave the loop.
+
+    A third of a history was spent in what surrounds its turns, so these are as plain as asyncio lets them be.
+    """
 
     def __init__(self, dice: Random, begins_s: float = 1_000.0) -> None:
         super().__init__()
@@ -66,8 +89,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.steps = 0
         self._timers = 0
         self._dice = dice
-        self._ready: Any
-        self._scheduled: Any
+        self._turns: deque[Turn] = deque()
+        self._later: list[tuple[float, int, Turn]] = []
+        self._over = False
         self.born: list[asyncio.Task[Any]] = []  # all of them: none may be collected, which would run its `finally`
         self.set_task_factory(self._bear)
         NumberedTask.begin()
@@ -82,40 +106,56 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self.now_s
 
     def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:
-        """As BaseEventLoop's, without its checks: a third of a history is spent in what surrounds its turns."""
-        handle = asyncio.Handle(callback, args, self, context)
-        self._ready.append(handle)
-        return handle
+        """See asyncio.AbstractEventLoop."""
+        turn = Turn(callback, args, context)
+        self._turns.append(turn)
+        return turn
 
     def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
         """The same."""
         return self.call_at(self.now_s + delay, callback, *args, context=context)
 
     def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
-        """The same."""
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        """The same. What is cancelled is thrown away when its time comes."""
+        turn = Turn(callback, args, context)
         self._timers += 1
-        heapq.heappush(self._scheduled, (when, self._timers, timer))  # no two are alike, so no timer is compared
-        return timer
+        heapq.heappush(self._later, (when, self._timers, turn))  # no two are alike, so no turn is compared
+        return turn
 
-    def _timer_handle_cancelled(self, handle: Any) -> None:
-        """It is thrown away when its time comes."""
+    def create_future(self) -> "asyncio.Future[Any]":
+        """The same."""
+        return asyncio.Future(loop=self)
 
-    def _run_once(self) -> None:
-        ready = self._ready
-        if not ready:
+    def stop(self) -> None:
+        """The same."""
+        self._over = True
+
+    def run_until_complete(self, future: Any) -> Any:
+        """Run until this task is done; returns what it returned. Raises Hang."""
+        future.add_done_callback(lambda _done: self.stop())
+        asyncio.events._set_running_loop(self)
+        try:
+            while not self._over:
+                self._take_a_turn()
+        finally:
+            asyncio.events._set_running_loop(None)
+        return future.result()
+
+    def _take_a_turn(self) -> None:
+        turns = self._turns
+        if not turns:
             self._pass_time()
-        if len(ready) > 1:
-            ready.rotate(-int(self._dice.random() * len(ready)))
-        handle = ready.popleft()
-        if handle._cancelled:
+        if len(turns) > 1:
+            turns.rotate(-int(self._dice.random() * len(turns)))
+        turn = turns.popleft()
+        if turn.cancelled:
             return
-        process = handle._context.get(process_of)
+        process = turn.process
         if process is not None:
             if process.dead:
                 return
             if process.backlog is not None:
-                process.backlog.append(handle)
+                process.backlog.append(turn)
                 return
             process.stepped()
             if process.dead:  # killed between two of its turns
@@ -123,28 +163,30 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.steps += 1
         if self.steps > _MOST_STEPS:
             raise Hang("spins")
-        handle._run()
+        try:
+            turn.context.run(turn.callback, *turn.args)
+        except Exception as error:  # noqa: BLE001 - as asyncio does
+            self.call_exception_handler({"message": f"in {turn.callback!r}", "exception": error})
 
     def _pass_time(self) -> None:
-        scheduled = self._scheduled
-        while scheduled and self._is_void(scheduled[0][2]):
-            heapq.heappop(scheduled)
-        if not scheduled:
+        later = self._later
+        while later and self._is_void(later[0][2]):
+            heapq.heappop(later)
+        if not later:
             raise Hang("nothing is ready and no timer is set")
-        self.now_s = max(self.now_s, scheduled[0][0])
+        self.now_s = max(self.now_s, later[0][0])
         if self._dice.random() < _LATE_SHARE:
             self.now_s += self._dice.random() * _LATE_S
-        while scheduled and scheduled[0][0] <= self.now_s:
-            self._ready.append(heapq.heappop(scheduled)[2])
+        while later and later[0][0] <= self.now_s:
+            self._turns.append(heapq.heappop(later)[2])
 
     @staticmethod
-    def _is_void(handle: Any) -> bool:
-        process = handle._context.get(process_of) if not handle._cancelled else None
-        return handle._cancelled or (process is not None and process.dead)
+    def _is_void(turn: Turn) -> bool:
+        return turn.cancelled or (turn.process is not None and turn.process.dead)
 
     def resume(self, process: Mortal) -> None:
         """SIGCONT."""
-        self._ready.extend(process.backlog or ())
+        self._turns.extend(process.backlog or ())
         process.backlog = None
 
     def run_in_executor(self, *_: Any, **__: Any) -> NoReturn:
