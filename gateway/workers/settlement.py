@@ -18,8 +18,9 @@ from gateway.limits.gate import Gate
 from gateway.metrics import Metrics
 from gateway.model.limit import Debit
 from gateway.model.message import Message
+from gateway.model.opt_out import OptOut
 from gateway.model.outcome import Accepted, NotSent, Outcome, Refused, Throttled, Unknown
-from gateway.store import lives, usage
+from gateway.store import lives, opt_outs, usage
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals
 
@@ -154,6 +155,7 @@ class Settlement:
         for (status, reason, code), ids in ends.items():
             if status != "queued":
                 await lives.move(tx, "messages", ids, status, now_ms(), reason=reason, error_code=code)
+        await _believe(tx, batch)
         for carrier in {each["carrier"] for each in taken}:
             ids = [each["carrier_id"] for each in taken if each["carrier"] == carrier]
             await reports.take_early(tx, carrier, ids, now_ms())
@@ -200,6 +202,20 @@ def _comes_back(outcome: Outcome) -> bool:
 def _of_accepted(result: Result) -> list[Debit]:
     """What a refused text took of limits that count only what the carrier accepts."""
     return [debit for debit in result.debits if debit.is_of_accepted]
+
+
+async def _believe(tx: Tx, batch: Sequence[Result]) -> None:
+    """A carrier that refuses a text because of an opt-out knows of one that we missed: it is ours from now on, too.
+
+    Nobody is told that nothing leaves any more: what is committed already is refused like this one.
+    """
+    for result in batch:
+        match result.outcome:
+            case Refused(code, reason="opted_out_at_carrier"):
+                text = result.message
+                whose = (text.tenant_id, text.mode, text.recipient, text.sender)
+                said = OptOut(*whose, "carrier", f"the carrier refused a text: {code}", now_ms())
+                await opt_outs.stop(tx, said, callback_url=text.callback_url)
 
 
 async def _let_on(tx: Tx, refused: Mapping[str, int]) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 import gateway.clock
+from gateway.clock import now_ms
 from gateway.errors.store import StoreUnavailable
 from gateway.model.job import Job
-from gateway.store import jobs, lives
+from gateway.store import jobs, lives, opt_outs
 
 on_both = pytest.mark.parametrize("where", ["sqlite", "postgres"], indirect=True)
 
@@ -51,6 +52,21 @@ async def test_what_the_carrier_says_becomes_one_state_with_its_reason(
     message = await sending.until_status(message_id, status)
 
     assert (message.reason, message.error_code) == (reason, code)
+    assert len(sending.arrived()) == 1
+
+
+async def test_an_opt_out_that_only_the_carrier_knew_of_is_ours_from_now_on(sending: Any) -> None:
+    (refused,) = await sending.queue("0031")
+    (waiting,) = await sending.queue("0031", status="held", reason="scheduled", hold_until_ms=now_ms() + 60_000)
+    sending.start()
+
+    await sending.until_status(refused, "suppressed")
+    (said,) = await sending.database.read(lambda tx: opt_outs.of_person(tx, "acme", "live", "+12125550031"))
+    (again,) = await sending.queue("0031")
+
+    assert (said["scope"], said["source"]) == ("+18005550199", "carrier")
+    assert (await sending.message(waiting)).status == "cancelled"
+    assert (await sending.until_status(again, "suppressed")).reason == "opted_out"
     assert len(sending.arrived()) == 1
 
 
