@@ -8,8 +8,10 @@ from typing import Final
 
 import structlog
 
-from gateway import steps
+from gateway.carriers.detection import detection_times
 from gateway.carriers.line_quality import OnLine, quality_of
+from gateway.carriers.sip_outcomes import unanswered
+from gateway.carriers.sip_referral import SipReferral
 from gateway.carriers.spoken_answer import SpokenAnswer
 from gateway.carriers.voice_base import (
     Digit,
@@ -25,10 +27,8 @@ from gateway.carriers.voice_base import (
 )
 from gateway.clock import monotonic
 from gateway.errors.media import MediaLimit
-from gateway.errors.sip import UnsafeSipValue
 from gateway.media import events as media
 from gateway.media import tones
-from gateway.media.amd import Times
 from gateway.media.keys import Keys, in_info
 from gateway.net.rtp_engine import RtpEngine
 from gateway.net.rtp_library import AudioId
@@ -44,40 +44,7 @@ _BYTES_A_SECOND: Final = 16_000  # 8 kHz PCM16
 # 2 s of ringing and 4 s of silence, as telephones in North America do (ITU-T E.180, supplement 2).
 _RING_BACK: Final = tones.tone((440.0, 480.0), 2.0, level_dbov=-22.0) + tones.silence(4.0)
 _RINGS: Final = 30
-_REFER_LATE_S: Final = 5.0  # beyond the ringing, for the far end to say so
-# What a final SIP status means for a call (RFC 3261, section 21); what is missing here is `failed`, carrier_refused.
-_BUSY: Final = {486, 600}
-_NO_ANSWER: Final = {408, 480, 487}
-_LATER: Final = {503: "carrier_throttled", 401: "carrier_account", 407: "carrier_account"}
-_FAILED: Final = {
-    403: "forbidden",
-    404: "invalid_number",
-    410: "invalid_number",
-    484: "invalid_number",
-    488: "no_common_codec",
-    603: "declined",
-    604: "invalid_number",
-}
 _log = structlog.get_logger(__name__)
-
-
-def unanswered(failed: sip.Failed, *, rang: bool = False) -> Unanswered:
-    """Translate the end of a call that never came up. One that is in doubt is never taken back into the queue.
-
-    rang: whether somebody may have heard it ring: then it is not offered again by itself either, whatever the refusal.
-    """
-    code = "" if failed.local else str(failed.status)
-    if failed.in_doubt and (failed.local or failed.status in _LATER):
-        return Unanswered("unknown", "no_response", code)
-    if failed.local and failed.status == 503 and not rang:  # no connection: the INVITE never left
-        return Unanswered("queued", "carrier_unreachable")
-    if failed.status in _BUSY:
-        return Unanswered("busy", "busy", code)
-    if failed.status in _NO_ANSWER:
-        return Unanswered("no_answer", "no_answer", code)
-    if failed.status in _LATER and not rang:
-        return Unanswered("queued", _LATER[failed.status], code)
-    return Unanswered("failed", _FAILED.get(failed.status, "carrier_refused"), code)
 
 
 class SipLeg:
@@ -96,12 +63,10 @@ class SipLeg:
         self._rtp = rtp
         self._on_line = on_line
         self._trunk = trunk
-        self._number = number
         self._answer: SpokenAnswer | None = None
         self._ring_back = 0  # the play of it
         self._recording: asyncio.Task[None] | None = None
-        self._referred: asyncio.Future[ReferResult] | None = None
-        self._is_taken_on = False  # the far end took our REFER on
+        self._referral = SipReferral(call, trunk, number)
         self._before: list[LegEvent] = []
         self._hear: Callable[[LegEvent], None] = self._before.append
         self._loaded: dict[str, AudioId] = {}
@@ -149,35 +114,7 @@ class SipLeg:
 
     async def refer(self, to: str, headers: Mapping[str, str], ring_s: float) -> ReferResult:
         """See `Leg.refer`."""
-        if self._trunk.transfer == "bridge":
-            return "refused"
-        self._referred = asyncio.get_running_loop().create_future()
-        try:
-            steps.reached("refer:before")
-            await self._call.refer(to, self._number, tuple(headers.items()))
-            steps.reached("refer:after")
-            async with asyncio.timeout(ring_s + _REFER_LATE_S):
-                result = await self._referred
-        except UnsafeSipValue as error:
-            _log.error("transfer_refused", error=str(error))
-            return "failed"
-        except TimeoutError:
-            return "no_answer"
-        finally:
-            self._referred = None
-        return "failed" if result == "refused" and self._trunk.transfer == "refer" else result
-
-    def _refer_told(self, told: sip.Referred) -> None:
-        """Take what the far end says of our REFER."""
-        self._is_taken_on = self._is_taken_on or not told.refused
-        if told.refused:
-            self._refer_ends("refused")
-        elif told.final:
-            self._refer_ends(_referred(told.status))
-
-    def _refer_ends(self, result: ReferResult) -> None:
-        if self._referred is not None and not self._referred.done():
-            self._referred.set_result(result)
+        return await self._referral.ask(to, headers, ring_s)
 
     def ring_back(self, *, on: bool) -> None:
         """See `Leg.ring_back`."""
@@ -216,7 +153,7 @@ class SipLeg:
             async for event in self._call.events():
                 last = self._take(event) or last
         finally:
-            self._refer_ends("unknown" if self._is_taken_on else "failed")
+            self._referral.over()
             if self._answer is not None:
                 self._answer.end()
             if self._recording is not None:
@@ -250,7 +187,7 @@ class SipLeg:
             case sip.Changed(media=agreed):
                 self._connect(agreed)
             case sip.Referred():
-                self._refer_told(event)
+                self._referral.told(event)
             case sip.Info(content_type=kind, body=body):
                 self._hear_info(kind, body)
         return None
@@ -321,26 +258,6 @@ class SipLeg:
             self._rtp.release(audio_id)
         self._loaded.clear()
         return seen
-
-
-def _referred(status: int) -> ReferResult:
-    """What the last word on a REFER means; one below 200 is a far end that has the person and says no more."""
-    if status < 300:
-        return "transferred"
-    return "busy" if status in _BUSY else "no_answer" if status in _NO_ANSWER else "failed"
-
-
-def detection_times(trunk: Trunk) -> Times | None:
-    """How a trunk's settings tell who answered; None where they say not to."""
-    if not trunk.machine_detection:
-        return None
-    return Times(
-        trunk.machine_silence_ms,
-        trunk.machine_greeting_ms,
-        trunk.machine_after_greeting_ms,
-        trunk.machine_no_beep_ms,
-        trunk.machine_timeout_ms,
-    )
 
 
 def _silence(seconds: float) -> bytes:

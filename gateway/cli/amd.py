@@ -52,7 +52,7 @@ def try_recordings(
 
 
 def _times(trunk: str | None, config: Path | None) -> "Times":
-    from gateway.carriers.sip_leg import detection_times  # noqa: PLC0415  as above
+    from gateway.carriers.detection import detection_times  # noqa: PLC0415  as above
     from gateway.media.amd import Times  # noqa: PLC0415
 
     if trunk is None:

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.carriers.audio_urls import AudioUrls
-from gateway.carriers.sip_leg import unanswered
+from gateway.carriers.sip_outcomes import unanswered
 from gateway.carriers.twilio_voice import Between, between
 from gateway.model.call import Call
 from gateway.model.sender import Sender
