@@ -1,8 +1,9 @@
-"""Who runs which test, and when: most side by side, then calls by twos, then what judges time on the wire, alone.
+"""Who runs which test, and when: most side by side, then calls and journeys by twos, then what judges time, alone.
 
 `make test` runs pytest with several workers (pytest-xdist). All of them take from one queue until it is empty, what takes longest
-first. Then all but two leave, which share the rooms that mostly wait for a telephone to ring; then one of them leaves, and the last one
-runs what has the machine to itself: tests that measure milliseconds, and those that use every core.
+first. Then all but two leave, which share the rooms that mostly wait for a telephone to ring, and then the journeys, a file each, since the
+tests of a file share what it started; then one of them leaves, and the last one runs what has the machine to itself: tests that
+measure milliseconds, and those that use every core.
 Without workers (plain `pytest`) everything runs one by one, in the order in which it was found.
 """
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 ALONE: Final = (
     "tests/chaos/",
-    "tests/journeys/",
     "tests/limits/test_wire.py",
     "tests/net/test_rtp_engine.py",
     "tests/test_benchmarks.py",
@@ -24,7 +24,9 @@ ALONE: Final = (
     "tests/workers/test_two_workers.py",
 )
 BY_TWOS: Final = ("tests/calls/", "tests/media/", "tests/net/", "tests/peers/", "tests/practice/test_phone.py")
-WORKERS: Final = (sys.maxsize, 2, 1)  # how many run each stage, at most
+JOURNEYS: Final = ("tests/journeys/",)
+STAGES: Final = ((), BY_TWOS, JOURNEYS, ALONE)  # what is none of the others is of the first
+WORKERS: Final = (sys.maxsize, 2, 2, 1)  # how many run each stage, at most
 FIRST: Final = ("tests/simulation/",)
 _HANDED_OUT: Final = 4  # tests at once; a worker begins its last one only when it has the next
 
@@ -38,7 +40,7 @@ class Stages:
         self._found: dict[WorkerController, Sequence[str]] = {}
         self._has: dict[WorkerController, list[int]] = {}
         self._tests: Sequence[str] | None = None
-        self._stages: tuple[deque[int], ...] = (deque(), deque(), deque())
+        self._stages: tuple[deque[int], ...] = tuple(deque() for _ in STAGES)
 
     @property
     def nodes(self) -> "list[WorkerController]":
@@ -99,26 +101,45 @@ class Stages:
         return self._tests[left[0]] if left else None
 
     def _put_back(self, tests: Sequence[int]) -> None:
-        assert self._tests is not None
         for each in tests:
-            test = self._tests[each]
-            stage = 2 if test.startswith(ALONE) else 1 if test.startswith(BY_TWOS) else 0
-            self._stages[stage].append(each)
+            self._stages[self._stage_of(each)].append(each)
+
+    def _stage_of(self, test: int) -> int:
+        assert self._tests is not None
+        name = self._tests[test]
+        return next((stage for stage, rooms in enumerate(STAGES) if rooms and name.startswith(rooms)), 0)
 
     def _hand_out(self) -> None:
-        """Give tests of the first stage that has some to as many as may run it, once the others have left."""
-        stage, at_most = next(((tests, n) for tests, n in zip(self._stages, WORKERS, strict=True) if tests), (None, 0))
+        """Give tests of the first stage that has some to as many as may run it, once the others have left.
+
+        It begins when nobody has more of an earlier one than the last test, which waits for the next.
+        """
+        stage = next((stage for stage, tests in enumerate(self._stages) if tests), None)
+        at_most = 0 if stage is None else WORKERS[stage]
         for place, node in enumerate(self._has):
             if node.shutting_down:
                 continue
-            if stage is None or place >= at_most:
+            if place >= at_most:
                 node.shutdown()  # when it has run what it has
-            elif stage and len(self._has) <= at_most:
+            elif stage is not None and len(self._has) <= at_most and self._is_over(stage):
                 self._give(node, stage)
 
-    def _give(self, node: "WorkerController", queue: deque[int]) -> None:
-        if len(self._has[node]) >= 2:
+    def _is_over(self, stage: int) -> bool:
+        """Whether all stages before this one are."""
+        return all(sum(self._stage_of(test) < stage for test in has) < 2 for has in self._has.values())
+
+    def _give(self, node: "WorkerController", stage: int) -> None:
+        queue = self._stages[stage]
+        if len(self._has[node]) >= 2 or not queue:
             return
-        some = [queue.popleft() for _ in range(min(_HANDED_OUT, len(queue)))]
+        some = [queue.popleft()]
+        while queue and (
+            self._file(queue[0]) == self._file(some[0]) if STAGES[stage] is JOURNEYS else len(some) < _HANDED_OUT
+        ):
+            some.append(queue.popleft())
         self._has[node] += some
         node.send_runtest_some(some)
+
+    def _file(self, test: int) -> str:
+        assert self._tests is not None
+        return self._tests[test].partition("::")[0]

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("xdist")
 ROOT = Path(__file__).parents[1]
-ROOMS = ("sms", "calls", "chaos")  # one of each stage
+ROOMS = ("sms", "calls", "journeys", "chaos")  # one of each stage
 CONFTEST = """
 import os, time, pytest
 from pathlib import Path
@@ -42,6 +42,7 @@ def run(folder: Path, *words: str, dies: str = "") -> "subprocess.CompletedProce
     for room in ROOMS:
         (folder / "tests" / room).mkdir(parents=True)
         (folder / "tests" / room / "test_many.py").write_text(MANY if room == "sms" else MANY.replace("DIES", "NOBODY"))
+    (folder / "tests" / "journeys" / "test_others.py").write_text(MANY.replace("DIES", "NOBODY"))
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\n")
     return subprocess.run(
@@ -60,8 +61,10 @@ def test_each_stage_begins_when_the_one_before_has_ended_with_fewer_workers(tmp_
 
     assert ran.returncode == 0, ran.stdout
     stages = [[each for each in noted(tmp_path) if each[3].startswith(f"tests/{room}/")] for room in ROOMS]
-    assert [len(stage) for stage in stages] == [12, 12, 12]
-    assert [len({worker for worker, *_ in stage}) for stage in stages] == [3, 2, 1]
+    assert [len(stage) for stage in stages] == [12, 12, 24, 12]
+    assert [len({worker for worker, *_ in stage}) for stage in stages] == [3, 2, 2, 1]
+    journeys = {(worker, test.partition("::")[0]) for worker, *_, test in stages[2]}
+    assert len(journeys) == 2  # its two files, each by one worker
     for before, after in pairwise(stages):  # in the order of their ends
         held_back = 2  # each worker that stays keeps its last test until it has the next one
         assert min(began for _, began, _, _ in after) > max(ended for _, _, ended, _ in before[:-held_back])
@@ -71,4 +74,4 @@ def test_a_worker_that_dies_fails_its_test_alone_and_every_other_one_is_run(tmp_
     ran = run(tmp_path, dies="5")
 
     assert ran.returncode == 1
-    assert "1 failed, 35 passed" in ran.stdout
+    assert "1 failed, 59 passed" in ran.stdout
