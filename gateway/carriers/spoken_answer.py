@@ -10,7 +10,7 @@ from gateway.media.level import active_level
 from gateway.net.rtp_stream import RtpStream
 from gateway.speech.shaping import trimmed
 
-_TONE: Final = tones.tone((440.0, 620.0), 0.25, level_dbov=-20.0)  # two at once: heard back, it is no voicemail's beep
+_TONE: Final = tones.speak_now()
 _NEVER_MS: Final = 3_600_000
 _LATE_S: Final = 2.0  # how long the media process may take beyond the time it was given
 

@@ -19,6 +19,7 @@ def sounds_good(plan: Plan, settings: Settings, category: str) -> bool:
     rows = [
         (each.node, each.language, f"{each.seconds:.1f} s", f"{each.level_dbov:.1f} dBov") for each in checked.prompts
     ]
+    typer.echo(f"{plan.name}, as it is heard:")
     show_table(("node", "language", "plays", "level"), rows)
     for problem in checked.problems:
         typer.echo(str(problem), err=True)

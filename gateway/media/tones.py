@@ -33,6 +33,11 @@ def beep(seconds: float = 0.4, hertz: float = 1000.0) -> bytes:
     return tone((hertz,), seconds)
 
 
+def speak_now() -> bytes:
+    """What is played before a spoken answer is recorded; two at once: heard back, it is no voicemail's beep."""
+    return tone((440.0, 620.0), 0.25, level_dbov=-20.0)
+
+
 def dtmf(digit: str, seconds: float = 0.1) -> bytes:
     """One key as it sounds. Raises: InvalidDigit."""
     if len(digit) != 1 or digit not in KEYPAD:

@@ -60,6 +60,6 @@ def _pcm(what: Part | str, heard: Mapping[Say | Play, Audio]) -> bytes:
         case Pause():
             return b""
         case str():
-            return tones.dtmf(what, TONE_S) if what else tones.beep()
+            return tones.dtmf(what, TONE_S) if what else tones.speak_now()
         case _:
             return heard[what].pcm
