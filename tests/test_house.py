@@ -120,6 +120,18 @@ def test_what_docker_sets_are_settings_and_are_safe() -> None:
     assert (settings.http.host, settings.redis.url) == ("0.0.0.0", "redis://valkey:6379/0")  # noqa: S104
 
 
+def test_an_image_holds_what_is_installed_and_nothing_that_stands_beside_it() -> None:
+    folder = HOME / "docker"
+    copied = re.findall(
+        r"(?m)^COPY (?!--from)(?:--\S+ )?(.+) \S+$", (folder / "Dockerfile").read_text(encoding="utf-8")
+    )
+    lines = (folder / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
+
+    assert {name for each in copied for name in each.split()} == {line[1:] for line in lines if line.startswith("!")}
+    assert lines[1] == "*"
+    assert re.search(r"(?m)^USER 10001:10001$", (folder / "Dockerfile").read_text(encoding="utf-8"))
+
+
 def licence(package: metadata.Distribution) -> str:
     told = [(package.metadata.get_all(field) or [""])[0][:60] for field in ("License-Expression", "License")]
     kinds = [name for name in package.metadata.get_all("Classifier") or [] if name.startswith("License")]
