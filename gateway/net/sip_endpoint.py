@@ -3,12 +3,11 @@
 import asyncio
 import logging
 import secrets
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from gateway.errors.sip import SipTrunkUnresolved
+from gateway.net.sip_addresses import TrunkAddresses
 from gateway.net.sip_call import OnInvite, SipCall
 from gateway.net.sip_resolver import SipResolver
 from gateway.net.sip_route import Trunk
@@ -25,7 +24,6 @@ from gateway.sip.uri import SipUri
 from gateway.sip.user_agent import UserAgent
 
 TOKEN_BYTES = 12  # 96 bits: never the same Call-ID, tag or branch twice, over restarts too
-AGAIN_S = 30.0  # after a name could not be looked up anew
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -59,16 +57,13 @@ class SipEndpoint:
         self._on_invite = on_invite
         self._timers = timers or Timers()
         self._max_calls = max_calls
-        self._resolver = resolver or SipResolver()
+        self._addresses = TrunkAddresses(trunk, resolver or SipResolver(), bind, self._trunk_is_at)
         self._calls: dict[str, SipCall] = {}
         self._handlers: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sockets: SipSockets | None = None
-        self._following: asyncio.Task[None] | None = None
-        self._hops: tuple[Hop, ...] = ()
-        self._down: frozenset[Hop] = frozenset()
         self._agent: UserAgent | None = None
 
     # --- life
@@ -81,7 +76,7 @@ class SipEndpoint:
         """
         self._loop = asyncio.get_running_loop()
         trunk = self._trunk
-        found = await self._resolver.find(trunk.host, trunk.port, trunk.transport, self._family)
+        found = await self._addresses.find()
         tls = (trunk.tls or Tls(trunk.host)) if trunk.transport == "TLS" else None
         sockets = SipSockets(self._receive, self._unreachable, self._broken, self._trusts, tls)
         await sockets.open(self._bind, trunk.transport)
@@ -93,12 +88,10 @@ class SipEndpoint:
             await sockets.close()
             self._sockets = None
             raise
-        self._follow_to(found.hops)
+        self._addresses.begin(found)
         if trunk.register:
             ours = RegistrationOptions(trunk.address_of_record, trunk.register)
-            self.act(lambda agent, now: agent.register(self._hops, ours, now))
-        if found.ttl is not None:
-            self._following = asyncio.create_task(self._follow(found.ttl), name="sip-trunk-addresses")
+            self.act(lambda agent, now: agent.register(self._addresses.hops, ours, now))
 
     async def stop(self, patience: float = 2.0) -> None:
         """End all calls, wait up to `patience` seconds for the far end to agree, unregister, close the sockets."""
@@ -120,10 +113,9 @@ class SipEndpoint:
         await self._close(self._sockets)
 
     async def _close(self, sockets: SipSockets) -> None:
-        tasks = [*self._handlers, *([self._following] if self._following is not None else [])]
-        for task in tasks:
+        for task in self._handlers:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._handlers, self._addresses.close(), return_exceptions=True)
         if self._timer is not None:
             self._timer.cancel()
         self._sockets = None
@@ -144,7 +136,7 @@ class SipEndpoint:
     @property
     def trouble(self) -> str:
         """Why no call should be placed now: "trunk_down", "trunk_not_registered"; "" where one may be."""
-        if self._hops and self._down.issuperset(self._hops):
+        if self._addresses.all_down:
             return "trunk_down"
         registration = self.agent.registration
         if registration is not None and registration.state != "registered":
@@ -191,7 +183,7 @@ class SipEndpoint:
         Raises:              TooManyCalls, UnsafeSipValue.
         """
         to, caller = str(self.uri_of(number)), str(self.own_uri(from_number))
-        first, *others = sorted(self._hops, key=lambda hop: hop in self._down)  # stable: those that are up come first
+        first, *others = self._addresses.in_order()
 
         def place(agent: UserAgent, now: float) -> SipCall:
             handle = agent.invite(to, caller, offer, first, now, others=tuple(others), display=display, headers=headers)
@@ -240,11 +232,7 @@ class SipEndpoint:
         self._arm()
 
     def _note_health(self) -> None:
-        down = self.agent.down
-        if down != self._down:
-            for hop in down ^ self._down:
-                log.warning("the SIP trunk's address %s:%d is %s", *hop.address, "down" if hop in down else "up again")
-            self._down = down
+        self._addresses.note(self.agent.down)
         if self._is_unregistered:
             self._idle.set()
 
@@ -295,31 +283,10 @@ class SipEndpoint:
 
     # --- addresses
 
-    @property
-    def _family(self) -> socket.AddressFamily:
-        return socket.AF_INET6 if ":" in self._bind[0] else socket.AF_INET
-
-    def _follow_to(self, hops: tuple[Hop, ...]) -> None:
+    def _trunk_is_at(self, hops: tuple[Hop, ...]) -> None:
         """Take the trunk to be at these addresses from now on."""
-        self._hops = hops
         peers = (*dict.fromkeys(hop.host for hop in hops), *self._trunk.networks)
         self.act(lambda agent, now: agent.use(peers, hops, self._trunk.uri, now))
-
-    async def _follow(self, ttl: float) -> None:
-        """Look the trunk's name up again whenever its records have run out; where that fails, they stay."""
-        while True:
-            await asyncio.sleep(ttl)
-            try:
-                found = await self._resolver.find(
-                    self._trunk.host, self._trunk.port, self._trunk.transport, self._family
-                )
-            except SipTrunkUnresolved as error:
-                log.warning("%s; its last addresses stay in use", error)
-                ttl = AGAIN_S
-                continue
-            ttl = found.ttl or AGAIN_S
-            if found.hops != self._hops:
-                self._follow_to(found.hops)
 
     def _advertised_address(self) -> Address:
         host, port = self._advertised or self.address
