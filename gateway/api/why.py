@@ -117,6 +117,13 @@ _UNDER_WAY: Final[Mapping[str, str]] = {
     "sent": "delivery_report",
 }
 
+# What is otherwise of calls, by state and reason ("": any other).
+_CALL_ENDED: Final[Mapping[tuple[str, str], str]] = {
+    ("cancelled", ""): "It was cancelled before anybody answered",
+    ("unknown", "worker_gone"): "The process that held it is gone, so nobody knows how it ended; it is not repeated",
+    ("unknown", "internal"): "A fault of ours: nobody knows whether it rang; it is not repeated",
+}
+
 _IN_CALL: Final[Mapping[str, str]] = {
     "dialing": "It is being dialled",
     "ringing": "It rings",
@@ -139,10 +146,19 @@ async def of_one(call: Call, things: Things, row: Row) -> Why:
         return _why(row, None, None, _IN_CALL[status] + ".")
     because = f" ({row['reason']})" if row["reason"] and row["reason"] != status else ""
     code = f"; the carrier's code is {row['error_code']}" if row["error_code"] else ""
-    told = f"{_ENDED.get(status, status)}{because}{code}."
+    ended = _of_ended_call(row) if things == "calls" else _ENDED.get(status, status)
+    told = f"{ended}{because}{code}."
     if things == "calls" and row["job_id"] is not None:
         told += await _of_next(call, row)
     return _why(row, None, None, told)
+
+
+def _of_ended_call(row: Row) -> str:
+    status, reason = row["status"], row["reason"]
+    if status == "failed" and not row["error_code"]:  # it was not the carrier's doing
+        return "It broke off" if row["answered_ms"] is not None else "It could not be made"
+    known = _CALL_ENDED.get((status, reason)) or _CALL_ENDED.get((status, ""))
+    return known or _ENDED.get(status, status)
 
 
 async def _of_next(call: Call, row: Row) -> str:
@@ -301,6 +317,8 @@ def _of_job(
     if unknown:
         told = f"The job is {job.status}; for {unknown} of its texts the carrier never answered"
         return "settlement", None, f"{told}: gateway unknown list --job {job.id}."
+    if under_way := sum(by_state.get(state, 0) for state in _IN_CALL):
+        return None, None, f"All have been dialled; calls that go on: {under_way}."
     if by_state.get("unknown") or by_state.get("sent") or by_state.get("sending"):
         return "delivery_report", None, "All have been offered; some delivery reports have not come yet."
     return None, None, "Nothing of it waits."

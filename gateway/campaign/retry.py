@@ -73,8 +73,8 @@ def follow(
     table: of the job, by outcome: `after`, `attempts`, `number` (same or next), `text`.
     """
     outcome = outcome_of(status, reason, call.answered_by)
-    if outcome is None or outcome not in table:
-        return None
+    if outcome is None or outcome not in table or (outcome == "failed" and call.outcome):
+        return None  # of a call that broke off when it had done what it was for, nothing is wanted either
     rule = table[outcome]
     at_ms = now_ms + seconds(rule["after"]) * 1000
     if call.expires_ms is not None and at_ms >= call.expires_ms:

@@ -116,12 +116,12 @@ class CallSession:
 
     def _broken(self, event: LegEvent | Handed | _Rendered | _Stop | None) -> Unanswered | Ended | None:
         """Hang up; the call is written as failed when its leg has ended."""
-        self._reason = "internal"
+        self._reason = GatewayError.slug
         self.state, self._deadline = replace(self.state, deadline=None), None
         self.leg.hangup()
         if not isinstance(event, Unanswered | Ended):
             return None
-        self.record.unanswered("failed", "internal", "")
+        self.record.unanswered("failed", GatewayError.slug, "")
         return event
 
     def end(self, reason: str) -> None:
@@ -278,6 +278,9 @@ class CallSession:
         except GatewayError as error:
             _log.error("call_cannot_speak", error=str(error))
             self._events.put_nowait(_Rendered(command, error.slug))
+        except Exception:  # noqa: BLE001 - a recording that vanished, a fault of ours: nobody is to wait in silence
+            _log.exception("call_rendering_failed", call=self.record.call_id)
+            self._events.put_nowait(_Rendered(command, GatewayError.slug))
         else:
             self._events.put_nowait(_Rendered(command))
 

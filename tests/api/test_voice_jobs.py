@@ -277,3 +277,34 @@ async def test_calls_are_listed_by_direction(api: Api) -> None:
 
     assert sizes == [0, 1, 1]
     assert wrong.wrong == {"direction": "not_one_of"}
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "told"),
+    [
+        ("failed", "unknown_prompt", "It could not be made (unknown_prompt)."),
+        ("failed", "media_down", "It broke off (media_down)."),
+        (
+            "unknown",
+            "worker_gone",
+            "The process that held it is gone, so nobody knows how it ended; it is not repeated",
+        ),
+        ("cancelled", "gateway_stopped", "It was cancelled before anybody answered (gateway_stopped)."),
+    ],
+)
+async def test_why_of_an_ended_call_blames_the_carrier_for_nothing_else(
+    api: Api, status: str, reason: str, told: str
+) -> None:
+    await api.sender()
+    said = await job(api, {"to": PERSON}, {"to": OTHER})
+    ended, going_on = (await api.get("/v1/calls", params={"job_id": said.body["id"]})).body["items"]
+    write = api.doors.database.write
+    both = [ended["id"], going_on["id"]]
+    await write(lambda tx: tx.rows("calls_move", **_MOVE, ids=both, status="ringing", now_ms=now_ms()))
+    if reason == "media_down":
+        await write(lambda tx: calls.answered(tx, ended["id"], now_ms(), "human"))
+    await write(lambda tx: calls.ended(tx, ended["id"], status, now_ms(), reason=reason))
+
+    assert (await api.get(f"/v1/calls/{ended['id']}/why")).body["explanation"].startswith(told)
+    of_job = (await api.get(f"/v1/jobs/{said.body['id']}/why")).body
+    assert of_job["explanation"] == "All have been dialled; calls that go on: 1."

@@ -14,6 +14,7 @@ from gateway.clock import now_ms
 from gateway.net.http_client import HttpClient
 from gateway.store.calls import Evidence, Plans
 from gateway.voice import engine
+from gateway.workers.call_audio import CallAudio
 from gateway.workers.call_record import CallRecord
 
 
@@ -45,6 +46,36 @@ async def test_a_carrier_that_does_not_know_our_account_is_asked_again_later(cal
         await calling.stop()
 
     assert set(await calling.events(call_id)) == {"call.dialing", "call.queued"}
+
+
+ECHO = """
+name: echo
+language: en-US
+start: ask
+nodes:
+  ask:
+    collect: {prompt: {pause: 100ms}, into: typed, max_digits: 1, timeout: 5s, otherwise: bye}
+    next: bye
+  bye: {say: "You pressed {{ typed }}.", then: hangup}
+"""
+
+
+async def test_words_of_a_call_that_cannot_be_made_leave_nobody_waiting_in_silence(
+    calling: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is said back to a person is rendered while they wait."""
+
+    async def vanished(*_: object) -> None:
+        raise FileNotFoundError("a recording")
+
+    monkeypatch.setattr(CallAudio, "make", vanished)
+    await calling.publish(ECHO, "echo")
+    (call_id,) = await calling.queue("0304", dialplan="echo", variables={})
+    await calling.start()
+
+    call = await calling.until_status(call_id, "failed")
+
+    assert (call.reason, call.keys) == ("internal", "1")
 
 
 async def test_a_fault_of_ours_in_a_call_hangs_up_and_ends_it(calling: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,14 @@ def test_who_was_reached_or_may_have_been_or_is_not_to_be_is_not_called_again(
     assert follow(table, replace(CALL, answered_by=answered_by), status, reason, 0) is None
 
 
+def test_who_had_answered_the_question_when_the_call_broke_off_is_not_called_again() -> None:
+    table = {"failed": rule(text=TEXT)}
+    cut = replace(CALL, answered_by="human", answered_ms=1)
+
+    assert follow(table, replace(cut, outcome="confirmed"), "failed", "media_down", 0) is None
+    assert follow(table, cut, "failed", "media_down", 0) == Again(300_000, HOME, [], {"failed": 1})
+
+
 def test_attempts_are_counted_by_outcome_and_the_text_comes_when_none_is_left() -> None:
     table = {"busy": rule(attempts=2, text=TEXT), "no_answer": rule(after="1h")}
     call, ends = CALL, []
