@@ -117,7 +117,9 @@ class RoadBuilder:
         reports = ReportDesk(self.database, name, mode)
         roads.routes += SmsWebhooks(texts, mode, signed, inbound, reports, self.signals).routes()
 
-        calls = TwilioVoice(known, http, machine_detection=twilio.machine_detection)
+        calls = TwilioVoice(
+            known, http, machine_detection=twilio.machine_detection, deletes_recordings=twilio.delete_recordings
+        )
         answering = InboundCalls(self.database, self.plans)
         turns = VoiceTurns(calls, mode, self.database, self.signals, self.prompts, self.plans, answering, urls)
         roads.turns.append(turns)

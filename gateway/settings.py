@@ -119,6 +119,7 @@ class Twilio(Account):
     calls_per_second: Annotated[float, Field(gt=0)] = 1
     channels: Annotated[int, Field(ge=1)] = 100
     audio_url_s: Annotated[int, Field(ge=60)] = 3600
+    delete_recordings: bool = True
 
 
 class Practice(Account):

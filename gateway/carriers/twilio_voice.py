@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import aiohttp
+from twilio.base.exceptions import TwilioRestException
 
 from gateway.carriers.base import Ready
 from gateway.carriers.twilio import TwilioAccount, current_attempt, outcome_of
@@ -129,10 +130,14 @@ class TwilioVoice:
     """The voice road of one Twilio account.
 
     machine_detection: "" (off), "Enable" or "DetectMessageEnd".
+    deletes_recordings: whether what was fetched is deleted there.
     """
 
-    def __init__(self, account: TwilioAccount, http: HttpClient, *, machine_detection: str = "") -> None:
+    def __init__(
+        self, account: TwilioAccount, http: HttpClient, *, machine_detection: str = "", deletes_recordings: bool = True
+    ) -> None:
         self.name = account.name
+        self.deletes_recordings = deletes_recordings
         self.secrets = frozenset({account.auth_token})
         self._account = account
         self._client = account.client(http)
@@ -183,6 +188,16 @@ class TwilioVoice:
             return decoded(bytes(data), max_seconds=_MOST_RECORDED_S).pcm if answer.status == HTTPStatus.OK else None
         except (TimeoutError, OSError, aiohttp.ClientError, BadPrompt):
             return None
+
+    async def delete_recording(self, sid: str, *, timeout_s: float) -> bool:
+        """Have Twilio delete it. Returns whether it is gone, then or before."""
+        current_attempt.set((Attempt(), timeout_s))
+        try:
+            return bool(await self._client.recordings(sid).delete_async())
+        except TwilioRestException as error:
+            return bool(error.status == HTTPStatus.NOT_FOUND)
+        except Exception:  # noqa: BLE001 - it may be there still: it is tried again
+            return False
 
     def action(self, call_id: str, step: int) -> str:
         """The URL that Twilio asks for step `step` of a call."""

@@ -32,6 +32,7 @@ class TwilioCalls:
         self._player = player
         self._spawn = spawn
         self.legs: dict[str, Leg] = {}
+        self._deleted: set[str] = set()  # recordings
 
     def start(self, call: Call, script: CallScript, form: Mapping[str, list[str]]) -> None:
         """Begin the life of a call that was accepted over REST; `form` is what CreateCall was given."""
@@ -53,7 +54,12 @@ class TwilioCalls:
 
     def has_recording(self, sid: str) -> bool:
         """Whether a call that is remembered was recorded under this id."""
-        return any(entry.get("sid") == sid for leg in self.legs.values() for entry in leg.transcript)
+        is_known = any(entry.get("sid") == sid for leg in self.legs.values() for entry in leg.transcript)
+        return is_known and sid not in self._deleted
+
+    def delete_recording(self, sid: str) -> None:
+        """Have it no more."""
+        self._deleted.add(sid)
 
     def clear(self) -> None:
         """Forget the calls that are over."""

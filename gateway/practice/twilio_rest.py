@@ -67,6 +67,7 @@ class TwilioRest:
             web.post(root + "/Calls/{sid}.json", self._served(self._update_call)),
             web.delete(root + "/Calls/{sid}.json", self._served(self._delete_call)),
             web.get(root + "/Recordings/{sid}.wav", self._served(self._fetch_recording)),
+            web.delete(root + "/Recordings/{sid}.json", self._served(self._delete_recording)),
         ]
 
     def forget(self) -> None:
@@ -104,6 +105,12 @@ class TwilioRest:
         if not self._calls.has_recording(request.match_info["sid"]):
             raise _NOT_FOUND
         return web.Response(body=wav.write(words(SPOKEN_ANSWER_S)), content_type="audio/x-wav")
+
+    async def _delete_recording(self, request: web.Request, _stamp: Stamp) -> web.StreamResponse:
+        if not self._calls.has_recording(request.match_info["sid"]):
+            raise _NOT_FOUND
+        self._calls.delete_recording(request.match_info["sid"])
+        return web.Response(status=204)
 
     async def _create_message(self, request: web.Request, stamp: Stamp) -> web.StreamResponse:
         form = twilio_params.check_message(await _pairs(request))

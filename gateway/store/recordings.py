@@ -25,6 +25,15 @@ class Recording:
         return g711.decode(self.audio)
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A recording that its carrier has: to be fetched, or, where it is here already, to be deleted there."""
+
+    id: str
+    tries: int
+    is_here: bool
+
+
 async def add(tx: Tx, call: Call, recording_id: str, node: str, audio: bytes, now_ms: int, *, source: str = "") -> None:
     """Keep one; again, under the same id, it has no effect. source: the carrier that has it, where we have not."""
     await tx.run(
@@ -48,20 +57,25 @@ async def get(tx: Tx, tenant_id: str, mode: str, recording_id: str) -> Recording
     return Recording(**{name: row[name] for name in Recording.__dataclass_fields__})
 
 
-async def to_fetch(tx: Tx, source: str, now_ms: int, limit: int) -> list[tuple[str, int]]:
-    """What is to be fetched from that carrier now: (id, how often it was tried)."""
+async def due_at(tx: Tx, source: str, now_ms: int, limit: int) -> list[Due]:
+    """What is now to be fetched from that carrier, or deleted there."""
     rows = await tx.rows("recordings_to_fetch", source=source, now_ms=now_ms, limit=limit)
-    return [(row["id"], row["tries"]) for row in rows]
+    return [Due(row["id"], row["tries"], bool(row["is_here"])) for row in rows]
 
 
 async def tried(tx: Tx, recording_id: str, due_ms: int) -> None:
-    """It could not be had; the next try is due then."""
+    """It could not be had, or not be deleted; the next try is due then."""
     await tx.run("recordings_tried", id=recording_id, due_ms=due_ms)
 
 
-async def fetched(tx: Tx, recording_id: str, audio: bytes) -> None:
-    """Keep what the carrier gave, G.711 mu-law; b"" gives it up."""
-    await tx.run("recordings_fetched", id=recording_id, audio=audio)
+async def fetched(tx: Tx, recording_id: str, audio: bytes, now_ms: int) -> None:
+    """Keep what the carrier gave, G.711 mu-law; it has it still, until `released`."""
+    await tx.run("recordings_fetched", id=recording_id, audio=audio, now_ms=now_ms)
+
+
+async def released(tx: Tx, recording_id: str) -> None:
+    """The carrier has it no more, or is not asked any more."""
+    await tx.run("recordings_released", id=recording_id)
 
 
 async def forget(tx: Tx, before_ms: int, limit: int) -> int:

@@ -18,6 +18,7 @@ from gateway.store import calls, dialplans, events, opt_outs, recordings
 from gateway.store.calls import Plans
 from gateway.voice import engine
 from gateway.voice.twiml import TwilioCall
+from tests.calls.test_recording_at_twilio import NOTE
 
 
 @pytest.fixture(autouse=True)
@@ -344,34 +345,6 @@ async def test_a_final_status_that_an_answered_call_cannot_have_ends_it_all_the_
     assert (call.status, call.reason) == ("completed", "")
 
 
-NOTE = """
-name: note
-language: en-US
-start: tell
-nodes:
-  tell: {record: {into: note, max: 8s, silence: 1s}, next: agent}
-  agent: {transfer: "+12125550100", on_failure: sorry}
-  sorry: {outcome: sent_away, then: hangup}
-"""
-
-
-async def test_what_is_said_into_a_recording_is_fetched_from_twilio_and_kept(calling: Any) -> None:
-    """The far end records two seconds, and then takes the transfer."""
-    await calling.publish(NOTE, "note")
-    (call_id,) = await calling.queue("1234", dialplan="note", variables={})
-    await calling.start()
-
-    call = await calling.until_status(call_id, "completed")
-    ((told),) = call.recordings
-    found = await calling.until(lambda tx: recordings.get(tx, "acme", "live", told["id"]))
-
-    assert call.collected == {"note": told["id"]}
-    assert (told["node"], told["seconds"]) == ("tell", 2.0)
-    assert len(found.audio) == 16_000
-    assert call.transfers == [{"to": "+12125550100", "how": "dial", "result": "transferred"}]
-    assert call.outcome == "transferred"
-
-
 async def test_a_recording_id_that_is_none_of_twilios_is_not_fetched(calling: Any, twilio: Twilio) -> None:
     await calling.publish(NOTE.replace("note", "odd"), "odd")
     (call_id,) = await calling.queue("1234", status="dialing", carrier="twilio", carrier_id="CA1", dialplan="odd")
@@ -385,4 +358,4 @@ async def test_a_recording_id_that_is_none_of_twilios_is_not_fetched(calling: An
     await twilio.turn(call_id, 1, RecordingSid="../Keys", RecordingDuration="2", RecordingUrl="http://127.0.0.1/x")
 
     assert (await calling.call(call_id)).recordings == []
-    assert await calling.database.read(lambda tx: recordings.to_fetch(tx, "twilio", 9_999_999_999_999, 9)) == []
+    assert await calling.database.read(lambda tx: recordings.due_at(tx, "twilio", 9_999_999_999_999, 9)) == []

@@ -9,13 +9,16 @@ ON CONFLICT (id) DO NOTHING;
 SELECT * FROM recordings WHERE id = :id AND tenant_id = :tenant_id AND mode = :mode;
 
 -- name: recordings_to_fetch
-SELECT id, tries FROM recordings WHERE source = :source AND due_ms <= :now_ms ORDER BY due_ms LIMIT :limit;
+SELECT id, tries, LENGTH(audio) > 0 AS is_here FROM recordings WHERE source = :source AND due_ms <= :now_ms ORDER BY due_ms LIMIT :limit;
 
 -- name: recordings_tried!
 UPDATE recordings SET tries = tries + 1, due_ms = :due_ms WHERE id = :id;
 
 -- name: recordings_fetched!
-UPDATE recordings SET audio = :audio, source = '' WHERE id = :id;
+UPDATE recordings SET audio = :audio, tries = 0, due_ms = :now_ms WHERE id = :id;
+
+-- name: recordings_released!
+UPDATE recordings SET source = '' WHERE id = :id;
 
 -- name: recordings_over
 SELECT id FROM recordings WHERE created_ms < :before_ms ORDER BY created_ms LIMIT :limit;
