@@ -4,6 +4,7 @@
     session.connect("192.0.2.7", 4000, payload_type=0, event_payload_type=101, now=now)
     session.play(1, g711.encode(pcm, session.payload_type))
     for each datagram:    session.receive(data, (ip, port), now)
+    each report:          session.reports.receive(data, (ip, port), now)
     at next_deadline():   for packet in session.to_send(now): sendto(packet, session.remote)
                           session.tick(now)
     after either:         for event in session.events(): ...
@@ -11,7 +12,6 @@
 `now` is seconds of one monotonic clock. Nothing that arrives makes it raise.
 """
 
-import math
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
@@ -24,6 +24,7 @@ from gateway.media.goertzel import ToneReceiver
 from gateway.media.peer import Address, Peer
 from gateway.media.receiver import COMFORT_NOISE, Receiver, Recorder
 from gateway.media.relay import Relay
+from gateway.media.report_line import ReportLine
 from gateway.media.reports import Reports
 from gateway.media.rtp import HEADER, VERSION_2, Packet, parse
 from gateway.media.sender import Sender
@@ -58,11 +59,7 @@ class Session:
         self._sender = Sender(ssrc=ssrc, sequence=sequence, timestamp=timestamp)
         self._receiver = Receiver()
         self._joined: Session | None = None
-        self._reports = Reports(ssrc, cname)
-        self._rtcp_remote: Address | None = None  # where the far end's reports came from
-        self._reported_at = -math.inf  # when the last of them came
-        self._is_mux = False
-        self._unix_ahead_s = unix_ahead_s
+        self.reports = ReportLine(Reports(ssrc, cname), self._peer, self._sender, self._receiver, unix_ahead_s)
         self._events: list[Event] = []
         self._lost_after_s = lost_after_s
         self._quiet_since: float | None = None  # from when on the far end should be heard
@@ -100,9 +97,7 @@ class Session:
         if payload_type != self.payload_type:
             self.stop_playing()
         self._peer.tell(ip, port, now)
-        if self._peer.locked is None:
-            self._rtcp_remote = None  # it moves: its reports will come from somewhere else, too
-        self._is_mux = rtcp_mux
+        self.reports.connect(rtcp_mux=rtcp_mux)
         self._sender.speak(payload_type, event_payload_type)
         if event_payload_type is not None:
             self._receiver.tones = None
@@ -168,8 +163,8 @@ class Session:
             if kind & 0x7F in g711.SILENCE:  # most packets there are: audio that nobody listens to
                 self._receiver.count(ssrc, sequence, timestamp, now)
                 return
-        if self._is_mux and rtcp.is_rtcp(data):
-            self.receive_report(data, source, now)
+        if self.reports.is_mux and rtcp.is_rtcp(data):
+            self.reports.receive(data, source, now)
             return
         if not is_locked and not self._peer.may_be(source, now):
             self.foreign += 1
@@ -186,53 +181,6 @@ class Session:
             self.foreign += 1
         else:
             self._hear(packet, now)
-
-    # --- reports
-
-    def receive_report(self, data: bytes, source: Address, now: float) -> None:
-        """Take one datagram of RTCP. It must come from the host that audio is sent to, and stay with its first port."""
-        known = self._rtcp_remote
-        if self.remote is None or source[0] != self.remote[0] or (known is not None and source != known):
-            self.foreign += 1
-            return
-        try:
-            compound = rtcp.parse(data)
-        except BadRtp:
-            self.bad += 1
-            return
-        self._rtcp_remote, self._reported_at = source, now
-        self._reports.take(compound, self._ntp(now))
-
-    def report(self, now: float, die: float) -> bytes | None:
-        """Our report where it is due; send it to `rtcp_remote`. `die` is 0 up to 1, for when the next one is."""
-        due = self._reports.due
-        if self.remote is None or (due is not None and now < due):
-            return None
-        self._reports.schedule(now, die)
-        return None if due is None else self._report(now)
-
-    def goodbye(self, now: float) -> bytes | None:
-        """Our last report, which says that we leave; None where nothing was ever sent."""
-        return self._report(now, is_last=True) if self._sender.sent else None
-
-    def _report(self, now: float, *, is_last: bool = False) -> bytes:
-        sent = self._sender.so_far(now)
-        return self._reports.build(self._ntp(now), sent, self._receiver.arrivals, is_last=is_last)
-
-    def _ntp(self, now: float) -> int:
-        return rtcp.ntp_time(now + self._unix_ahead_s)
-
-    @property
-    def rtcp_remote(self) -> Address | None:
-        """Where reports go: to where the far end's come from, else to the port after the audio's (or to it)."""
-        if self._rtcp_remote is not None or self.remote is None:
-            return self._rtcp_remote
-        return self.remote if self._is_mux else (self.remote[0], self.remote[1] + 1)
-
-    @property
-    def is_mux(self) -> bool:
-        """Whether reports go over the port of the audio."""
-        return self._is_mux
 
     # --- what is heard
 
@@ -309,7 +257,7 @@ class Session:
         """Report the far end as lost when it has been silent for long; once, until it is heard again."""
         if self._quiet_since is None:
             return
-        since = max(self._quiet_since, self._receiver.heard_at or self._quiet_since, self._reported_at)
+        since = max(self._quiet_since, self._receiver.heard_at or self._quiet_since, self.reports.reported_at)
         if now - since < self._lost_after_s:
             self._reported_lost = False
         elif not self._reported_lost:
@@ -318,7 +266,7 @@ class Session:
 
     def stats(self) -> Stats:
         """The counters so far."""
-        sender, receiver, reports = self._sender, self._receiver, self._reports
+        sender, receiver, reports = self._sender, self._receiver, self.reports.figures
         return Stats(
             sent=sender.sent,
             late=sender.late,
@@ -326,8 +274,8 @@ class Session:
             received=receiver.received,
             lost=receiver.arrivals.lost,
             gaps=receiver.gaps,
-            foreign=self.foreign,
-            bad=self.bad,
+            foreign=self.foreign + self.reports.foreign,
+            bad=self.bad + self.reports.bad,
             ignored=self.ignored,
             unused=receiver.unused,
             jitter_ms=round(receiver.arrivals.jitter * 1000 / g711.RATE_HZ, 3),

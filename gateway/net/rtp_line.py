@@ -57,15 +57,15 @@ class Line:
         except OSError:
             return
         if clear := self._clear(data):
-            self.session.receive_report(clear, source, now)
+            self.session.reports.receive(clear, source, now)
 
     def report(self, now: float, die: float) -> None:
         """Send our report where it is due."""
-        self._send_report(self.session.report(now, die))
+        self._send_report(self.session.reports.report(now, die))
 
     def close(self, now: float) -> Stats:
         """Say goodbye, give the ports back; returns the session's counters, less what the system would not send."""
-        self._send_report(self.session.goodbye(now))
+        self._send_report(self.session.reports.goodbye(now))
         self.pair.close()
         seen = self.session.stats()
         return replace(seen, sent=seen.sent - self.unsent, unsent=self.unsent, bad=seen.bad + self.forged)
@@ -79,12 +79,12 @@ class Line:
         return clear
 
     def _send_report(self, data: bytes | None) -> None:
-        remote = self.session.rtcp_remote
+        remote = self.session.reports.remote
         if data is None or remote is None or remote[1] > 0xFFFF:
             return
         if self.cipher is not None:
             data = self.cipher.protect(data)
         try:
-            (self.pair.audio if self.session.is_mux else self.pair.reports).sendto(data, remote)
+            (self.pair.audio if self.session.reports.is_mux else self.pair.reports).sendto(data, remote)
         except OSError:
             return  # the next one says the same, and more

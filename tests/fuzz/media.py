@@ -81,9 +81,9 @@ class RtcpTarget(_Up):
 
     def feed(self, data: bytes) -> None:
         self.now += 0.02
-        self.session.receive_report(data, (FAR[0], FAR[1] + 1), self.now)
+        self.session.reports.receive(data, (FAR[0], FAR[1] + 1), self.now)
         self.session.receive(data, FAR, self.now)
-        self.session.report(self.now, 0.5)
+        self.session.reports.report(self.now, 0.5)
         self.session.stats()
         read = rtcp.parse(data)
         assert len(read.blocks) * 24 + len(read.left) * 4 <= len(data)

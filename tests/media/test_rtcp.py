@@ -130,9 +130,9 @@ def talk(near: Session, far: Session, frames: int, *, lose: int = 0, delay_s: fl
         for packet in far.to_send(now):
             near.receive(packet, THERE, now + delay_s)
         for one, other, address in ((near, far, HERE), (far, near, THERE)):
-            report = one.report(now, 0.5)
+            report = one.reports.report(now, 0.5)
             if report is not None:
-                other.receive_report(report, (address[0], address[1] + 1), now + delay_s)
+                other.reports.receive(report, (address[0], address[1] + 1), now + delay_s)
     return now
 
 
@@ -150,7 +150,7 @@ def test_two_ends_tell_each_other_of_losses_and_of_the_round_trip() -> None:
 
 def test_reports_leave_between_two_and_a_half_and_seven_and_a_half_seconds_apart() -> None:
     near, _ = pair()
-    at = [(n / 100, die) for n, die in enumerate([0.0, 0.999] * 1000) if near.report(START + n / 100, die)]
+    at = [(n / 100, die) for n, die in enumerate([0.0, 0.999] * 1000) if near.reports.report(START + n / 100, die)]
 
     assert all(2.5 <= later - earlier <= 7.51 for (earlier, _), (later, _) in pairwise(at))
     assert at[0][0] >= 2.5
@@ -158,16 +158,16 @@ def test_reports_leave_between_two_and_a_half_and_seven_and_a_half_seconds_apart
 
 def test_reports_go_to_the_next_port_and_then_where_the_far_end_sends_its_own_from() -> None:
     near, far = pair()
-    assert near.rtcp_remote == (THERE[0], THERE[1] + 1)
+    assert near.reports.remote == (THERE[0], THERE[1] + 1)
     talk(near, far, 10)
-    report = far.goodbye(START + 1)
+    report = far.reports.goodbye(START + 1)
     assert report is not None
-    near.receive_report(report, ("198.51.100.1", 9), START)
-    near.receive_report(report, (THERE[0], 7777), START)
-    near.receive_report(report, (THERE[0], 8888), START)
-    near.receive_report(b"nonsense", (THERE[0], 7777), START)
+    near.reports.receive(report, ("198.51.100.1", 9), START)
+    near.reports.receive(report, (THERE[0], 7777), START)
+    near.reports.receive(report, (THERE[0], 8888), START)
+    near.reports.receive(b"nonsense", (THERE[0], 7777), START)
 
-    assert near.rtcp_remote == (THERE[0], 7777)
+    assert near.reports.remote == (THERE[0], 7777)
     assert (near.stats().foreign, near.stats().bad) == (2, 1)
     assert rtcp.parse(report).left == [2]
 
@@ -176,20 +176,20 @@ def test_on_one_port_for_both_reports_are_taken_out_of_the_audio() -> None:
     near, far = pair()
     near.connect(*THERE, payload_type=0, event_payload_type=101, now=START, rtcp_mux=True)
     talk(near, far, 10)
-    report = far.goodbye(START + 1)
+    report = far.reports.goodbye(START + 1)
     assert report is not None
     near.receive(report, THERE, START)
 
-    assert near.rtcp_remote == THERE
+    assert near.reports.remote == THERE
     assert (near.stats().bad, near.stats().ignored) == (0, 0)
 
 
 def test_a_far_end_that_sends_no_silence_but_reports_is_not_lost() -> None:
     near, far = pair()
     now = talk(near, far, 10)
-    report = far.goodbye(now)
+    report = far.reports.goodbye(now)
     assert report is not None
-    near.receive_report(report, (THERE[0], 4001), now + 29)
+    near.reports.receive(report, (THERE[0], 4001), now + 29)
     near.check_silence(now + 40)
     assert not [event for event in near.events() if isinstance(event, Lost)]
     near.check_silence(now + 60)
@@ -200,6 +200,6 @@ def test_a_far_end_that_sends_no_silence_but_reports_is_not_lost() -> None:
 def test_no_report_however_broken_raises(data: bytes) -> None:
     near, _ = pair()
     for each in (data, b"\x80\xc8" + data, b"\x81\xc9" + data):
-        near.receive_report(each, (THERE[0], 4001), START)
-    near.report(START, 0.0)
-    assert near.report(START + 10, 0.0)
+        near.reports.receive(each, (THERE[0], 4001), START)
+    near.reports.report(START, 0.0)
+    assert near.reports.report(START + 10, 0.0)
