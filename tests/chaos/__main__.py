@@ -84,7 +84,7 @@ async def _trials(wishes: argparse.Namespace, began: float) -> list[Trial]:
             shared = server if store == "postgresql" else None
             trial = await run(seed, kind, shared, full=wishes.full, keep=wishes.keep)
             done.append(trial)
-            if wishes.results:
+            if wishes.results and not trial.skipped:
                 report.append(wishes.results, trial)
             _tell(trial, wishes)
 
@@ -108,7 +108,7 @@ def _seeds(wishes: argparse.Namespace) -> Iterator[int]:
 
 
 def _tell(trial: Trial, wishes: argparse.Namespace) -> None:
-    state = "FOUND" if trial.findings else "ok"
+    state = "FOUND" if trial.findings else f"no: {trial.skipped} " if trial.skipped else "ok"
     line = f"{state:<6}seed {trial.seed:<9}{trial.store:<11}{trial.fault:<24}{trial.texts:>4} texts {trial.seconds:5.1f} s\n"
     sys.stdout.write(line)
     if trial.findings or wishes.seed is not None:

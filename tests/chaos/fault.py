@@ -21,6 +21,7 @@ class Fault:
     people: tuple[int, int] = (90, 220)
     rung: int = 0  # people who are called, beside those who are written to
     workers: ClassVar[int] = 1
+    disk_mb: ClassVar[int] = 0  # of a disk that PostgreSQL has to itself; 0: none
 
     def __init__(self, dice: Random, *, full: bool) -> None:
         """`full`: the long form, with pauses as long as they are in life."""

@@ -13,6 +13,7 @@ from tests.chaos.faults_doors import (
     RedisKilled,
     RedisPaused,
     RedisStale,
+    ServerDiskFull,
 )
 from tests.chaos.faults_gateway import (
     Boundary,
@@ -51,6 +52,7 @@ FAULTS: Final[tuple[type[Fault], ...]] = (
     RedisKilled,
     ClockMoved,
     DatabaseKilled,
+    ServerDiskFull,
     RedisEmpty,
     CarrierKilled,
     RedisPaused,

