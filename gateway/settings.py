@@ -240,7 +240,7 @@ def _told(layers: Layers, error: ErrorDetails) -> SettingProblem:
     if error["type"] in {"model_type", "mapping_type"}:
         return layers.problem(key, NOT_A_VALUE)
     if error["type"] != "extra_forbidden":
-        plain = {"missing": "must be set", "too_short": "must not be empty"}
+        plain = {"missing": "must be set", "too_short": "must not be empty", "path_type": "must be a path, as text"}
         words = plain.get(error["type"]) or error["msg"].removeprefix("Value error, ")
         return layers.problem(key, words)
     section = Trunk if key[0] == "trunks" else Settings.model_fields[key[0]].annotation if len(key) > 1 else Settings

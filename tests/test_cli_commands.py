@@ -60,6 +60,13 @@ def test_every_command_of_the_table_can_be_run(name: str) -> None:
     assert told.stdout.startswith(f"Usage: gateway {name} ")
 
 
+def test_the_help_of_a_group_says_of_every_command_one_whole_sentence() -> None:
+    told = CliRunner().invoke(app, ["job", "--help"], prog_name="gateway").stdout
+
+    assert "Hand a broadcast over, whole or not at all, and print the job's id." in " ".join(told.split())
+    assert "..." not in told.partition("Commands:")[2]
+
+
 def test_examples_can_be_copied_from_the_help_line_by_line() -> None:
     told = CliRunner().invoke(app, ["dialplan", "check", "--help"], prog_name="gateway").stdout.splitlines()
 

@@ -113,7 +113,7 @@ def test_a_dialplan_is_published_and_a_broken_one_is_told_before_it_is_sent(gate
 
 def test_a_job_is_planned_submitted_watched_and_explained(gateway: Gateway, tmp_path: Path) -> None:
     file = tmp_path / "people.csv"
-    file.write_text("to,name,nmae\n+12125551234,Ana,A\n12,Bob\n+12125551235,Zoë\n", encoding="utf-8")
+    file.write_text("to,name,nmae\n+12125551234,Ana,A\n12,Bob\n+12125551235,Zoë\n+12125551236,\n", encoding="utf-8")
     submit = ["job", "submit", str(file), "--from", SENDER, "--body", "Hello {{ name }}", "--skip-invalid"]
 
     planned = json.loads(gateway.must(*submit, "--dry-run"))
@@ -123,7 +123,10 @@ def test_a_job_is_planned_submitted_watched_and_explained(gateway: Gateway, tmp_
     why = gateway.must("why", job_id)
 
     assert (planned["accepted"], planned["segments"]) == (2, 2)
-    assert "2 accepted, 1 left out" in submitted.stderr
+    assert "2 accepted, 2 left out" in submitted.stderr
+    assert (
+        f"{file}:5: variables.name: " in submitted.stderr
+    )  # by its line in the file, though only three were handed over
     assert "nothing asks for the variable 'nmae', which 1 of them have; did you mean name?" in submitted.stderr
     assert "is completed: 2 recipients (delivered 2)" in watched
     assert "The job is completed." in why

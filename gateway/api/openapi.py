@@ -45,6 +45,9 @@ class Problem(View):
     errors: list[FieldError] | None = None
 
 
+_FIRST: Final = ("messages", "calls", "jobs", "senders", "events")  # as readers look for them
+
+
 def document(operations: Iterable[Operation], server: str) -> Schema:
     """The whole description. `server` is where the API is reached."""
     found = [each for each in operations if each.path.startswith(("/v1", "/oauth", "/healthz", "/readyz", "/metrics"))]
@@ -69,7 +72,7 @@ def document(operations: Iterable[Operation], server: str) -> Schema:
                 "key": {"type": "http", "scheme": "bearer", "description": "An API key, `gwk_…`, or a token."},
             },
         },
-        "tags": [{"name": name} for name in dict.fromkeys(_tag(each) for each in found)],
+        "tags": [{"name": name} for name in dict.fromkeys((*_FIRST, *(_tag(each) for each in found)))],
     }
 
 

@@ -4,6 +4,7 @@ A command's file is imported when the command is asked for: all of them together
 wants to see a version or why a text waits should sit through.
 """
 
+import re
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
@@ -48,6 +49,7 @@ def load_command(name: str) -> Any:
     if isinstance(found, typer.Typer):
         several = typer.main.get_group(found)
         for each in several.commands.values():
+            each.short_help = _first_sentence(each.help)
             each.help = _with_examples(each.help)
         return several
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -55,6 +57,11 @@ def load_command(name: str) -> Any:
     command = typer.main.get_command(alone)
     command.help = _with_examples(command.help)
     return command
+
+
+def _first_sentence(told: str | None) -> str:
+    """What a list of commands says of one: never cut off, which the library would do to what it takes from the help."""
+    return re.split(r"(?<=\.)\s", (told or "").strip(), maxsplit=1)[0]
 
 
 def _with_examples(told: str | None) -> str:

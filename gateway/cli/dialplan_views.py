@@ -57,7 +57,7 @@ def simulate_dialplan(
     except ValueError as error:
         raise typer.BadParameter(f"{error}; such as --keys {SILENCE},1", param_hint="--keys") from None
     except BadVariables as error:
-        raise typer.BadParameter(f"variable {error}; such as --var name=Ana", param_hint="--var") from None
+        raise typer.BadParameter(f"variable {error}; such as --var NAME=VALUE", param_hint="--var") from None
     if as_json:
         show(transcript.as_dict())
     else:

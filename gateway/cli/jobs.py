@@ -99,7 +99,7 @@ def submit(
         **_of_calls(category, retries, hours),
         "from": sender,
         "call" if dialplan else "message": {name: value for name, value in said.items() if value is not None},
-        "recipients": people,
+        "recipients": [_handed_over(person) for person in people],
         "on_invalid": "skip" if skip_invalid else "reject",
         "on_unknown": on_unknown,
         "start_at": start_at,
@@ -113,6 +113,8 @@ def submit(
         show(answer)
         return
     typer.echo(answer["id"])
+    for each in answer["skipped"]["entries"]:
+        _tell_row(file, people[each["line"] - 1].line, each["field"], each["detail"])
     skipped = left_out + answer["skipped"]["count"]
     for unused in answer["unused_variables"]:
         typer.echo(_unused(unused), err=True)
@@ -124,7 +126,7 @@ def _unused(told: Mapping[str, Any]) -> str:
     return f"warning: nothing asks for the variable {told['name']!r}, which {told['count']} of them have{meant}"
 
 
-def _recipients(file: Path, channel: str, *, skip_invalid: bool) -> tuple[list[Json], int]:
+def _recipients(file: Path, channel: str, *, skip_invalid: bool) -> tuple[list[Recipient], int]:
     """Read a file of recipients, as the API's upload does; rows that cannot be used are told with their line.
 
     Returns: the recipients, and how many rows were left out.
@@ -139,17 +141,23 @@ def _recipients(file: Path, channel: str, *, skip_invalid: bool) -> tuple[list[J
     wrong = [row for row in rows if isinstance(row, Invalid)]
     for row in wrong:
         for fault in row.faults:
-            typer.echo(f"{file}:{row.line}: {fault.field + ': ' if fault.field else ''}{fault.reason}", err=True)
+            _tell_row(file, row.line, fault.field, fault.reason)
     if wrong and not skip_invalid:
         rows_are = "1 row" if len(wrong) == 1 else f"{len(wrong)} rows"
         raise FileUnreadable(str(file), f"{rows_are} cannot be used; correct the file, or give --skip-invalid")
-    people = [row for row in rows if isinstance(row, Recipient)]
-    return [
-        {"to": each.to, "variables": each.variables, "reference": each.reference}
-        | ({"alternatives": list(each.alternatives)} if each.alternatives else {})
-        | ({"network": each.network} if each.network else {})
-        for each in people
-    ], len(wrong)
+    return [row for row in rows if isinstance(row, Recipient)], len(wrong)
+
+
+def _tell_row(file: Path, line: int, field: str, why: str) -> None:
+    typer.echo(f"{file}:{line}: {field + ': ' if field else ''}{why}", err=True)
+
+
+def _handed_over(person: Recipient) -> Json:
+    return (
+        {"to": person.to, "variables": person.variables, "reference": person.reference}
+        | ({"alternatives": list(person.alternatives)} if person.alternatives else {})
+        | ({"network": person.network} if person.network else {})
+    )
 
 
 def _of_calls(category: str, retries: Path | None, hours: str | None) -> Json:

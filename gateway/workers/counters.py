@@ -272,7 +272,8 @@ class Counters:
         )
         steps.reached("rebuild:after")
         word = "counters_rebuilt" if in_force else "clocks_disagree"
-        _log.warning(word, epoch=in_force, windows=len(wanted.rows), channels=len(held))
+        say = _log.warning if wanted.rows or not in_force else _log.info  # the first start of all is no trouble
+        say(word, epoch=in_force, windows=len(wanted.rows), channels=len(held))
         return in_force
 
     async def _adopt(self, epoch: int) -> bool:
