@@ -29,7 +29,8 @@ from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from throttled.asyncio import RateLimiterType, RedisStore, Throttled, per_sec
 
-from gateway.limits.gate import Gate, connect
+from gateway.limits.gate import Gate
+from gateway.limits.server import connect
 from gateway.limits.valkey import EmbeddedValkey
 from gateway.model.limit import Cap, Granted, Limit, Throughput
 

@@ -8,7 +8,7 @@ from gateway.clock import now_ms
 from gateway.errors.api import FieldProblem, InvalidRequest
 from gateway.errors.limits import BadLimits, RedisAway, UnknownProfile
 from gateway.limits import binding
-from gateway.limits.gate import counter_name, usage_from_rows
+from gateway.limits.usage import counter_name, usage_from_rows
 from gateway.model.limit import Blocked, Cap, Limit, Rolling, Throughput, Usage
 from gateway.model.sender import Sender
 from gateway.store import scopes, usage

@@ -1,6 +1,6 @@
 """What one call of `lua/take.lua` is asked and what it answered: limits to keys and words, and its answer to slots."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from gateway.errors.limits import BadLimits
@@ -26,7 +26,7 @@ REACH_US = 3_000_000  # how far the server's now and a slot may lie from the cal
 
 Own = Sequence[Sequence[Limit]]
 Windows = Callable[[Cap, int], Bounds]
-Paced = Callable[[Throughput], tuple[int, int]]
+Paced = Mapping[str, tuple[int, int, int]]
 
 
 def key_of(limit: Throughput | Cap | Concurrency) -> str:
@@ -102,18 +102,20 @@ class Asking:
                 mine.append((place, limit.member if isinstance(limit, Rolling) else ""))
 
     def ask(
-        self, wall_us: int, now_us: int, before: Sequence[int], windows: Windows, paced: Paced
+        self, wall_us: int, now_us: int, before: Sequence[int | str], windows: Windows, paced: Paced
     ) -> tuple[list[str], list[int | str]]:
         """The script's KEYS and ARGV.
 
-        now_us: the instant whose windows are passed. before: client_us, epoch, seen, ahead_us.
-        paced:  a rate's period with its guard, and how far unit k keeps from unit k - n at least.
+        now_us: the instant whose windows are passed. before: client_us, epoch, seen, ahead_us, worker, number.
+        paced:  by a rate's key its period with its guard, how far unit k keeps from unit k - n at least, and up to
+                which of the worker's takes all is done.
         """
         keys = [MARKER, *map(key_of, self.throughputs), *map(key_of, self.caps)]
         args: list[int | str] = [*before, len(self.throughputs), len(self.caps), len(self.rollings), len(self.leases)]
         args += [len(self.segments), *self.shared]
         for throughput in self.throughputs:
-            args += [throughput.n, *paced(throughput), int(throughput.unit == "segment")]
+            period_us, apart_us, done = paced[throughput.key]
+            args += [throughput.n, period_us, apart_us, int(throughput.unit == "segment"), done]
         self._windows = [windows(cap, now_us) for cap in self.caps]
         for cap, window in zip(self.caps, self._windows, strict=True):
             args += [cap.limit, int(cap.unit == "segment")]
@@ -140,14 +142,14 @@ class Asking:
                     args.append(member)
         args += self.holders
 
-    def read(self, answer: list[Any], epoch: int) -> Granted | Refused:
-        """Read an answer whose status is `ok`."""
+    def read(self, answer: list[Any], number: int, epoch: int) -> Granted | Refused:
+        """Read an answer whose status is `ok`, to the take of that number."""
         _, now_us, seq, slots, windows, stopped, full = answer
         then = self._refused(now_us, *stopped) if stopped else None
         if not slots:
             return then or Refused("bounds")
         read = tuple(
-            self._slot(place, slot, mark) if isinstance(slot, int) else self._refused(now_us, *slot)
+            self._slot(number, place, slot, mark) if isinstance(slot, int) else self._refused(now_us, *slot)
             for place, (slot, mark) in enumerate(zip(slots, windows, strict=True))
         )
         last_us = max((slot.at_us for slot in read if isinstance(slot, Slot)), default=now_us)
@@ -161,7 +163,7 @@ class Asking:
         ends = [start + limit.part_us + limit.length_us + NEAR_US for limit, start in zip(shared, starts, strict=True)]
         return [Full(*each) for each in zip(shared, starts, ends, strict=True)]
 
-    def _slot(self, place: int, at_us: int, mark: bytes) -> Slot:
+    def _slot(self, number: int, place: int, at_us: int, mark: bytes) -> Slot:
         segments, mine = self.segments[place], self.own[place]
         rates = (
             *self.throughputs[: self.shared[0]],
@@ -170,7 +172,7 @@ class Asking:
         debits = self._of_caps(mark.decode(), segments)
         if self.rollings:
             debits += self._of_rollings(place, at_us, segments)
-        return Slot(at_us, segments, debits, rates)
+        return Slot(at_us, segments, debits, rates, number, place)
 
     def _of_caps(self, mark: str, segments: int) -> tuple[Debit, ...]:
         name = (mark, segments, 0)

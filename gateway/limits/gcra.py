@@ -27,6 +27,7 @@ class Pace:
     period_us: int
     segments: bool = True
     apart_us: int = 0  # 0: the period
+    done: int = 0  # all the worker's takes up to this number have left, or never will
 
     @property
     def keeps_us(self) -> int:
@@ -80,7 +81,11 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What `take` is asked. `shared`: how many paces, quotas and rolls, from the first on, bind every message."""
+    """What `take` is asked.
+
+    shared: how many paces, quotas and rolls, from the first on, bind every message.
+    worker, number: who asks, and which of its takes this is.
+    """
 
     client_us: int
     epoch: int
@@ -92,6 +97,8 @@ class Request:
     leases: tuple[Lease, ...] = ()
     shared: tuple[int, int, int] = (0, 0, 0)
     asks: tuple[Ask, ...] = ()
+    worker: str = ""
+    number: int = 1
 
 
 @dataclass(slots=True)
@@ -157,6 +164,7 @@ class _Grant:
 
     def __init__(self, state: State, request: Request, now_us: int) -> None:
         self.state, self.request, self.now = state, request, now_us
+        self.horizon = now_us + request.ahead_us
         self.schedules = [self._schedule(pace) for pace in request.paces]
         for lease in request.leases:
             held = state.held.get(lease.key, {})
@@ -191,11 +199,11 @@ class _Grant:
         free_us = self.state.quiet_us + pace.period_us + -(-beyond * pace.period_us // pace.n)
         numbers = (pace.n, pace.period_us, pace.keeps_us)
         known = self.state.schedules.get(pace.key, Schedule(*numbers))
-        return known.changed(*numbers).at(self.now, free_us)
+        return known.told(self.request.worker, pace.done).changed(*numbers).at(self.now, free_us)
 
     def _look(self, ask: Ask) -> tuple[bool, int | Refusal, Refusal | None]:
         """Whether the bounds passed do not reach; its slot, or why it is passed over; what ends the grant here."""
-        own, horizon = self._own(ask), self.now + self.request.ahead_us
+        own, horizon = self._own(ask), self.horizon
         slot, slowest = self._earliest(self.now, -1, ask, self.shared.paces)
         refusals = [(slowest, slot)] if slot > horizon else []
         if slot <= horizon and own.paces:
@@ -223,7 +231,7 @@ class _Grant:
         while moved:
             moved = False
             for place in places:
-                best = self.schedules[place].fits(slot, self._units(self.request.paces[place], ask))
+                best = self.schedules[place].fits(slot, self._units(self.request.paces[place], ask), self.horizon)
                 if best > slot:
                     slot, slowest, moved = best, place, True
         return slot, slowest
@@ -267,7 +275,9 @@ class _Grant:
         for bound in (self.shared, self._own(ask)):
             for place in bound.paces:
                 units = self._units(self.request.paces[place], ask)
-                self.schedules[place] = self.schedules[place].spend(slot, units)
+                self.schedules[place] = self.schedules[place].spend(
+                    slot, units, self.request.worker, self.request.number
+                )
             for place in bound.quotas:
                 quota = self.request.quotas[place]
                 for window in _windows(quota.bounds, slot) or ():

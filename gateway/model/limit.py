@@ -172,12 +172,19 @@ class Slot:
     """One message's leave to be written, not before `at_us`. `debits` go to the usage rows with `sending`.
 
     rates: what paces it: each needs a WriteClock of its own.
+    take, place: which of its process's takes it came by, and where in that.
     """
 
     at_us: int
     units: int
     debits: tuple[Debit, ...] = ()
     rates: tuple[Throughput, ...] = field(default=(), compare=False)
+    take: int = field(default=0, compare=False)
+    place: int = field(default=0, compare=False)
+
+    def units_of(self, rate: Throughput) -> int:
+        """How much of a rate it takes."""
+        return self.units if rate.unit == "segment" else 1
 
 
 @dataclass(frozen=True, slots=True)

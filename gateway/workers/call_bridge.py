@@ -61,7 +61,7 @@ class Bridge:
                 await _held(leg, second, wanted.ring_s, tell)
         finally:
             given_up.set()
-            closing = asyncio.create_task(self._close(placing, holder), name="call-bridge-closing")
+            closing = asyncio.create_task(self._close(placing, slot, holder), name="call-bridge-closing")
             self.desk.tasks.add(closing)
             closing.add_done_callback(self.desk.tasks.discard)
 
@@ -90,8 +90,9 @@ class Bridge:
         self.desk.wrote(slot)
         return True
 
-    async def _close(self, placing: asyncio.Task[Leg | NotSent], holder: str) -> None:
+    async def _close(self, placing: asyncio.Task[Leg | NotSent], slot: Slot, holder: str) -> None:
         await asyncio.wait([placing])
+        self.desk.counters.unused(slot)
         if placing.exception() is None and not isinstance(second := placing.result(), NotSent):
             second.hangup()
             await second.over()

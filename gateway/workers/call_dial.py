@@ -72,7 +72,7 @@ class Dialling:
         async def ready() -> bool:
             slot_us = self.desk.plan.redis_clock.local(slot.at_us)
             await for_slot(slot_us, clocks)
-            if not self.desk.leases.holds(self.lease) or now_us() - slot_us > self._may_lag_us(slot):
+            if not self.desk.leases.holds(self.lease) or now_us() - slot_us > LATE_US:
                 return False  # still in the plan: whoever was to dial it queues it again
             if not self.desk.plan.take_out(offer.planned):
                 return False
@@ -82,11 +82,6 @@ class Dialling:
             return True
 
         return ready
-
-    def _may_lag_us(self, slot: Slot) -> int:
-        """How late it may leave at most: other processes that share the trunk's rate must hear of it in time."""
-        shared_us = self.desk.counters.longest_lag_us(slot, AHEAD_US)
-        return LATE_US if shared_us is None else min(LATE_US, shared_us)
 
     async def _dial(self, offer: Offer, road: Road) -> None:
         try:
@@ -99,6 +94,7 @@ class Dialling:
             _log.exception("dialling_failed", call=offer.call.id)
             await self._give_up(offer)
         finally:
+            self.desk.counters.unused(offer.slot)  # of one that was dialled nothing more leaves
             if offer.call.id not in self.desk.elsewhere:
                 await self.desk.channels.release(offer.call.id)
 

@@ -143,7 +143,6 @@ class CallLoop:
         if isinstance(answer, Refused):
             await self._refused(sender, answer)
             return
-        await self._hold_passed_over(sender, asked, answer)
         self.desk.plan.redis_clock.observe(answer.now_us, now_us())
         self.reach = min(max(_FEWEST_ROWS, 2 * len(answer.slots)), _MOST_ROWS)
         committing = asyncio.create_task(self._commit_and_dial(sender, ready, answer, limits, road, backoff))
@@ -152,6 +151,7 @@ class CallLoop:
         except asyncio.CancelledError:
             await committing  # what is on its way to the disk gets there: the stop takes it back from the plan
             raise
+        await self._hold_passed_over(sender, asked, answer)
         self._note("rate" if answer.then is not None and answer.then.reason == "rate" else "")
         await sleep_until(self.desk.plan.redis_clock.local(answer.again_us) - AHEAD_US // 2)
 
@@ -258,11 +258,13 @@ class CallLoop:
             await self._keep_states(tx, [each for each, _ in pairs if each[0].thing.id in dialing], road)
             return set(dialing)
 
+        dialing = set[str]()
         try:
             dialing = await self.desk.database.write(commit)
         except StoreUnavailable:
-            dialing = set()
             _log.exception("cannot_commit_calls")
+        finally:
+            self.desk.counters.unused(*(slot for each, slot in pairs if each[0].thing.id not in dialing))
         self.desk.signals.wake("events")
         for (planned, prepared), slot in pairs:
             if planned.thing.id in dialing and self.desk.plan.holds(planned):
@@ -270,6 +272,7 @@ class CallLoop:
                 self.rendering.forget(planned.thing.id)
                 self.dialling.begin(Offer(planned, prepared, slot, limits, backoff), road)
             else:
+                self.desk.counters.unused(slot)
                 await self.desk.channels.release(planned.thing.id)
 
     async def _keep_states(self, tx: Tx, ready: Sequence[tuple[Planned[Call], Prepared]], road: Road) -> None:

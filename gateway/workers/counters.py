@@ -15,7 +15,7 @@ from gateway.clock import monotonic, now_ms, rfc3339
 from gateway.errors.limits import RedisAway
 from gateway.limits.asking import Own
 from gateway.limits.binding import Binding
-from gateway.limits.gate import Gate, Late
+from gateway.limits.gate import Gate
 from gateway.limits.profiles import Profiles, kind_of, scope_name
 from gateway.metrics import Metrics
 from gateway.model.call import Call
@@ -34,7 +34,6 @@ from gateway.model.limit import (
     length_of,
 )
 from gateway.model.message import Message
-from gateway.model.scope import SCOPE_KINDS
 from gateway.model.sender import Sender
 from gateway.store import events, tenants, usage
 from gateway.store.database import Database, Tx
@@ -42,7 +41,6 @@ from gateway.workers.limits_in_force import LimitsInForce, Unknown
 
 _OTHERS_REBUILD_S: Final = 2.0  # how long one process may take to fill Redis before another does it
 _LOOK_AGAIN_S: Final = 0.05
-_TELLING_US: Final = 300_000  # how long it may take until Redis has heard of a late write
 _log = structlog.get_logger(__name__)
 
 Stands: TypeAlias = Callable[[Tx], Awaitable[bool]]  # whether a refusal still holds; see `Counters.stands`
@@ -65,8 +63,6 @@ class Counters:
         self._rebuilding = asyncio.Lock()
         self._held: dict[tuple[str, str], Concurrency] = {}
         self._asking: set[str] = set()  # holders that ask for a channel this moment, and have none yet
-        self._late: list[Late] = []  # not told yet
-        self._telling: asyncio.Task[None] | None = None
         self._behind = -1  # an epoch that the database has left, though Redis has not: a rebuild stopped half way
 
     def of_trunk(self, name: str, mode: str, overrides: Mapping[str, object]) -> tuple[Limit, ...]:
@@ -204,30 +200,13 @@ class Counters:
         with contextlib.suppress(RedisAway):
             await self._gate.release(limit, holder)
 
-    def longest_lag_us(self, slot: Slot, ahead_us: int) -> int | None:
-        """How late a slot may be written at most where other processes share its rates; None: they share none.
-
-        The slot a period later is granted `ahead_us` before its time: a late write must be told by then.
-        """
-        return min((rate.period_us - ahead_us - _TELLING_US for rate in _shared(slot)), default=None)
-
     def wrote(self, slot: Slot, at_us: int) -> None:
-        """Note when a slot was really written (us on Redis's clock), where other processes share its rates.
+        """Note when a slot was really written, us on Redis's clock; see `Gate.wrote`."""
+        self._gate.wrote(slot, at_us)
 
-        Redis is told of what was late, many at a time, so that their slots keep their distance: see `Gate.late`.
-        """
-        rates = _shared(slot)
-        late = Late(rates, slot.at_us, at_us, slot.units)
-        if rates and self._gate.is_late(late):
-            self._late.append(late)
-            if self._telling is None or self._telling.done():
-                self._telling = asyncio.create_task(self._tell())
-
-    async def _tell(self) -> None:
-        while self._late:
-            told, self._late = self._late, []
-            with contextlib.suppress(RedisAway):  # then nobody is granted a slot meanwhile
-                await self._gate.late(told)
+    def unused(self, *slots: Slot) -> None:
+        """Note that nothing leaves in these slots any more, if anything did; see `Gate.unused`."""
+        self._gate.unused(*slots)
 
     async def begin(self) -> None:
         """At start: see whether Redis still has the counters, and rebuild them if not. Raises RedisAway."""
@@ -326,12 +305,3 @@ def _starts_us(window: Full) -> int:
 
 def _granted(holders: Sequence[str], answer: Granted) -> list[str]:
     return [holder for holder, slot in zip(holders, answer.slots, strict=False) if isinstance(slot, Slot)]
-
-
-def is_shared(rate: Throughput) -> bool:
-    """Whether other processes may write for this rate at the same time: it is not a sender's own."""
-    return kind_of(rate.key) in {*SCOPE_KINDS, "trunk"}
-
-
-def _shared(slot: Slot) -> list[Throughput]:
-    return [rate for rate in slot.rates if is_shared(rate)]

@@ -11,7 +11,7 @@ from gateway import steps
 from gateway.carriers.base import SmsCarrier
 from gateway.clock import monotonic, now_ms
 from gateway.errors.store import StoreUnavailable
-from gateway.model.limit import Granted, Slot, Throughput
+from gateway.model.limit import Granted, Slot
 from gateway.model.message import Message
 from gateway.model.outcome import Accepted, NotSent, Outcome, Unknown
 from gateway.model.sender import Sender
@@ -19,9 +19,8 @@ from gateway.store import lives
 from gateway.store.database import Tx
 from gateway.workers.carrier_health import CarrierHealth
 from gateway.workers.carrier_queue import CarrierQueue
-from gateway.workers.counters import is_shared
 from gateway.workers.leases import Lease
-from gateway.workers.offer import LATE_US, Lags, Offer
+from gateway.workers.offer import Offer
 from gateway.workers.plan import Planned
 from gateway.workers.settlement import Result
 from gateway.workers.text_desk import TextDesk
@@ -46,19 +45,22 @@ class Dispatch:
     desk: TextDesk
     lease: Lease
     queue: CarrierQueue
-    lags: Lags = field(default_factory=Lags)
     offers: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def commit(self, sends: Sequence[Planned[Message]], grant: Grant) -> None:
         """Commit as many of `sends` as slots were granted, and offer each. Raises StoreUnavailable."""
         trial = grant.health.begin()
+        offered: set[int] = set()
         try:
-            await self._commit(sends, grant, trial)
+            offered = await self._commit(sends, grant, trial)
         except StoreUnavailable:
             grant.health.begun_in_vain()
             raise
+        finally:
+            self.desk.counters.unused(*(slot for slot in grant.granted.granted if slot.place not in offered))
 
-    async def _commit(self, sends: Sequence[Planned[Message]], grant: Grant, trial: int) -> None:
+    async def _commit(self, sends: Sequence[Planned[Message]], grant: Grant, trial: int) -> set[int]:
+        """Returns the places of the slots that are offered."""
         granted, lease = grant.granted, self.lease
         plan = self.desk.plan
         answered = zip(sends, granted.slots, strict=False)
@@ -84,24 +86,12 @@ class Dispatch:
             planned.committed = True
             clocks = [plan.clock(rate) for rate in slot.rates]
             may_write = partial(self._forbidden, grant, trial)
-            offer = Offer(
-                planned, slot, plan, clocks, self.desk.metrics, may_write, self._wrote, self._may_lag_us(slot)
-            )
+            offer = Offer(planned, slot, plan, clocks, self.desk.metrics, may_write, self.desk.counters.wrote)
             self.queue.offered(planned.thing.segments)
             task = asyncio.create_task(self._offer(offer, grant, trial))
             self.offers.add(task)
             task.add_done_callback(self.offers.discard)
-
-    def _may_lag_us(self, slot: Slot) -> int:
-        if self.desk.leases.is_alone:
-            return LATE_US
-        shared_us = self.desk.counters.longest_lag_us(slot, self.desk.settings.commit_ahead_ms * 1000)
-        return LATE_US if shared_us is None else min(LATE_US, shared_us)
-
-    def _wrote(self, slot: Slot, lag_us: int) -> None:
-        self.lags.note(slot, lag_us)
-        if not self.desk.leases.is_alone:
-            self.desk.counters.wrote(slot, slot.at_us + lag_us)
+        return {slot.place for _, slot in committed}
 
     def _forbidden(self, grant: Grant, trial: int) -> str:
         if not self.desk.leases.holds(self.lease):
@@ -109,7 +99,10 @@ class Dispatch:
         return "" if grant.health.may_write(trial) else "circuit_open"
 
     async def _offer(self, offer: Offer, grant: Grant, trial: int) -> None:
-        outcome = await self._send(offer, grant.carrier)
+        try:
+            outcome = await self._send(offer, grant.carrier)
+        finally:
+            self.desk.counters.unused(offer.slot)  # of one that was written nothing more leaves
         self.queue.offered(-offer.planned.thing.segments)
         if offer.withheld:
             outcome = NotSent(offer.withheld)
@@ -147,11 +140,3 @@ class Dispatch:
         except Exception as error:  # noqa: BLE001 - a carrier's bug must not become a second text
             _log.error("carrier_raised", carrier=carrier.name, error=repr(error))
             return Unknown("carrier_error")
-
-    async def tell_lateness(self, rates: Sequence[Throughput]) -> None:
-        """Before the lease is given back: have the next owner keep its distance from our last writes.
-
-        Raises: RedisAway.
-        """
-        untold = rates if self.desk.leases.is_alone else [rate for rate in rates if not is_shared(rate)]
-        await self.desk.gate.late([late for late in self.lags.of(untold) if self.desk.gate.is_late(late)])

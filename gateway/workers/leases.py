@@ -86,11 +86,6 @@ class Leases:
 
     # --- for the loops
 
-    @property
-    def is_alone(self) -> bool:
-        """Whether no other process can want these leases."""
-        return self._alone
-
     def holds(self, lease: Lease) -> bool:
         """Whether this process may write under `lease` at this very moment."""
         key = (lease.things, lease.sender, lease.mode)

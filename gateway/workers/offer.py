@@ -1,17 +1,15 @@
 """One text on its way out: it waits for its slot with the connection in hand, and tells when its bytes left."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from gateway import steps
 from gateway.clock import monotonic, now_ms
-from gateway.limits.gate import Late
 from gateway.limits.pacer import WriteClock
 from gateway.metrics import Metrics
-from gateway.model.limit import Slot, Throughput
+from gateway.model.limit import Slot
 from gateway.model.message import Message
 from gateway.workers.plan import Plan, Planned
 
@@ -30,29 +28,14 @@ async def sleep_until(at_us: int) -> None:
         await asyncio.sleep(max(wait_us, 1_000) / 1_000_000)
 
 
-class Lags:
-    """How much later than their slots the last writes of a sender were: what the next owner must know."""
-
-    def __init__(self, keep: int = 1_000) -> None:
-        self._last: deque[tuple[Slot, int]] = deque(maxlen=keep)  # and its lag, us
-
-    def note(self, slot: Slot, lag_us: int) -> None:
-        """One was written so late."""
-        self._last.append((slot, max(0, lag_us)))
-
-    def of(self, rates: Sequence[Throughput]) -> list[Late]:
-        """What the gate is told of them for these rates."""
-        return [Late(rates, slot.at_us, slot.at_us + lag_us, slot.units) for slot, lag_us in self._last]
-
-
 @dataclass(slots=True)
 class Offer:
     """A committed message and its slot.
 
     may_write:  asked last, when the slot has come; says why not, or "".
-    wrote:      told how late its bytes were handed to the socket, in us: others who share the rate keep their distance
-                from that moment, since a busy machine may have let us wait between the look at the clock and the write.
-    may_lag_us: how late a slot may be written at most, where others share its rates: see `Counters.longest_lag_us`.
+    wrote:      told when its bytes were handed to the socket, in us on Redis's clock: who comes a period later keeps
+                its distance from that moment, since a busy machine may have let us wait between the look at the clock
+                and the write.
     written_ms: None until its first byte was let go.
     withheld:   why it was not, when it came to that: by nobody's wish but ours, and no byte left.
     was_taken:  it is out of the plan, by its own hand.
@@ -65,7 +48,6 @@ class Offer:
     metrics: Metrics
     may_write: Callable[[], str]
     wrote: Callable[[Slot, int], None]
-    may_lag_us: int = LATE_US
     written_ms: int | None = field(default=None, init=False)
     withheld: str = field(default="", init=False)
     was_taken: bool = field(default=False, init=False)
@@ -96,7 +78,7 @@ class Offer:
         made_us, made_ms = self._made
         at_us = now_us()
         slept_us = (now_ms() - made_ms) * 1000 - (at_us - made_us)
-        return at_us - slot_us + max(0, slept_us) > min(LATE_US, self.may_lag_us)
+        return at_us - slot_us + max(0, slept_us) > LATE_US
 
     def on_written(self) -> None:
         """The socket takes the bytes now: what comes a period later keeps its distance from this moment."""
@@ -104,6 +86,6 @@ class Offer:
         for clock, write in zip(self.clocks, self._writes, strict=True):
             clock.moved(write, at_us, self.planned.thing.segments)
         slot_us = self.plan.redis_clock.local(self.slot.at_us)
-        self.wrote(self.slot, at_us - slot_us + self.plan.redis_clock.doubt_us)
+        self.wrote(self.slot, self.slot.at_us + at_us - slot_us + self.plan.redis_clock.doubt_us)
         self.written_ms = now_ms()
         steps.reached("wire:after")

@@ -31,7 +31,7 @@ from gateway.workers.carrier_queue import CarrierQueue, Left
 from gateway.workers.counters import Stands
 from gateway.workers.dispatch import Dispatch, Grant
 from gateway.workers.leases import Lease
-from gateway.workers.offer import LATE_US, now_us, sleep_until
+from gateway.workers.offer import now_us, sleep_until
 from gateway.workers.plan import Planned
 from gateway.workers.text_desk import TextDesk
 
@@ -59,14 +59,12 @@ class SenderLoop:
     queue: CarrierQueue = field(init=False)
     health: dict[str, CarrierHealth] = field(default_factory=dict, init=False)  # by carrier
     reach: int = field(default=_FEWEST_ROWS, init=False)  # rows read at a time: some more than the limits let through
-    keeps_distance: bool = field(default=True, init=False)  # of what an owner that is gone may have written
     knows_queue: bool = field(default=False, init=False)
     rates: Sequence[Throughput] = field(default=(), init=False)  # that paced the last grant
 
     def __post_init__(self) -> None:
         self.queue = CarrierQueue(self.desk.settings.carrier_queue_s)
         self.dispatch = Dispatch(self.desk, self.lease, self.queue)
-        self.keeps_distance = not self.lease.was_abandoned
 
     async def run(self) -> None:
         """Send until nothing is queued, or the lease is lost."""
@@ -144,8 +142,6 @@ class SenderLoop:
     ) -> None:
         ahead_us = self.desk.settings.commit_ahead_ms * 1000
         try:
-            if not self.keeps_distance:
-                await self._keep_distance()
             asked = [planned.thing for planned in sends]
             asked_us = now_us()
             answer = await self.desk.counters.take_texts(sender, self.lease.mode, asked, ahead_us=ahead_us)
@@ -157,7 +153,6 @@ class SenderLoop:
             await self._refused(sender, answer, sends[0])
             return
         self.desk.plan.redis_clock.observe(answer.now_us, now_us(), asked_us)
-        await self._hold_passed_over(sender, sends, answer)
         granted = len(answer.slots)
         more = (
             granted if answer.then is None else granted // 4 + _FEWEST_ROWS
@@ -169,19 +164,10 @@ class SenderLoop:
         except asyncio.CancelledError:
             await committing  # what is on its way to the disk gets there: the stop takes it back from the plan
             raise
+        await self._hold_passed_over(sender, sends, answer)
         self._note("rate" if answer.then is not None and answer.then.reason == "rate" else "")
         lead_us = ahead_us // 2
         await sleep_until(self.desk.plan.redis_clock.local(answer.again_us) - lead_us)
-
-    async def _keep_distance(self) -> None:
-        """The last owner is gone. Its writes were late by `LATE_US` at most: so much later come our slots.
-
-        Raises: RedisAway.
-        """
-        answer = await self.desk.counters.take((), [1], ahead_us=0)
-        if isinstance(answer, Granted):
-            await self.desk.gate.shift(self.rates, LATE_US)
-            self.keeps_distance = True
 
     async def _read(self) -> list[Planned[Message]]:
         sender, mode, reach = self.lease.sender, self.lease.mode, self.reach

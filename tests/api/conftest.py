@@ -16,8 +16,9 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.api.server import Doors, build
 from gateway.clock import new_id, now_ms
-from gateway.limits.gate import Gate, connect
+from gateway.limits.gate import Gate
 from gateway.limits.profiles import Profiles
+from gateway.limits.server import connect
 from gateway.limits.valkey import EmbeddedValkey
 from gateway.metrics import Metrics
 from gateway.model.tenant import SCOPES, ApiKey, Tenant

@@ -9,7 +9,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from gateway.api import limits_of
 from gateway.api.server import build
 from gateway.clock import now_ms
-from gateway.limits.gate import Gate, connect
+from gateway.limits.gate import Gate
+from gateway.limits.server import connect
 from gateway.model.sender import Sender
 from gateway.store import lives, tenants, usage
 from gateway.workers.counters import Counters

@@ -23,8 +23,9 @@ from gateway.carriers.voice_base import Road, TrunkRoad, WebhookRoad
 from gateway.carriers.voice_turns import VoiceTurns
 from gateway.clock import new_id, now_ms
 from gateway.errors import GatewayError
-from gateway.limits.gate import Gate, connect
+from gateway.limits.gate import Gate
 from gateway.limits.profiles import Profiles
+from gateway.limits.server import connect
 from gateway.limits.valkey import EmbeddedValkey
 from gateway.metrics import Metrics
 from gateway.model.call import Call

@@ -8,7 +8,8 @@ from typing import cast
 import pytest
 from redis.asyncio import Redis
 
-from gateway.limits.gate import Gate, connect
+from gateway.limits.gate import Gate
+from gateway.limits.server import connect
 from gateway.limits.valkey import EmbeddedValkey
 from tests.simulation.redis_model import ModelRedis, Server
 

@@ -11,9 +11,10 @@ from redis.asyncio import Redis
 
 from gateway.errors.limits import BadLimits, RedisAway
 from gateway.limits.asking import MARKER
-from gateway.limits.gate import Gate, Late, apart_us, connect, guarded_us
+from gateway.limits.gate import Gate, guarded_us
+from gateway.limits.server import connect
 from gateway.limits.windows import Bounds
-from gateway.model.limit import Blocked, Cap, Concurrency, Debit, Granted, Refused, Throughput, UsageRow
+from gateway.model.limit import Blocked, Cap, Concurrency, Debit, Granted, Refused, Throughput
 
 FAST = Throughput("fast", 1_000_000, 1_000_000)
 DAY = Cap("day", 10, "day", "America/Los_Angeles")
@@ -47,7 +48,7 @@ async def test_slots_are_spaced_by_the_rate_with_its_guard_and_end_at_the_horizo
 
 async def test_a_message_of_many_segments_takes_as_many_slots_and_is_written_at_the_first(gate: Gate) -> None:
     limit = Throughput("sender", 10, 1_000_000)
-    answer = granted(await gate.take([limit], [4, 1, 2, 9]))
+    answer = granted(await gate.take([limit], [4, 1, 2, 3]))
 
     period = guarded_us(limit)
     starts = [slot.at_us - answer.now_us for slot in answer.slots]
@@ -57,6 +58,7 @@ async def test_a_message_of_many_segments_takes_as_many_slots_and_is_written_at_
 async def test_a_rate_not_used_is_gone(gate: Gate, redis: Redis) -> None:
     limit = Throughput("sender", 20, 1_000_000)
     first = granted(await gate.take([limit], [1]))
+    gate.unused(*first.granted)
     await asyncio.sleep(0.3)
     later = granted(await gate.take([limit], [1] * 100))
 
@@ -182,44 +184,11 @@ async def test_reserved_is_what_the_rows_do_not_hold_yet(gate: Gate) -> None:
     assert (usage.used, usage.reserved, usage.free) == (4, 3, 3)
 
 
-async def test_a_late_write_moves_the_slot_a_period_later(gate: Gate) -> None:
-    limit = Throughput("sender", 1, 1_000_000)
-    first = granted(await gate.take([limit], [1]))
-    assert await gate.late([Late([limit], first.slots[0].at_us, first.slots[0].at_us + 400_000)]) == 1
-    second = await gate.take([limit], [1], ahead_us=0)
-
-    assert second == Refused("rate", "sender", first.slots[0].at_us + 400_000 + apart_us(limit))
-
-
-async def test_late_writes_cost_nothing_but_the_slots_a_period_later(gate: Gate) -> None:
-    """Two of five, each written 300 ms late, in whatever order that is told: 23 more leave as if nothing had been."""
-    limit = Throughput("account:twilio", 25, 1_000_000)
-    first = granted(await gate.take([limit], [1] * 5, ahead_us=200_000))
-    late = [Late([limit], slot.at_us, slot.at_us + 300_000) for slot in (first.slots[3], first.slots[0])]
-    assert await gate.late(late) == 2
-    more = granted(await gate.take([limit], [1] * 20, ahead_us=1_000_000))
-    refused = await gate.take([limit], [1], ahead_us=0)
-
-    begin, step = first.slots[0].at_us, guarded_us(limit) / 25
-    assert [slot.at_us for slot in more.slots] == [begin + math.ceil(step * (5 + k)) for k in range(20)]
-    # The first to leave is now the second slot: a 26th keeps its distance from that one.
-    assert refused == Refused("rate", "account:twilio", first.slots[1].at_us + apart_us(limit))
-
-
-async def test_what_a_dead_writer_may_have_written_late_moves_everything(gate: Gate) -> None:
-    limit = Throughput("sender", 4, 1_000_000)
-    first = granted(await gate.take([limit], [1] * 2))
-    await gate.shift([limit], 300_000)
-    second = await gate.take([limit], [1], ahead_us=0)
-
-    due = first.slots[0].at_us + 300_000 + math.ceil(2 * guarded_us(limit) / 4)
-    assert second == Refused("rate", "sender", due)
-
-
 async def test_time_that_somebody_waited_for_and_nobody_took_is_made_up(gate: Gate) -> None:
     """Who had more to send and came back late has the whole rate all the same; who came back too late begins anew."""
     limit = Throughput("sender", 20, 1_000_000)
     first = granted(await gate.take([limit], [1] * 9, ahead_us=200_000))
+    gate.unused(*first.granted)
     await asyncio.sleep(0.5)
     later = granted(await gate.take([limit], [1] * 9, ahead_us=0))
 
@@ -227,170 +196,6 @@ async def test_time_that_somebody_waited_for_and_nobody_took_is_made_up(gate: Ga
     step = guarded_us(limit) / 20
     assert len(first.slots) + len(later.slots) == 1 + math.floor(due / step)
     assert {slot.at_us for slot in later.slots} == {later.now_us}
-
-
-class TestForgetting:
-    """Redis that was flushed, restarted, replaced or emptied is noticed before it grants."""
-
-    async def test_an_empty_redis_grants_nothing(self, redis: Redis) -> None:
-        assert await Gate(redis, epoch=1).take([FAST], [1]) == Refused("rebuild")
-
-    async def test_a_flushed_redis_grants_nothing_until_rebuilt(self, gate: Gate, redis: Redis) -> None:
-        answer = granted(await gate.take([DAY], [4]))
-        await redis.flushall()
-        assert await gate.take([DAY], [1]) == Refused("rebuild")
-
-        start = answer.slots[0].debits[0].window_start_us
-        assert await gate.rebuild([UsageRow("day", start, 4, answer.seq)], 2) == 2
-        assert [usage.used for usage in await gate.usage([DAY])] == [4]
-        assert granted(await gate.take([DAY], [6])).seq > answer.seq
-
-    async def test_a_deleted_counter_is_noticed(self, gate: Gate, redis: Redis) -> None:
-        granted(await gate.take([FAST, DAY], [4]))
-        await redis.delete("{gateway}:cap:day")
-
-        assert await gate.take([FAST, DAY], [1]) == Refused("rebuild")
-
-    async def test_a_lost_counter_of_which_the_database_has_no_row_is_not_missed_after_a_rebuild(
-        self, gate: Gate, redis: Redis
-    ) -> None:
-        """Whoever was granted from it died before writing it down: to miss it still would be to rebuild for ever."""
-        granted(await gate.take([DAY], [4]))
-        await redis.delete("{gateway}:cap:day")
-
-        assert await gate.rebuild([], 2, last_slot_us=0) == 2
-        granted(await gate.take([DAY], [10]))
-        await redis.delete("{gateway}:cap:day")  # one that came anew is missed again
-        assert await gate.take([DAY], [1]) == Refused("rebuild")
-
-    async def test_a_counter_that_outlived_a_rebuild_without_a_row_is_missed_when_lost_later(
-        self, gate: Gate, redis: Redis
-    ) -> None:
-        granted(await gate.take([DAY], [4]))
-        assert await gate.rebuild([], 2, last_slot_us=0) == 2
-        granted(await gate.take([DAY], [1]))
-        await redis.delete("{gateway}:cap:day")
-
-        assert await gate.take([DAY], [1]) == Refused("rebuild")
-
-    async def test_grant_numbers_that_went_back_are_noticed(self, gate: Gate, redis: Redis) -> None:
-        for _ in range(3):
-            granted(await gate.take([FAST], [1]))
-        await redis.hset(MARKER, "seq", "1")
-
-        assert await gate.take([FAST], [1]) == Refused("rebuild")
-
-    async def test_another_server_is_noticed_when_scripts_are_loaded(self, gate: Gate, redis: Redis) -> None:
-        granted(await gate.take([FAST], [1]))
-        await redis.script_flush()
-        granted(await gate.take([FAST], [1]))  # the same server that lost its scripts goes on
-        await redis.hset(MARKER, "server", "another")
-        await redis.script_flush()
-
-        assert await gate.take([FAST], [1]) == Refused("rebuild")
-
-    async def test_rates_wait_a_period_after_what_was_forgotten(self, gate: Gate, redis: Redis) -> None:
-        limit = Throughput("sender", 2, 1_000_000)
-        last = granted(await gate.take([limit], [1])).slots[0].at_us
-        await redis.flushall()
-        await gate.rebuild([], 2, last_slot_us=last)
-        answer = await gate.take([limit], [1], ahead_us=0)
-
-        assert answer == Refused("rate", "sender", last + guarded_us(limit))
-
-    @pytest.mark.parametrize(("n", "beyond"), [(1, 2), (2, 1), (3, 0), (5, 0)])
-    async def test_rates_wait_for_the_last_segments_of_what_was_forgotten(
-        self, gate: Gate, redis: Redis, n: int, beyond: int
-    ) -> None:
-        """Three segments at one a second leave now, in a second and in two: the next leaves in three."""
-        limit = Throughput("sender", n, 1_000_000)
-        last = granted(await gate.take([limit], [3])).slots[0].at_us
-        await redis.flushall()
-        await gate.rebuild([], 2, last_slot_us=last, longest=3)
-        answer = await gate.take([limit], [1], ahead_us=0)
-
-        period = guarded_us(limit)
-        assert answer == Refused("rate", "sender", last + period - (-beyond * period // n))
-
-    async def test_channels_of_live_calls_are_held_again(self, gate: Gate, redis: Redis) -> None:
-        trunk = Concurrency("trunk", 2)
-        granted(await gate.take([trunk], [1, 1], holders=["a", "b"]))
-        await redis.flushall()
-        await gate.rebuild([UsageRow("day", 1, 4, 7)], 2, held=[(trunk, "a"), (trunk, "b")])
-
-        refused = await gate.take([trunk], [1], holders=["c"])
-        assert isinstance(refused, Refused)
-        assert refused.reason == "channels"
-        assert await gate.renew(trunk, "a")
-        await gate.release(trunk, "b")
-        assert granted(await gate.take([trunk], [1], holders=["c"])).seq == 8
-
-    async def test_no_channel_is_granted_until_every_holder_had_a_lease_to_say_so(
-        self, gate: Gate, redis: Redis
-    ) -> None:
-        """Two processes, three channels: the one that rebuilds knows of one call, the other comes with two."""
-        trunk, other = Concurrency("trunk", 3, lease_ms=600), Gate(redis)
-        await redis.flushall()
-        await gate.rebuild([], 2, last_slot_us=0, held=[(trunk, "mine")], unheld=True)
-        other.adopt(2)
-
-        refused = await gate.take([trunk], [1], holders=["new"])
-        assert isinstance(refused, Refused)
-        assert refused.reason == "channels"
-        assert granted(await gate.take([FAST], [1]))
-        assert await other.renew(Concurrency("trunk", 3), "theirs")
-        assert await other.renew(Concurrency("trunk", 3), "theirs too")
-        assert refused.opens_at_us is not None
-        while time.time_ns() // 1000 <= refused.opens_at_us:
-            assert await gate.renew(Concurrency("trunk", 3), "mine")
-            assert isinstance(await gate.take([trunk], [1], holders=["new"]), Refused)
-            await asyncio.sleep(0.05)
-        assert isinstance(await gate.take([trunk], [1], holders=["new"]), Refused)  # all three are held
-
-        await other.release(trunk, "theirs")
-        assert granted(await gate.take([trunk], [1], holders=["new"]))
-
-    async def test_only_the_first_of_two_rebuilds_counts(self, gate: Gate, redis: Redis) -> None:
-        other = Gate(redis, epoch=1)
-        assert await gate.rebuild([], 2) == 2
-        assert await other.rebuild([UsageRow("day", 0, 99, 0)], 2) == 2
-        assert await redis.exists("{gateway}:cap:day") == 0
-        assert await other.take([FAST], [1]) != Refused("rebuild")
-        assert await Gate(redis, epoch=1).rebuild([], 1) == 2
-
-    async def test_usage_is_not_told_from_forgotten_counters(self, gate: Gate, redis: Redis) -> None:
-        await redis.flushall()
-        with pytest.raises(RedisAway):
-            await gate.usage([DAY])
-
-    async def test_clocks_that_disagree_grant_nothing(self, gate: Gate, redis: Redis) -> None:
-        gate._wall_us = lambda: time.time_ns() // 1000 - 3_000_000
-        assert await gate.take([FAST], [1]) == Refused("clock_skew")
-
-    @pytest.mark.parametrize("ahead_us", [-3_000_000, 3_000_000])
-    async def test_no_epoch_begins_while_clocks_disagree(self, gate: Gate, redis: Redis, ahead_us: int) -> None:
-        """It would begin in another hour, and wait for that hour when the clock is right again."""
-        await redis.flushall()
-        right = gate._wall_us
-        gate._wall_us = lambda: right() + ahead_us
-
-        assert await gate.rebuild([UsageRow("day", 1, 4, 7)], 2) == 0
-        assert await gate.rebuild([], 2) == 0
-        assert await gate.take([FAST], [1]) == Refused("clock_skew")
-        assert await redis.keys() == []
-
-        gate._wall_us = right
-        assert await gate.take([FAST], [1]) == Refused("rebuild")
-        assert await gate.rebuild([], 2, last_slot_us=0) == 2
-        assert granted(await gate.take([FAST], [1]))
-
-    async def test_no_epoch_begins_on_a_clock_that_ran_backward(self, gate: Gate, redis: Redis) -> None:
-        await redis.hset(MARKER, "now", str(time.time_ns() // 1000 + MINUTE_US))
-        assert await gate.rebuild([], 2) == 0
-
-    async def test_a_clock_that_ran_backward_grants_nothing(self, gate: Gate, redis: Redis) -> None:
-        await redis.hset(MARKER, "now", str(time.time_ns() // 1000 + MINUTE_US))
-        assert await gate.take([FAST], [1]) == Refused("clock_skew")
 
 
 class TestChannels:
@@ -445,12 +250,12 @@ class TestAway:
         await gate.aclose()
 
     async def test_too_slow(self, gate: Gate, redis: Redis) -> None:
-        gate._timeout_s = 0.05
+        gate._server._timeout_s = 0.05
         await redis.client_pause(200, all=True)
         with pytest.raises(RedisAway, match="within"):
             await gate.take([FAST, DAY], [3])
 
-        gate._timeout_s = 2.0  # an answer that came too late is never taken for the next one's
+        gate._server._timeout_s = 2.0  # an answer that came too late is never taken for the next one's
         (usage,) = await gate.usage([DAY])
         assert usage.used in (0, 3)
         assert granted(await gate.take([FAST, DAY], [2])).slots[0].units == 2

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from gateway.limits.asking import MARKER, TAG, index_of, part_of
-from gateway.limits.gate import _script
 from gateway.limits.gcra import Ask, Lease, Pace, Quota, Request, Roll, State, take
-from gateway.limits.schedule import Schedule
+from gateway.limits.schedule import DOUBT_US, Open, Schedule
+from gateway.limits.server import script
 from gateway.limits.windows import Bounds
 
 SECOND = 1_000_000
@@ -46,14 +46,14 @@ def rolls(draw: st.DrawFn, index: int) -> Roll:
 
 @dataclass(frozen=True)
 class History:
-    """Limits, how many of each kind all messages share, and calls: (messages, ahead, when)."""
+    """Limits, how many of each kind all messages share, and calls."""
 
     paces: list[Pace]
     quotas: list[Any]
     rolls: list[Roll]
     leases: list[Lease]
     shared: tuple[int, int, int]
-    calls: list[tuple[list[Ask], int]]
+    calls: list[tuple[list[Ask], int, str, int]]  # asks, ahead, worker, how many of its takes before are done
     quiet: int
     longest: int
     unheld: int
@@ -92,7 +92,8 @@ def histories(draw: st.DrawFn) -> History:
     calls = []
     for number in range(draw(st.integers(1, 5))):
         messages = [draw(asks(10 * number + i)) for i in range(draw(st.integers(1, 6)))]
-        calls.append((messages, draw(st.sampled_from([0, 200_000, SECOND]))))
+        ahead_us, worker = draw(st.sampled_from([0, 200_000, SECOND])), draw(st.sampled_from(["a", "b"]))
+        calls.append((messages, ahead_us, worker, draw(st.integers(0, number))))
     before = []
     if found.rolls:
         roll = st.integers(0, len(found.rolls) - 1)
@@ -108,10 +109,11 @@ def first_part(roll: Roll, at_us: int) -> int:
 def ask(redis: Redis, request: Request) -> Any:
     keys = [MARKER, *(each.key for each in (*request.paces, *request.quotas))]
     args: list[int | str] = [request.client_us, request.epoch, request.seen, request.ahead_us]
+    args += [request.worker, request.number]
     args += [len(request.paces), len(request.quotas), len(request.rolls), len(request.leases), len(request.asks)]
     args += request.shared
     for pace in request.paces:
-        args += [pace.n, pace.period_us, pace.keeps_us, int(pace.segments)]
+        args += [pace.n, pace.period_us, pace.keeps_us, int(pace.segments), pace.done]
     for quota in request.quotas:
         edges = quota.bounds
         args += [quota.limit, int(quota.segments), edges.previous_us, edges.start_us, edges.end_us, edges.after_us]
@@ -130,7 +132,7 @@ def ask(redis: Redis, request: Request) -> Any:
             word for place, member in each.own for word in ([place + 1, member] if place >= rolling else [place + 1])
         ]
     args += [each.holder for each in request.asks if each.holder]
-    return redis.eval(_script("take"), len(keys), *keys, *args)
+    return redis.eval(script("take"), len(keys), *keys, *args)
 
 
 def now_us(redis: Redis) -> int:
@@ -171,19 +173,21 @@ def test_the_script_answers_as_its_model(server: Redis, begun: Callable[..., Sta
     for place, member, ago, units in history.before:
         roll = history.rolls[place]
         put(server, state, roll, member, max(first // roll.part_us - ago, first_part(roll, first)), units)
-    for asks, ahead_us in history.calls:
+    for number, (asks, ahead_us, worker, done) in enumerate(history.calls, 1):
         edges = [(key, n, seg, Bounds(*(first + edge for edge in edges))) for key, n, seg, edges in history.quotas]
         request = Request(
             client_us=first,
             epoch=1,
             seen=0,
             ahead_us=ahead_us,
-            paces=tuple(history.paces),
+            paces=tuple(replace(pace, done=done) for pace in history.paces),
             quotas=tuple(Quota(*each) for each in edges),
             rolls=tuple(history.rolls),
             leases=tuple(history.leases),
             shared=history.shared,
             asks=tuple(asks),
+            worker=worker,
+            number=number,
         )
         status, now, seq, slots, masks, refused, full = ask(server, request)
         model = take(state, request, now)
@@ -213,35 +217,56 @@ def part_us(history: History, key: str) -> int:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     pace=paces(0),
-    told=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3 * SECOND), st.integers(1, 4)), min_size=1, max_size=40),
+    told=st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 3 * SECOND), st.integers(1, 4), st.integers(0, 3)),
+        min_size=1,
+        max_size=30,
+    ),
 )
-def test_late_writes_move_the_script_as_its_model(
-    server: Redis, begun: Callable[..., State], pace: Pace, told: list[tuple[int, int, int]]
+def test_what_is_told_moves_the_script_as_its_model(
+    server: Redis, begun: Callable[..., State], pace: Pace, told: list[tuple[int, int, int, int]]
 ) -> None:
     state = begun(0)
-    request = Request(now_us(server), 1, 0, SECOND, (pace,), shared=(1, 0, 0), asks=(Ask(1),) * 3)
-    _, now, _, slots, *_ = ask(server, request)
-    take(state, request, now)
-    schedule = state.schedules[pace.key]
-    for which, behind, units in told:
-        slot = slots[which % len(slots)] if which < 3 else 0
-        server.eval(_script("late"), 1, pace.key, slot, slot + behind, units, pace.n, pace.keeps_us)
-        schedule = schedule.late(slot, slot + behind, units) if slot else schedule.shift(behind)
+    slots: list[tuple[int, int]] = []
+    for number in (1, 2, 3):
+        request = Request(now_us(server), 1, 0, SECOND, (pace,), (), (), (), (1, 0, 0), (Ask(1),) * 2, "a", number)
+        _, now, _, granted, *_ = ask(server, request)
+        take(state, request, now)
+        slots += [(number, slot) for slot in granted]
+    schedule, known = state.schedules[pace.key], 0
+    for which, behind, units, done in told:
+        number, slot = slots[which % len(slots)]
+        words = (number, slot, slot + behind, units)
+        server.eval(script("told"), 1, pace.key, "a", pace.n, pace.keeps_us, done, 1, *words)
+        known = max(known, done)
+        schedule = schedule.late(Open(slot, "a", number), slot + behind, units)
+    schedule = schedule.told("a", known)
 
     assert_kept(server, pace, schedule)
 
 
 def assert_kept(server: Redis, pace: Pace, schedule: Schedule) -> None:
     """Compare what the server has of a rate; what is over it may have forgotten or not."""
-    since = now_us(server) - pace.keeps_us
-    words = server.hmget(pace.key, ["n", "period", "base", "k", "waits"])
-    n, period, base, k, waits = (int(word) for word in words)
-    parts = [text.decode() for name, text in server.hgetall(pace.key).items() if name == b"log" or name[:1] == b"+"]
-    log = [each for part in parts for each in accumulate(int(step) for step in part.split(",") if step)]
-    assert int(server.hget(pace.key, "count") or 0) == len(log)
-    counts = tuple(sorted(each for each in log if each > since))
-    expected = replace(schedule, log=tuple(each for each in schedule.log if each > since))
-    assert Schedule(n, period, pace.keeps_us, base, k, waits, counts) == expected
+    now = now_us(server)
+    n, period, base, k, waits = (int(word) for word in server.hmget(pace.key, ["n", "period", "base", "k", "waits"]))
+    fields = {name.decode(): text.decode() for name, text in server.hgetall(pace.key).items()}
+    takes = {tuple(name[1:].split(".")): _unpacked(text) for name, text in fields.items() if name[0] == "+"}
+    log = _unpacked(fields.get("log", ""))
+    assert int(fields["count"]) == len(log) + sum(map(len, takes.values()))
+    kept = Schedule(n, period, pace.keeps_us, base, k, waits, tuple(log))
+    kept = replace(kept, open=tuple(Open(at, who, int(nr)) for (who, nr), ats in takes.items() for at in ats))
+    for name, text in fields.items():
+        kept = kept.told(name[1:], int(text)) if name[0] == "=" else kept
+    assert _lately(kept, now) == _lately(schedule, now)
+
+
+def _unpacked(text: str) -> list[int]:
+    return list(accumulate(int(step) for step in text.split(",") if step))
+
+
+def _lately(schedule: Schedule, now: int) -> Schedule:
+    log = tuple(sorted(each for each in schedule.log if each > now - schedule.apart_us))
+    return replace(schedule, log=log, open=tuple(sorted(each for each in schedule.open if each.at_us > now - DOUBT_US)))
 
 
 @given(
@@ -258,8 +283,8 @@ def test_segment_k_never_has_its_slot_within_a_period_of_segment_k_less_n(
         now += pause
         for _ in range(segments):  # the segments of one message follow at its throughput's own spacing
             schedule = schedule.at(now)
-            slot = schedule.fits(now, 1)
-            schedule = schedule.spend(slot, 1)
+            slot = schedule.fits(now, 1, now)
+            schedule = schedule.spend(slot, 1, "a", len(slots)).told("a", len(slots))
             slots.append(slot)
 
     assert all(later - earlier >= period for earlier, later in zip(slots, slots[n:], strict=False))
@@ -268,38 +293,40 @@ def test_segment_k_never_has_its_slot_within_a_period_of_segment_k_less_n(
 
 
 @given(
-    n=st.integers(1, 40),
+    n=st.integers(1, 9),
     messages=st.lists(
         st.tuples(
-            st.sampled_from([0, 3_000, 40_000, 400_000, 1_500_000]),  # pause before it
+            st.sampled_from([0, 0, 3_000, 40_000, 90_000, 400_000]),  # pause before it
             st.integers(0, 200_000),  # how far ahead of now another limit puts it
-            st.integers(1, 5),  # segments
-            st.sampled_from([0, 0, 2_000, 90_000, 600_000]),  # how late its write is
+            st.sampled_from([1, 1, 1, 2, 5]),  # segments
+            st.sampled_from([0, 0, 2_000, 90_000, 600_000, 2_500_000]),  # how late its write is
+            st.sampled_from([0, 20_000, 300_000, 2_000_000, 9_000_000]),  # how long after that it is told
         ),
         min_size=1,
         max_size=120,
     ),
 )
-def test_no_rolling_period_has_more_than_n_writes_though_slots_are_made_up_and_writes_are_late(
-    n: int, messages: list[tuple[int, int, int, int]]
+def test_no_rolling_period_has_more_than_n_writes_however_late_they_are_and_however_late_that_is_told(
+    n: int, messages: list[tuple[int, int, int, int, int]]
 ) -> None:
-    """Somebody always waits, senders of other rates reach ahead, and late writes are told as they happen."""
+    """Somebody always waits, senders of other rates reach ahead, and workers are kept from their core for seconds."""
     now, apart = 1_700_000_000 * SECOND, SECOND
     schedule = Schedule(n, apart + 1_504, apart)
-    untold: list[tuple[int, int, int]] = []
+    untold: list[tuple[int, Open, int, int]] = []  # when it is told, the slot, its write, segments
     writes: list[int] = []
-    for pause, ahead, segments, late in messages:
+    for number, (pause, ahead, segments, late, after) in enumerate(messages, 1):
         now += pause
-        for told in [each for each in untold if each[1] <= now]:
-            schedule = schedule.late(*told)
-        untold = [each for each in untold if each[1] > now]
+        for _, slot, write, units in [each for each in untold if each[0] <= now]:
+            schedule = schedule.late(slot, write, units).told(slot.worker, slot.number)
+        untold = [each for each in untold if each[0] > now]
         schedule = replace(schedule, waits_us=now).at(now)
-        slot = schedule.fits(now + ahead, segments)
-        if slot > now + 200_000:  # a grant reaches no further
+        slot_us = schedule.fits(now + ahead, segments, now + 200_000)
+        if slot_us > now + 200_000:  # a grant reaches no further
             continue
-        schedule = schedule.spend(slot, segments)
-        untold.append((slot, slot + late, segments))
-        writes += [slot + late + -(-unit * apart // n) for unit in range(segments)]
+        worker = f"w{number}"
+        schedule = schedule.spend(slot_us, segments, worker, 1)
+        untold.append((slot_us + late + after, Open(slot_us, worker, 1), slot_us + late, segments))
+        writes += [slot_us + late + -(-unit * apart // n) for unit in range(segments)]
     writes.sort()
 
     assert all(later - earlier >= apart for earlier, later in zip(writes, writes[n:], strict=False))

@@ -40,6 +40,7 @@ async def _hammer(url: str, dice: random.Random, limits: list[Throughput | Cap])
         answer = await gate.take(limits, segments)
         if isinstance(answer, Granted):
             taken += [(slot.at_us, slot.units) for slot in answer.slots]
+            gate.unused(*answer.granted)
         await asyncio.sleep(0.005)
     await gate.aclose()
     return taken

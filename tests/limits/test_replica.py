@@ -9,7 +9,8 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from gateway.limits.gate import Gate, connect
+from gateway.limits.gate import Gate
+from gateway.limits.server import connect
 from gateway.limits.valkey import _shipped_binary
 from gateway.model.limit import Cap, Granted, Refused, UsageRow
 from tests.peers.ports import free_port
@@ -67,7 +68,7 @@ async def test_a_replica_that_was_behind_grants_nothing_until_rebuilt(start: Cal
     await first.aclose()
 
     fresh = Gate(second, epoch=1)  # a process that has seen no grant number yet: only the server's ids tell
-    gate._redis = second
+    gate._server.redis = second
     for each in (fresh, gate):
         assert await each.take([DAY], [1]) == Refused("rebuild")
     debits = [debit for answer in granted for debit in answer.debits]

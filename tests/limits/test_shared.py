@@ -7,12 +7,13 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.limits.asking import index_of, key_of, part_of
-from gateway.limits.gate import Gate, Late, apart_us, guarded_us
+from gateway.limits.gate import Gate, apart_us, guarded_us
 from gateway.limits.gcra import Ask, Pace, Request, State, take
 from gateway.model.limit import Cap, Concurrency, Debit, Granted, Refused, Rolling, Throughput, UsageRow
 
 SECOND = 1_000_000
 AHEAD = 200_000
+TOLD = 300_000  # after the last slot of a take
 DAY = 24 * 3600 * SECOND
 
 
@@ -27,13 +28,20 @@ def live(own: Sequence[int], account: int, seconds: int, segments: int = 1) -> l
     paces = [pace(f"s{index}", n) for index, n in enumerate(own)]
     shared = pace("account", account)
     slots: list[int] = []
+    takes = [0] * len(own)
+    untold: list[tuple[int, str, int]] = []  # when it is told that all of a worker's take has left
     turns = [(start + 7_000 * index, index) for index in range(len(own))]
     while turns[0][0] < start + seconds * SECOND:
         now, index = heapq.heappop(turns)
-        request = Request(now, 1, 0, AHEAD, (paces[index], shared), shared=(2, 0, 0), asks=(Ask(segments),) * 64)
+        for _, who, number in [each for each in untold if each[0] <= now]:
+            state.schedules = {key: rate.told(who, number) for key, rate in state.schedules.items()}
+        untold = [each for each in untold if each[0] > now]
+        both, asks, takes[index] = (paces[index], shared), (Ask(segments),) * 64, takes[index] + 1
+        request = Request(now, 1, 0, AHEAD, both, (), (), (), (2, 0, 0), asks, f"w{index}", takes[index])
         answer = take(state, request, now)
         granted = [slot for slot in answer.slots if isinstance(slot, int)]
         slots += granted
+        untold.append((max(granted, default=now) + TOLD, f"w{index}", takes[index]))
         again = max(granted) if granted else answer.refused[1] if answer.refused else now
         heapq.heappush(turns, (max(again - AHEAD // 2, now + 1_000), index))
     return sorted(slots)
@@ -84,10 +92,9 @@ async def test_a_late_write_under_a_shared_rate_moves_the_gap_that_follows(gate:
     first = await gate.take([slow, account], [1, 1], ahead_us=SECOND)
     assert isinstance(first, Granted)
     slot_us = first.granted[0].at_us
-    write = Late([account], slot_us, slot_us + 60_000)
-    assert gate.is_late(write)
-    assert not gate.is_late(Late([account], slot_us, slot_us + 1_000))
-    assert await gate.late([write]) == 1
+    gate.wrote(first.granted[0], slot_us + 60_000)
+    gate.wrote(first.granted[1], first.granted[1].at_us + 1_000)  # the rates' margin covers it
+    await gate.tell()
 
     answer = await gate.take([fast, account], [1], ahead_us=SECOND)
     assert isinstance(answer, Granted)
@@ -173,7 +180,8 @@ async def test_every_key_but_the_marker_expires_after_every_script(gate: Gate, r
     rate, channels = limits[0], limits[3]
     assert isinstance(rate, Throughput)
     assert isinstance(channels, Concurrency)
-    await gate.late([Late([rate], answer.now_us, answer.now_us + 900_000)])
+    gate.wrote(answer.granted[0], answer.now_us + 900_000)
+    await gate.tell()
     await gate.renew(channels, "a")
     await gate.give_back(answer.granted[0].debits, answer.epoch)
     await mortal()
@@ -200,26 +208,27 @@ async def test_all_keys_of_every_script_lie_in_one_slot_of_a_cluster(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: dict[str, set[int]] = {}
-    really = gate._eval
+    really = gate._server.eval
 
     async def noted(name: str, keys: Sequence[str], args: Sequence[int | str], **more: bool) -> object:
         asked.setdefault(name, set()).update(map(slot_of, keys))
         return await really(name, keys, args, **more)
 
-    monkeypatch.setattr(gate, "_eval", noted)
+    monkeypatch.setattr(gate._server, "eval", noted)
     rate, channels = Throughput("r{x}", 5, SECOND), Concurrency("t{y}", 5)
     limits = [rate, Cap("c{z}", 50, "day", "UTC"), Rolling("f{w}", 9, DAY, member="{v}"), channels]
     answer = await gate.take(limits, [1], holders=["a"])
     assert isinstance(answer, Granted)
     debits = answer.granted[0].debits
-    await gate.late([Late([rate], 1, 2)])
+    gate.wrote(answer.granted[0], answer.now_us + 900_000)
+    await gate.tell()
     await gate.renew(channels, "a")
     await gate.give_back(debits, answer.epoch)
     rows = [UsageRow(each.limit_key, each.window_start_us, each.units, 1, each.until_us) for each in debits]
     await gate.rebuild(rows, 2, held=[(channels, "a")])
 
     assert slot_of("{user1000}.following") == slot_of("user1000") == 3443  # the value of redis's own CLUSTER KEYSLOT
-    assert asked.keys() == {"take", "late", "lease", "give_back", "refill", "rebuild"}
+    assert asked.keys() == {"take", "told", "lease", "give_back", "refill", "rebuild"}
     assert {len(slots) for slots in asked.values()} == {1}
     assert len(set.union(*asked.values())) == 1
     assert key_of(rate).startswith("{gateway}")

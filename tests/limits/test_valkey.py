@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gateway.errors.limits import ValkeyDown, ValkeyInUse
-from gateway.limits.gate import connect
+from gateway.limits.server import connect
 from gateway.limits.valkey import SOCKET_PATH_MAX, EmbeddedValkey
 
 PARENT = """

@@ -118,14 +118,14 @@ MUTANTS: Final = (
     Mutant(
         "a slot has no end",
         "workers/offer.py",
-        "return at_us - slot_us + max(0, slept_us) > min(LATE_US, self.may_lag_us)",
+        "return at_us - slot_us + max(0, slept_us) > LATE_US",
         "return at_us < slot_us - LATE_US",
     ),
     Mutant(
-        "a new owner keeps no distance from one that is gone",
-        "workers/sender_loop.py",
-        "self.keeps_distance = not self.lease.was_abandoned",
-        "self.keeps_distance = True",
+        "what may have left in a slot that has passed is not counted",
+        "limits/lua/rate.lua",
+        "if each >= now then t.log[#t.log + 1] = each else t.doubt = t.doubt + 1 end",
+        "if each >= now then t.log[#t.log + 1] = each end",
     ),
     Mutant(
         "a reading that was taken back and read again may be written twice",
@@ -141,8 +141,8 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a Redis that lost grants goes on granting",
-        "limits/gate.py",
-        'await self._redis.eval(_script("notice"), 1, MARKER, server)',
+        "limits/server.py",
+        'await self.redis.eval(script("notice"), 1, MARKER, server)',
         "pass",
     ),
     Mutant(
@@ -158,10 +158,10 @@ MUTANTS: Final = (
         "at_us - slot_us)",
     ),
     Mutant(
-        "late writes under a rate that processes share are not told",
-        "workers/dispatch.py",
-        "self.desk.counters.wrote(slot, slot.at_us + lag_us)",
-        "pass",
+        "late writes are told as if they had left in their slots",
+        "limits/gate.py",
+        "self._telling.left(slot, at_us if is_late else None)",
+        "self._telling.left(slot)",
     ),
     Mutant(
         "the log of a rate is not looked at",

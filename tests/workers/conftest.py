@@ -17,8 +17,9 @@ from gateway.carriers.inbound import InboundTexts
 from gateway.carriers.report_desk import ReportDesk
 from gateway.carriers.twilio import TwilioAccount, TwilioSms
 from gateway.clock import new_id, now_ms
-from gateway.limits.gate import Gate, connect
+from gateway.limits.gate import Gate
 from gateway.limits.profiles import Profiles
+from gateway.limits.server import connect
 from gateway.limits.valkey import EmbeddedValkey
 from gateway.metrics import Metrics
 from gateway.model.message import Message

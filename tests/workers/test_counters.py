@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.limits.gate import Gate, connect
+from gateway.limits.gate import Gate
+from gateway.limits.server import connect
 from gateway.metrics import Metrics
 from gateway.model.call import Call
 from gateway.model.limit import Granted, Refused
@@ -183,7 +184,7 @@ async def test_a_call_that_left_late_keeps_its_distance_from_another_processs_ne
     assert isinstance(first, Granted)
 
     sending.counters.wrote(first.granted[0], first.granted[0].at_us + 400_000)
-    await sending.counters._telling
+    await sending.gate.tell()
     second = await other.take(trunk, [1], ahead_us=0, holders=["call_2"])
     await other._gate.aclose()
 

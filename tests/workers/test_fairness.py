@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.model.limit import Refused, Throughput
 from gateway.model.outcome import Accepted
 from gateway.settings import Sms
-from gateway.workers.offer import Lags
 from gateway.workers.settlement import Result, Settlement
 
 OTHER = "+18005550198"
@@ -75,20 +73,3 @@ async def test_a_result_that_cannot_be_settled_keeps_no_other_from_it(
     carrier_ids = [(await sending.message(each)).carrier_id for each in ids]
     assert carrier_ids == [f"SM{ids[0]}", None, f"SM{ids[2]}"]
     settling.cancel()
-
-
-async def test_the_next_owner_keeps_its_distance_from_every_late_write(sending: Any) -> None:
-    """Also from the second, which was less late than the first, and from each segment of both."""
-    rate, lags = Throughput("sender:late", 3, 1_000_000), Lags()
-    grant = await sending.gate.take([rate], [2, 1], ahead_us=1_000_000)
-    for slot, lag_us in zip(grant.slots, (9_000, 8_500), strict=True):
-        lags.note(slot, lag_us)
-    assert await sending.gate.late(lags.of([rate])) == 2
-
-    refused = await sending.gate.take([rate], [1], ahead_us=0)
-    assert refused.opens_at_us - (grant.slots[0].at_us + 9_000) >= rate.period_us
-    third = await sending.gate.take([rate], [1, 1, 1], ahead_us=1_000_000)
-    while isinstance(third, Refused):
-        await asyncio.sleep(0.05)
-        third = await sending.gate.take([rate], [1, 1, 1], ahead_us=1_000_000)
-    assert third.slots[0].at_us == refused.opens_at_us

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from gateway.limits.gate import Gate, apart_us, connect
+from gateway.limits.gate import Gate
+from gateway.limits.server import connect
 from gateway.metrics import Metrics
-from gateway.model.limit import Cap, Granted, Refused, Slot, Throughput
+from gateway.model.limit import Cap, Granted, Refused
 from gateway.model.message import Message
 from gateway.model.scope import Scope
 from gateway.model.sender import Sender
@@ -105,44 +106,6 @@ async def test_of_several_processes_that_notice_a_flushed_redis_one_rebuilds(
     assert {gate.epoch for gate in gates} == {2}
     for gate in gates:
         await gate.aclose()
-
-
-async def test_a_late_write_under_a_shared_rate_is_told_to_other_processes(sending: Any) -> None:
-    shared = Throughput("account:twilio:rate", 10, 1_000_000)
-    granted = await sending.counters.take([shared], [1], ahead_us=0)
-    assert isinstance(granted, Granted)
-    (slot,) = granted.granted
-    sending.counters.wrote(slot, slot.at_us + 100)  # what the guard leaves over covers it
-    assert sending.counters._telling is None
-    sending.counters.wrote(slot, slot.at_us + 70_000)
-    await sending.counters._telling
-
-    later = await sending.gate.take([shared], [1] * 20)
-    assert isinstance(later, Granted)
-    assert len(later.granted) == 9
-    assert later.then == Refused("rate", shared.key, slot.at_us + 70_000 + apart_us(shared))
-
-
-async def test_a_write_too_late_to_be_told_in_time_is_not_made_where_others_share_its_rate(
-    sending: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rate = Throughput("account:twilio:rate", 10, 1_000_000)
-    slot = Slot(0, 1, rates=(rate, Throughput("sender:+18005550199:rate", 3, 1_000_000)))
-    assert sending.counters.longest_lag_us(slot, 200_000) == 500_000  # a period, less the grant ahead and the telling
-    assert sending.counters.longest_lag_us(Slot(0, 1, rates=slot.rates[1:]), 200_000) is None
-
-    await put(sending, "account", "twilio", rate="100/s")
-    monkeypatch.setattr(sending.leases, "_alone", False)
-    monkeypatch.setattr(counters, "_TELLING_US", 1_000_000)  # every write is too late
-    (message_id,) = await sending.queue("1234")
-    sending.start()
-    while (await sending.message(message_id)).reason != "not_sent_late":
-        await asyncio.sleep(0.01)
-    assert sending.arrived() == []
-
-    monkeypatch.setattr(counters, "_TELLING_US", 100_000)
-    await sending.until_status(message_id, "delivered")
-    assert len(sending.arrived()) == 1
 
 
 @pytest.mark.parametrize(("counts", "third"), [("accepted", "delivered"), ("attempts", "held")])

@@ -244,7 +244,8 @@ async def test_a_clean_stop_puts_back_what_was_not_written(sending: Any) -> None
 
 
 async def test_redis_away_sends_nothing_and_loses_nothing(sending: Any) -> None:
-    from gateway.limits.gate import Gate, connect
+    from gateway.limits.gate import Gate
+    from gateway.limits.server import connect
 
     sending.counters._gate = Gate(connect("unix:///nonexistent/valkey.sock"))
     (message_id,) = await sending.queue("1234")

@@ -12,8 +12,9 @@ import pytest
 
 from gateway.carriers.twilio import TwilioAccount, TwilioSms
 from gateway.clock import monotonic, new_id, now_ms
-from gateway.limits.gate import Gate, connect
+from gateway.limits.gate import Gate
 from gateway.limits.profiles import Profiles
+from gateway.limits.server import connect
 from gateway.metrics import Metrics
 from gateway.model.job import Job
 from gateway.model.message import Message

@@ -1,6 +1,11 @@
--- A rate: a line before which no slot is, and a log of which no n + 1 units lie within `apart`. What take.lua and late.lua
+-- A rate: a line before which no slot is, and a log of which no n + 1 units lie within `apart`. What take.lua and told.lua
 -- have in common; gateway/limits/schedule.py is its pure model. t has n, period, apart, segments (true where it counts
 -- them), base, k and log, as take.lua tells.
+--
+-- A unit that was granted leaves at its slot or later, however late: until its worker has told that it left, it is open.
+-- An open unit whose slot lies ahead counts at its slot; one whose slot has passed is in doubt, and counts in every stretch.
+
+local DOUBT = 5000000 -- no write is begun 2 s after its slot; what was begun by then has left so long after it
 
 local function int(x) return string.format('%.0f', x) end
 
@@ -10,46 +15,75 @@ local function units(t, segments) return t.segments and segments or 1 end
 
 local function after(t, unit) return math.ceil(unit * t.apart / t.n) end
 
--- What of a log is later than `over`.
-local function unpacked(text, over)
+local function unpacked(text)
   local log, at = {}, 0
   for step in string.gmatch(text or '', '%d+') do
     at = at + tonumber(step)
-    if at > over then log[#log + 1] = at end
+    log[#log + 1] = at
   end
   return log
 end
 
 local function packed(log)
-  local steps, at = {}, 0
-  for i, each in ipairs(log) do steps[i], at = int(each - at), each end
+  local steps = {log[1] and int(log[1])}
+  for i = 2, #log do steps[i] = log[i] - log[i - 1] end
   return table.concat(steps, ',')
 end
 
--- The log is read only where a unit too many may be in it; until then a call adds a field of its own, `+` and its number.
-local function read_log(t, over)
-  t.log, t.parts = {}, {}
-  local all = redis.call('HGETALL', t.key)
+local function taken_by(worker, number) return '+' .. worker .. '.' .. int(number) end
+
+-- The log is read only where a unit too many may be in it; until then a take adds a field of its own. What is told is put
+-- together in one field, what is open stays where it is.
+local function read_log(t, worker, now)
+  t.told, t.log, t.open, t.doubt, t.over = {}, {}, 0, 0, {}
+  local all, done, takes, open_of = redis.call('HGETALL', t.key), {}, {}, {}
   for i = 1, #all, 2 do
-    local part = string.sub(all[i], 1, 1) == '+'
-    if part then t.parts[#t.parts + 1] = all[i] end
-    if part or all[i] == 'log' then
-      for _, each in ipairs(unpacked(all[i + 1], over)) do t.log[#t.log + 1] = each end
+    local name, mark = all[i], string.sub(all[i], 1, 1)
+    if mark == '+' then takes[#takes + 1] = i
+    elseif mark == '=' then done[string.sub(name, 2)] = tonumber(all[i + 1])
+    elseif name == 'log' then
+      for _, each in ipairs(unpacked(all[i + 1])) do if each > now - t.apart then t.told[#t.told + 1] = each end end
     end
   end
-  for _, each in ipairs(t.fresh or {}) do t.log[#t.log + 1] = each end
+  done[worker] = t.done
+  for _, i in ipairs(takes) do
+    local whose, number = string.match(all[i], '^%+(%w+)%.(%d+)$')
+    local left = 0
+    for _, each in ipairs(unpacked(all[i + 1])) do
+      if tonumber(number) <= (done[whose] or 0) then
+        if each > now - t.apart then t.told[#t.told + 1] = each end
+      elseif each > now - DOUBT then
+        left = left + 1
+        if each >= now then t.log[#t.log + 1] = each else t.doubt = t.doubt + 1 end
+      end
+    end
+    t.open = t.open + left
+    open_of[whose] = open_of[whose] or left > 0
+    if left == 0 then t.over[#t.over + 1] = all[i] end
+  end
+  for whose in pairs(done) do
+    if whose ~= worker and not open_of[whose] then t.over[#t.over + 1] = '=' .. whose end
+  end
+  for _, each in ipairs(t.told) do t.log[#t.log + 1] = each end
+  for _, each in ipairs(t.fresh) do t.log[#t.log + 1] = each end
   table.sort(t.log)
 end
 
-local function write_log(t, number)
+-- A take: its units, and up to which of its worker's takes all is told.
+local function write_log(t, worker, number)
+  local count = t.count
   if t.log then
-    if t.parts[1] then redis.call('HDEL', t.key, unpack(t.parts, 1, math.min(#t.parts, 4000))) end
-    for i = 4001, #t.parts do redis.call('HDEL', t.key, t.parts[i]) end
-    redis.call('HSET', t.key, 'log', packed(t.log), 'count', int(#t.log))
-  else
-    table.sort(t.fresh)
-    redis.call('HSET', t.key, '+' .. int(number), packed(t.fresh), 'count', int(t.count + #t.fresh))
+    for i = 1, #t.over, 4000 do redis.call('HDEL', t.key, unpack(t.over, i, math.min(#t.over, i + 3999))) end
+    table.sort(t.told)
+    redis.call('HSET', t.key, 'log', packed(t.told))
+    count = #t.told + t.open
   end
+  local new = {'count', int(count + #t.fresh), '=' .. worker, int(t.done)}
+  if t.fresh[1] then
+    table.sort(t.fresh)
+    new[5], new[6] = taken_by(worker, number), packed(t.fresh)
+  end
+  redis.call('HSET', t.key, unpack(new))
 end
 
 -- How many of the log are not later than `instant`. From the end: few are.
@@ -75,7 +109,7 @@ local function leave(t, places) for i = #places, 1, -1 do table.remove(t.log, pl
 
 -- The slot itself where so many units have room; else a later one that may be the first that has.
 local function crowded(t, slot, count)
-  local log, n = t.log, t.n
+  local log, n = t.log, t.n - t.doubt
   local places, own = enter(t, slot, count)
   local better = slot
   for last = math.max(places[1], n + 1), math.min(#log, places[count] + n) do
@@ -96,26 +130,26 @@ local function crowded(t, slot, count)
   return better
 end
 
--- The first instant from `from` on at which a message may leave.
-local function fits(t, from, segments)
+-- The first instant from `from` on at which a message may leave; where that is not known, one beyond the horizon.
+local function fits(t, from, segments, worker, now, horizon)
   local slot, count = math.max(from, due(t)), units(t, segments)
   if not t.log then
     if t.count + #t.fresh + count <= t.n then return slot end
-    read_log(t, t.over)
+    read_log(t, worker, now)
   end
-  if #t.log + count <= t.n then return slot end
+  if #t.log + t.doubt + count <= t.n then return slot end
+  local most = math.min(count, t.n) -- of its own units in one period
+  if t.doubt + most > t.n then return math.max(slot, horizon + 1) end
   local later = crowded(t, slot, count)
   while later > slot do slot, later = later, crowded(t, later, count) end
+  if t.open + #t.fresh + most > t.n then return math.max(slot, horizon + 1) end -- all may leave at once
   return slot
 end
 
 local function spend(t, slot, segments)
   local count = units(t, segments)
-  if t.log then
-    enter(t, slot, count)
-  else
-    for unit = 0, count - 1 do t.fresh[#t.fresh + 1] = slot + after(t, unit) end
-  end
+  for unit = 0, count - 1 do t.fresh[#t.fresh + 1] = slot + after(t, unit) end
+  if t.log then enter(t, slot, count) end
   t.k = t.k + count
   t.base, t.k = t.base + math.floor(t.k / t.n) * t.period, t.k % t.n
 end

@@ -8,10 +8,11 @@
 --       parts, one per concurrency limit. One hash tag.
 -- ARGV  client_us   the caller's wall clock           epoch    the counters' epoch the caller knows
 --       seen        highest grant number it knows     ahead_us how far beyond now a slot may lie
+--       worker      who asks: letters and digits      number   of this take, among the worker's
 --       throughputs caps rollings leases messages     how many of each follow
 --       shared throughputs, caps, rollings            how many of each, from the first on, bind every message
 --       per throughput  n, period_us (guard included), apart_us (how far unit k keeps from unit k - n at least), 1 if it
---                       counts segments
+--                       counts segments, done (all the worker's takes up to this number have left, or never will)
 --       per cap         limit, 1 if it counts segments, previous, start, end, after: bounds of three windows, us
 --       per rolling     limit, 1 if it counts segments, length_us, part_us, number of its first part in KEYS, how many
 --       per shared one  its member
@@ -28,8 +29,9 @@
 -- State  marker: hash epoch, seq, now, quiet, longest, server, c:<key> = until when that key must exist; unheld: when
 --        channels were forgotten that others may hold, who renew them within a lease (0: none)
 --        throughput: hash n, period, base, k: no slot before the line's next, base + ceil(k * period / n), 0 <= k < n;
---        waits: when it last kept somebody waiting; log, +1, +2, …: when the last units leave, the first and then the
---        steps between; count: how many these have
+--        waits: when it last kept somebody waiting; log: when the last units left, the first and then the steps
+--        between; +worker.number: of a take, when its units leave; =worker: up to which take it is told that all have;
+--        count: how many units these have
 --        cap: hash window start -> units debited.  lease: zset holder -> expiry.  Instants are us.
 --        rolling: a hash a part, member -> units debited; an index, hash start of part -> until when that must exist
 
@@ -45,7 +47,7 @@ local function key() key_at = key_at + 1 return KEYS[key_at] end
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local client, epoch, seen, ahead = arg(), arg(), arg(), arg()
+local client, epoch, seen, ahead, worker, number = arg(), arg(), arg(), arg(), word(), arg()
 local throughputs, caps, rollings, leases, messages = arg(), arg(), arg(), arg(), arg()
 local shared_throughputs, shared_caps, shared_rollings = arg(), arg(), arg()
 
@@ -68,9 +70,9 @@ end
 -- A rate whose numbers changed starts anew, one new interval after its last slot. One that was forgotten begins a period
 -- after the latest slot before, and after what the longest message then still had to leave.
 local function throughput(name)
-  local t = {key = name, n = arg(), period = arg(), apart = arg(), segments = arg() == 1, base = 0, k = 0, waits = 0, count = 0, fresh = {}}
-  t.over = now - t.apart
-  local was = redis.call('HMGET', name, 'n', 'period', 'base', 'k', 'waits', 'count')
+  local t = {key = name, n = arg(), period = arg(), apart = arg(), segments = arg() == 1, done = arg(),
+    base = 0, k = 0, waits = 0, count = 0, fresh = {}}
+  local was = redis.call('HMGET', name, 'n', 'period', 'base', 'k', 'waits', 'count', '=' .. worker)
   local free = quiet + t.period
   if t.segments and longest > t.n then free = free + math.ceil((longest - t.n) * t.period / t.n) end
   if was[1] then
@@ -79,10 +81,10 @@ local function throughput(name)
     if n ~= t.n or period ~= t.period then
       local slower = math.ceil(t.period / t.n) - math.floor(period / n)
       t.base, t.k = t.base + math.ceil(t.k * period / n) + math.max(0, slower), 0
-      read_log(t, math.huge)
     else
-      t.waits, t.count = tonumber(was[5] or 0), tonumber(was[6] or 0)
+      t.waits = tonumber(was[5] or 0)
     end
+    t.count, t.done = tonumber(was[6] or 0), math.max(t.done, tonumber(was[7] or 0))
   end
   -- Time that nobody used is gone: spacing, not a bucket. What was lost while somebody waited is made up.
   local waited = now - t.waits <= 2 * CATCH_UP
@@ -215,7 +217,7 @@ local function earliest(from, slowest, segments, lists)
     moved = false
     for _, list in ipairs(lists) do
       for _, i in ipairs(list) do
-        local at_best = fits(T[i], slot, segments)
+        local at_best = fits(T[i], slot, segments, worker, now, now + ahead)
         if at_best > slot then slot, slowest, moved = at_best, i, true end
       end
     end
@@ -328,7 +330,7 @@ if stopped[1] and stopped[1] <= throughputs then T[stopped[1]].waits = now end
 for _, t in ipairs(T) do
   redis.call('HSET', t.key, 'n', int(t.n), 'period', int(t.period), 'base', int(t.base), 'k', int(t.k),
     'waits', int(t.waits))
-  if t.log or t.fresh[1] then write_log(t, seq + 1) end
+  write_log(t, worker, number)
   redis.call('PEXPIRE', t.key, int(math.ceil((math.max(t.base - now, 0) + 2 * t.period) / 1000) + 60000))
 end
 

@@ -1,0 +1,109 @@
+"""What this process was granted and Redis has not been told of. Bookkeeping; the telling is `Gate`'s. Pure.
+
+A unit that was granted counts in every rolling period from its slot on, until it is told that it left: however long a
+process is kept from its core, the others wait for it (docs/decisions/0019). A process numbers its takes, and tells each
+rate up to which number all is done: of a late write, when it was; of any other that it left in its slot, or never will.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.model.limit import Slot, Throughput
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A write in this slot that happened at `at_us`, on Redis's clock."""
+
+    slot: Slot
+    at_us: int
+
+
+@dataclass(slots=True)
+class _Take:
+    """The rates it asked for, and the places of its messages that have not left; None before its answer."""
+
+    rates: Sequence[Throughput]
+    waiting: set[int] | None = None
+
+
+@dataclass(slots=True)
+class _Rate:
+    """Numbers of the takes under way; the highest that is done; up to which number the rate was told."""
+
+    limit: Throughput
+    under_way: dict[int, None] = field(default_factory=dict)
+    done: int = 0
+    told: int = 0
+
+
+class Telling:
+    """One a gate. `worker` is a name nobody else has; letters and digits."""
+
+    def __init__(self, worker: str) -> None:
+        self.worker = worker
+        self.late: list[Late] = []
+        self._last = 0
+        self._takes: dict[int, _Take] = {}
+        self._rates: dict[str, _Rate] = {}
+
+    def begin(self, rates: Sequence[Throughput]) -> int:
+        """Give a take of these rates its number."""
+        self._last += 1
+        self._takes[self._last] = _Take(rates)
+        for limit in rates:
+            rate = self._rates.setdefault(limit.key, _Rate(limit))
+            rate.limit = limit
+            rate.under_way[self._last] = None
+        return self._last
+
+    def granted(self, number: int, places: Iterable[int]) -> None:
+        """Note which messages of a take were granted a slot; none where it failed."""
+        self._takes[number].waiting = set(places)
+        self._end(number)
+
+    def left(self, slot: Slot, late_us: int | None = None) -> None:
+        """Nothing will leave in this slot from now on: it never will, or it has; at `late_us` if that has to be told.
+
+        Harmless when that is known.
+        """
+        take = self._takes.get(slot.take)
+        if take is None or not take.waiting or slot.place not in take.waiting:
+            return
+        if late_us is not None:
+            self.late.append(Late(slot, late_us))
+        take.waiting.remove(slot.place)
+        self._end(slot.take)
+
+    def _end(self, number: int) -> None:
+        take = self._takes[number]
+        if take.waiting:
+            return
+        del self._takes[number]
+        for limit in take.rates:
+            rate = self._rates[limit.key]
+            del rate.under_way[number]
+            rate.done = max(rate.done, number)
+
+    def done(self, key: str, telling: int = 0) -> int:
+        """Up to which take all is done on this rate, once the first so many late writes are told."""
+        rate = self._rates.get(key)
+        under_way = next(iter(rate.under_way)) if rate is not None and rate.under_way else self._last + 1
+        late = [each.slot for each in self.late[telling:]]
+        return min([under_way, *(slot.take for slot in late if any(rate.key == key for rate in slot.rates))]) - 1
+
+    def owed(self, telling: int = 0) -> dict[Throughput, int]:
+        """The rates that have more to be told than they were, and up to which take they will know all."""
+        found = {
+            rate.limit: self.done(rate.limit.key, telling) for rate in self._rates.values() if rate.done > rate.told
+        }
+        return {limit: done for limit, done in found.items() if done > self._rates[limit.key].told}
+
+    def was_told(self, done: Mapping[str, int], late: Sequence[Late] = ()) -> None:
+        """Redis knows so much, by rate, and these late writes, the first there are."""
+        for key, number in done.items():
+            if (rate := self._rates.get(key)) is not None:
+                rate.told = max(rate.told, number)
+                if not rate.under_way and rate.done <= rate.told:
+                    del self._rates[key]
+        del self.late[: len(late)]

@@ -1,0 +1,42 @@
+"""How full caps and rolling limits are: their windows of now, and what was used of each."""
+
+from collections.abc import Mapping, Sequence
+
+from gateway.limits.asking import NEAR_US, Windows
+from gateway.limits.windows import bounds
+from gateway.model.limit import BUCKETS, Cap, Rolling, Usage
+
+
+def spans_of(cap: Cap | Rolling, now_us: int, windows: Windows = bounds) -> list[tuple[int, int]]:
+    """The windows of a cap, or parts of a rolling limit, that count at `now_us`, oldest first: begin, and when over."""
+    if isinstance(cap, Cap):
+        window = windows(cap, now_us)
+        return [(window.start_us, window.end_us)]
+    part, kept = cap.part_us, cap.part_us + cap.length_us + NEAR_US
+    last = now_us // part * part
+    starts = range(last - (BUCKETS + 3) * part, last + part, part)
+    return [(start, start + kept) for start in starts if start + kept > now_us]
+
+
+def counter_name(cap: Cap | Rolling) -> str:
+    """What debits and usage rows name its counter by."""
+    return cap.counter if isinstance(cap, Rolling) else cap.key
+
+
+def usage_of(
+    cap: Cap | Rolling,
+    spans: Sequence[tuple[int, int]],
+    debited: Sequence[int],
+    durable: Mapping[tuple[str, int], int] | None,
+) -> Usage:
+    """Sum up what was debited in these spans; `durable` as in `Gate.usage`."""
+    total = sum(debited)
+    used = total if durable is None else sum(durable.get((counter_name(cap), start), 0) for start, _ in spans)
+    oldest = next((over for (_, over), count in zip(spans, debited, strict=True) if count), spans[-1][1])
+    return Usage(cap, spans[0][0], oldest, used, max(0, total - used))
+
+
+def usage_from_rows(cap: Cap | Rolling, durable: Mapping[tuple[str, int], int], now_us: int) -> Usage:
+    """How full it is by the database's rows alone, while Redis is away and nothing is sent."""
+    spans = spans_of(cap, now_us)
+    return usage_of(cap, spans, [durable.get((counter_name(cap), start), 0) for start, _ in spans], durable)
