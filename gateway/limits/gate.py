@@ -182,7 +182,7 @@ class Gate:
 
     def _tell_soon(self) -> None:
         if self._teller is None or self._teller.done():
-            self._teller = asyncio.create_task(self._tells())
+            self._teller = asyncio.get_running_loop().create_task(self._tells())
 
     async def _tells(self) -> None:
         while self._telling.late or self._telling.owed():
