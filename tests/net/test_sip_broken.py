@@ -16,11 +16,8 @@ from gateway.sip.hop import Transport
 from gateway.sip.message import Request, parse
 from gateway.sip.options import KeepaliveOptions
 from gateway.sip.sdp import Session
-from tests.net.test_sip_endpoint import events
-from tests.net.test_sip_resolver import Names, names, resolver
-from tests.net.test_sip_transports import HERE, answer, certificates, endpoint, served
-
-__all__ = ["certificates", "names"]
+from tests.net.names import Names, resolver
+from tests.net.sip_endpoints import HERE, answer, endpoint, events, served
 
 Serves = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

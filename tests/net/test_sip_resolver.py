@@ -6,14 +6,11 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
-import dns.message
-import dns.rcode
-import dns.rrset
 import pytest
 
 from gateway.errors.sip import SipTrunkUnresolved
 from gateway.net.sip_endpoint import SipEndpoint
-from gateway.net.sip_resolver import Found, SipResolver
+from gateway.net.sip_resolver import Found
 from gateway.net.sip_route import Trunk
 from gateway.sip.events import Answered
 from gateway.sip.hop import Hop
@@ -21,46 +18,10 @@ from gateway.sip.message import Request, parse
 from gateway.sip.options import KeepaliveOptions
 from gateway.sip.sdp import Session
 from gateway.sip.transaction_table import Timers
+from tests.net.names import HERE, Names, resolver
 from tests.net.test_sip_endpoint import events
 
-HERE = "127.0.0.1"
 V4 = socket.AF_INET
-
-
-class Names(asyncio.DatagramProtocol):
-    """A DNS server that knows what a test wrote into `records`: (name, type) -> (ttl, values)."""
-
-    def __init__(self) -> None:
-        self.records: dict[tuple[str, str], tuple[int, list[str]]] = {}
-        self.asked: list[tuple[str, str]] = []
-
-    def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-        self.port: int = transport.get_extra_info("sockname")[1]
-
-    def datagram_received(self, data: bytes, addr: Any) -> None:
-        query = dns.message.from_wire(data)
-        (question,) = query.question
-        name, kind = str(question.name).rstrip("."), question.rdtype.name
-        self.asked.append((name, kind))
-        answer = dns.message.make_response(query)
-        if (name, kind) in self.records:
-            ttl, values = self.records[name, kind]
-            answer.answer.append(dns.rrset.from_text(question.name, ttl, "IN", kind, *values))
-        elif not any(known == name for known, _ in self.records):
-            answer.set_rcode(dns.rcode.NXDOMAIN)
-        self.transport.sendto(answer.to_wire(), addr)
-
-
-@pytest.fixture
-async def names() -> AsyncIterator[Names]:
-    transport, server = await asyncio.get_running_loop().create_datagram_endpoint(Names, local_addr=(HERE, 0))
-    yield server
-    transport.close()
-
-
-def resolver(names: Names, **options: float) -> SipResolver:
-    return SipResolver((HERE,), names.port, **options)
 
 
 async def test_an_address_stands_for_itself_and_nobody_is_asked(names: Names) -> None:

@@ -1,94 +1,19 @@
-"""SIP over TCP and TLS on real loopback sockets: two endpoints, or one and a bare socket."""
+"""SIP over TCP on real loopback sockets: two endpoints, or one and a bare socket."""
 
 import asyncio
-import shutil
 import socket
-import ssl
-import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from gateway.errors.sip import BadSipCertificate, SipAddressTaken
+from gateway.errors.sip import SipAddressTaken
 from gateway.net import sip_stream
 from gateway.net.sip_call import SipCall
 from gateway.net.sip_endpoint import SipEndpoint
 from gateway.net.sip_route import Trunk
-from gateway.net.sip_sockets import Tls
-from gateway.sip.events import Answered, Ended, Event, Failed
+from gateway.sip.events import Answered, Ended, Failed
 from gateway.sip.options import KeepaliveOptions
 from gateway.sip.sdp import Session
-from gateway.sip.transaction_table import Timers
-
-HERE = "127.0.0.1"
-QUICK = Timers(t1=0.02, t2=0.1, t4=0.1)
-OPTIONS = (
-    b"OPTIONS sip:x@y SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK1\r\n"
-    b"From: <sip:a@b>;tag=1\r\nTo: <sip:x@y>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
-)
-
-
-@asynccontextmanager
-async def endpoint(trunk: Trunk, **options: Any) -> AsyncIterator[SipEndpoint]:
-    started = SipEndpoint((HERE, 0), trunk, timers=QUICK, **options)
-    await started.start()
-    try:
-        yield started
-    finally:
-        await started.stop(0.5)
-
-
-async def events(call: SipCall) -> list[Event]:
-    async with asyncio.timeout(5):
-        return [event async for event in call.events()]
-
-
-async def answer(call: SipCall) -> None:
-    await call.ring()
-    await call.accept(Session(HERE, 41000))
-    await events(call)
-
-
-async def call_and_hang_up(caller: SipEndpoint, **more: Any) -> list[Event]:
-    call = await caller.invite("+12125551234", "+18005550199", Session(HERE, 40000), **more)
-    told = []
-    async with asyncio.timeout(5):
-        async for event in call.events():
-            told.append(event)
-            if isinstance(event, Answered):
-                await call.hangup()
-    return told
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HERE, 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a certificate for trunk.example, which is its own authority."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=trunk.example", "-addext", "subjectAltName=DNS:trunk.example", "-keyout", folder / "key.pem",
-         "-out", folder / "certificate.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return folder
-
-
-def served(folder: Path) -> Tls:
-    return Tls("x", certificate_file=folder / "certificate.pem", key_file=folder / "key.pem", verify=False)
-
-
-# --- TCP
+from tests.net.sip_endpoints import HERE, OPTIONS, QUICK, answer, call_and_hang_up, endpoint, events, free_port
 
 
 async def test_a_call_goes_over_one_connection_in_each_direction() -> None:
@@ -246,53 +171,6 @@ async def test_nothing_stays_open_after_stop() -> None:
         await call_and_hang_up(caller)
     assert caller.connections == callee.connections == 0
     assert len(asyncio.all_tasks()) == before
-
-
-# --- TLS
-
-
-async def test_a_call_goes_over_tls_to_a_certificate_that_is_checked(certificates: Path) -> None:
-    trusted = Tls("trunk.example", ca_file=certificates / "certificate.pem")
-    async with (
-        endpoint(Trunk(HERE, 9, transport="TLS", tls=served(certificates)), on_invite=answer) as callee,
-        endpoint(Trunk(HERE, callee.address[1], transport="TLS", tls=trusted)) as caller,
-    ):
-        told = await call_and_hang_up(caller)
-
-    assert isinstance(told[-1], Ended)
-    assert told[-1].status == 200
-
-
-@pytest.mark.parametrize("name", ["other.example", ""], ids=["another's name", "no authority"])
-async def test_an_impostor_gets_no_call(certificates: Path, name: str) -> None:
-    tls = Tls(name, ca_file=certificates / "certificate.pem") if name else Tls("trunk.example")
-    async with (
-        endpoint(Trunk(HERE, 9, transport="TLS", tls=served(certificates)), on_invite=answer) as callee,
-        endpoint(Trunk(HERE, callee.address[1], transport="TLS", tls=tls)) as caller,
-    ):
-        call = await caller.invite("+12125551234", "+18005550199", Session(HERE, 40000))
-        assert await events(call) == [Failed(call.handle, 503, "unreachable", local=True)]
-
-
-async def test_old_tls_is_refused(certificates: Path) -> None:
-    old = ssl.create_default_context()
-    old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
-    old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_2
-    async with endpoint(Trunk(HERE, 9, transport="TLS", tls=served(certificates))) as ours:
-        _, writer = await asyncio.open_connection(*ours.address, ssl=old)
-        assert writer.get_extra_info("ssl_object").version() == "TLSv1.2"
-        writer.close()
-    for context in (served(certificates).incoming(), served(certificates).outgoing()):
-        assert context is not None
-        assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
-
-
-async def test_a_certificate_that_is_not_there_is_told() -> None:
-    with pytest.raises(BadSipCertificate, match="No such file"):
-        await SipEndpoint((HERE, 0), Trunk(HERE, transport="TLS", tls=Tls("x", ca_file=Path("nowhere.pem")))).start()
-
-
-# --- health
 
 
 async def test_a_trunk_that_falls_silent_is_trouble_until_it_answers_again() -> None:

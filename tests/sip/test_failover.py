@@ -8,7 +8,7 @@ from gateway.sip.message import Request, Response, parse
 from gateway.sip.options import Options
 from gateway.sip.sdp import Session
 from gateway.sip.user_agent import UserAgent
-from tests.sip.test_outbound import ANSWER, CALLEE, CALLER, OURS, _tokens
+from tests.sip.script import ANSWER, CALLEE, CALLER, OURS, tokens
 
 FIRST = Hop("198.51.100.7", 5060)
 SECOND = Hop("198.51.100.8", 5060)
@@ -21,7 +21,7 @@ class Trunk:
     def __init__(self, *hops: Hop, **options: object) -> None:
         self.now = 0.0
         self.hops = hops
-        self.us = UserAgent(Options(OURS, ("198.51.100.0/28",), **options), _tokens())  # type: ignore[arg-type]
+        self.us = UserAgent(Options(OURS, ("198.51.100.0/28",), **options), tokens())  # type: ignore[arg-type]
 
     def call(self, **more: object) -> str:
         first, *others = self.hops

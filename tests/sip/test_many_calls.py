@@ -10,7 +10,7 @@ from gateway.errors.sip import NoCommonCodec
 from gateway.sip.events import LAST, Incoming
 from gateway.sip.sdp import Session, answer
 from gateway.sip.user_agent import UserAgent
-from tests.sip.test_user_agent import CALLEE, CALLER, OURS, THEIRS, Line
+from tests.sip.line import CALLEE, CALLER, OURS, THEIRS, Line
 
 CALLS = int(os.environ.get("GATEWAY_MANY_CALLS", "300"))
 ENDINGS = (

@@ -8,7 +8,7 @@ from gateway.sip.events import Ended, Referred
 from gateway.sip.message import Request
 from gateway.sip.refer import refer_to
 from gateway.sip.uri import SipUri
-from tests.sip.test_outbound import CHALLENGE, Script
+from tests.sip.script import CHALLENGE, Script
 
 OPERATOR = SipUri("+12125550100", "198.51.100.7")
 US = "sip:+18005550199@192.0.2.1"

@@ -1,17 +1,10 @@
 """Provisional responses that must arrive (RFC 3262): our PRACKs, and theirs."""
 
-import pytest
-
 from gateway.sip.events import Answered, Failed, Progress
 from gateway.sip.message import Request
 from gateway.sip.sdp import Session, answer
-from tests.sip.test_outbound import ANSWER, THEIRS, Script
-from tests.sip.test_user_agent import CALLEE, CALLER, OURS, Line
-
-
-@pytest.fixture
-def script() -> Script:
-    return Script()
+from tests.sip.line import CALLEE, CALLER, OURS, Line
+from tests.sip.script import ANSWER, THEIRS, Script
 
 
 def reliable(number: int) -> tuple[tuple[str, str], ...]:

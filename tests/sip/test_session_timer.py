@@ -8,8 +8,8 @@ from gateway.sip.events import Changed, Ended, Failed
 from gateway.sip.message import Request, Response
 from gateway.sip.sdp import Session
 from gateway.sip.session_timer import SessionLimits
-from tests.sip.test_outbound import ANSWER, THEIRS, Script
-from tests.sip.test_user_agent import Line, lose_all
+from tests.sip.line import Line, lose_all
+from tests.sip.script import ANSWER, THEIRS, Script
 
 
 def up(**options: Any) -> Line:

@@ -10,7 +10,7 @@ from gateway.sip.message import Header, Request, parse
 from gateway.sip.options import KeepaliveOptions, Options
 from gateway.sip.registration import RegistrationOptions
 from gateway.sip.user_agent import UserAgent
-from tests.sip.test_outbound import CHALLENGE, OURS, _tokens
+from tests.sip.script import CHALLENGE, OURS, tokens
 
 HOP = Hop("198.51.100.7", 5060)
 OTHER = Hop("198.51.100.8", 5060)
@@ -27,7 +27,7 @@ class Trunk:
         self.answers = answers
         self.headers: tuple[Header, ...] = ()
         self.heard: list[tuple[float, Request, Hop]] = []
-        self.us = UserAgent(Options(OURS, PEERS, **options), _tokens())  # type: ignore[arg-type]
+        self.us = UserAgent(Options(OURS, PEERS, **options), tokens())  # type: ignore[arg-type]
 
     def until(self, end: float) -> None:
         self._carry()
