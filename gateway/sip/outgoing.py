@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from gateway.errors.sip import BadSdp, NoCommonCodec
+from gateway.sip.ack_cancel import cancellation
 from gateway.sip.branch import MAX_ANSWERS, MAX_BRANCHES, Branch
 from gateway.sip.call import Call, bye
 from gateway.sip.challenges import Answers
@@ -15,7 +16,7 @@ from gateway.sip.hop import Hop
 from gateway.sip.message import Headers, Request, Response, readable
 from gateway.sip.negotiation import SDP_TYPE
 from gateway.sip.sdp import Session
-from gateway.sip.transaction import Transaction, cancellation
+from gateway.sip.transaction import Transaction
 
 FAILOVER = 8  # times T1: how long to wait for a word from one address while there is another (4 s)
 
