@@ -5,7 +5,7 @@
 A gateway runs as a process of its own and is asked over HTTP; beside it, in the same round, a bare `executemany` writes
 the same rows into a database with the same schema and the same durability. Each round has a new gateway and a new
 database. Every figure is told as [median, least, most] of the rounds: two runs are different only where these do not
-overlap. `load` is the machine's at the end; above 1 or 2 the times say how busy it was, and `cpu_s` alone can be compared.
+overlap. Where `load`, the machine's at the end, is above 1 or 2, only `cpu_s` can be compared at all.
 
     recipients_per_s       100,000 over the time from the first byte of the request to its 202
     bare_per_s             the same rows over the time of one executemany and its commit
