@@ -38,14 +38,19 @@ def zone_of_noon() -> str:
 
 
 @contextlib.contextmanager
-def child(words: list[str], settings: dict[str, object], log: Path) -> Iterator[tuple[subprocess.Popen[bytes], Json]]:
-    """A process of the command line, with the object of its first line; killed at the end if it still runs."""
+def child(
+    words: list[str], settings: dict[str, object], log: Path, home: Path = HOME
+) -> Iterator[tuple[subprocess.Popen[bytes], Json]]:
+    """A process of the command line, with the object of its first line; killed at the end if it still runs.
+
+    home: the folder of the release that it runs.
+    """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
     environ |= {f"GATEWAY_{name.replace('.', '__').upper()}": str(value) for name, value in settings.items()}
     with log.open("ab") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "gateway.cli", *words],
-            cwd=HOME, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+            cwd=home, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
         )  # fmt: skip
     with process:
         assert process.stdout is not None

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -14,9 +15,8 @@ import pytest
 
 from gateway.limits.valkey import EmbeddedValkey
 from gateway.store import keys
-from gateway.store.database import Database
-from tests.journeys.conftest import SENDER, TOKEN, Stage, child, free_port
-from tests.peers.postgres import PostgresServer
+from gateway.store.database import Database, migrations
+from tests.journeys.conftest import HOME, SENDER, TOKEN, Stage, child, free_port
 
 pytestmark = pytest.mark.journey
 
@@ -35,6 +35,7 @@ class Host:
     roles: str
     stage: Stage
     port: int = 0
+    home: Path = HOME
     process: Any = None
     stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
@@ -42,7 +43,7 @@ class Host:
         data = self.stage.folder / self.roles.replace(",", "-")
         words = ["serve", "--roles", self.roles, "--port", str(self.port), "--data-dir", str(data)]
         self.process, ready = await asyncio.to_thread(
-            self.stack.enter_context, child(words, self.stage.settings, self.stage.log)
+            self.stack.enter_context, child(words, self.stage.settings, self.stage.log, self.home)
         )
         self.url = ready["url"]
 
@@ -63,6 +64,13 @@ class Shared(Stage):
         finally:
             await connection.close()
         return Counter({row["status"]: row["n"] for row in rows})
+
+    async def schema_version(self) -> int:
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            return int(await connection.fetchval("SELECT version FROM schema_version"))
+        finally:
+            await connection.close()
 
     async def all_ended(self, timeout_s: float) -> Counter[str]:
         async def check() -> Counter[str]:
@@ -116,8 +124,27 @@ def people(number: int) -> list[str]:
     return [f"+1212555{index:04}" for index in range(2000, 2000 + number)]
 
 
-async def test_workers_drained_killed_and_begun_again_lose_nothing_and_send_nothing_twice(
-    shared: Shared, postgres: PostgresServer
+@pytest.fixture
+def next_release(tmp_path: Path) -> Path:
+    """The same programs with one migration more, which adds what migrations may add."""
+    there = tmp_path / "next"
+    for name in ("gateway", "config"):
+        shutil.copytree(HOME / name, there / name)
+    last = migrations()[-1][0]
+    (there / f"gateway/store/migrations/{last + 1:04}_next.sql").write_text(NEXT)
+    return there
+
+
+NEXT = """
+ALTER TABLE messages ADD COLUMN urgency TEXT NOT NULL DEFAULT 'usual';
+ALTER TABLE senders ADD COLUMN nickname TEXT;
+CREATE INDEX messages_urgent ON messages (urgency) WHERE urgency <> 'usual';
+CREATE TABLE nicknames (name TEXT PRIMARY KEY, number TEXT NOT NULL REFERENCES senders (number));
+"""
+
+
+async def test_an_upgrade_one_at_a_time_and_a_kill_lose_nothing_and_send_nothing_twice(
+    shared: Shared, next_release: Path
 ) -> None:
     api, housekeeper = Host("api", shared, shared.port), Host("housekeeper,callbacks", shared)
     workers = [Host("sms", shared), Host("sms,callbacks", shared)]
@@ -130,9 +157,12 @@ async def test_workers_drained_killed_and_begun_again_lose_nothing_and_send_noth
 
         await shared.arrived(60)
         assert await workers[0].end(15) == 0  # drained and begun again, one at a time: what a rolling upgrade is
-        await workers[0].start()
+        workers[0].home = next_release
+        await workers[0].start()  # it migrates, while those of the old release send
+        assert await shared.schema_version() == migrations()[-1][0] + 1
         await shared.arrived(140)
         assert await workers[1].end(15) == 0
+        workers[1].home = next_release
         await workers[1].start()
         await shared.arrived(220)
         await workers[0].end(9)  # that one has every sender again: what it had written is told by reports
