@@ -28,7 +28,7 @@ MOST_KEYS: Final = 64
 
 @dataclass(slots=True)
 class _Play:
-    """One piece of audio in the queue. `coded` is shared between all streams that play it and never changed."""
+    """One piece of audio in the queue. `coded` is shared between all streams that play it: its bytes never change."""
 
     play_id: int
     coded: bytes
@@ -89,6 +89,8 @@ class Sender:
 
     def speak(self, payload_type: int, event_payload_type: int | None) -> None:
         """Send this law from now on, and keys as these events, or as tones where that is None."""
+        for play in self._plays if payload_type != self.payload_type else ():
+            play.coded = g711.encode(g711.decode(play.coded, self.payload_type), payload_type)
         self.payload_type, self.event_payload_type = payload_type, event_payload_type
         self._silence = _SILENT_FRAME[payload_type]
 

@@ -90,12 +90,10 @@ class Session:
         event_payload_type: of telephone events, or None: then keys are sent and listened for as tones.
         rtcp_mux:           whether reports go over the port of the audio (RFC 5761), not over the one after it.
         Raises:             ValueError when the payload type is not G.711's (0 or 8).
-        A change of payload type stops what plays, for it was encoded for the other.
+        After a change of payload type what plays goes on where it was.
         """
         if payload_type not in g711.SILENCE:
             raise ValueError(f"{payload_type=}")
-        if payload_type != self.payload_type:
-            self.stop_playing()
         self._peer.tell(ip, port, now)
         self.reports.connect(rtcp_mux=rtcp_mux)
         self._sender.speak(payload_type, event_payload_type)

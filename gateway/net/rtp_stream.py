@@ -68,7 +68,7 @@ class RtpStream:
     ) -> None:
         """Send to this address and listen to it, as the far end's SDP says; again when its SDP changes.
 
-        payload_type:       0 (mu-law) or 8 (A-law). A change stops what plays.
+        payload_type:       0 (mu-law) or 8 (A-law).
         event_payload_type: 0..127 but those two, or None where none was agreed: then keys are sent and heard as tones.
         srtp:               keys, made by `rtp_srtp.words`; None: audio goes in the clear.
         rtcp_mux:           whether both agreed on one port for audio and reports.
