@@ -149,7 +149,8 @@ async def _open(settings: Settings, stack: contextlib.AsyncExitStack, own_url: s
     gate = Gate.connect(url, epoch=epoch, guard=settings.limits.guard, timeout_s=settings.redis.timeout_ms / 1000)
     stack.push_async_callback(gate.aclose)
     metrics = Metrics()
-    counters = Counters(gate, database, profiles, metrics, settings.limits.unknown_network)
+    alone = not settings.database.is_shared
+    counters = Counters(gate, database, profiles, metrics, settings.limits.unknown_network, alone=alone)
     if {"sms", "voice"} & set(settings.roles):
         try:
             await counters.begin()

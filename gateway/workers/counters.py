@@ -15,8 +15,9 @@ from gateway.clock import monotonic, now_ms, rfc3339
 from gateway.errors.limits import RedisAway
 from gateway.limits.asking import Own
 from gateway.limits.binding import Binding
-from gateway.limits.gate import Gate
+from gateway.limits.gate import AHEAD_US, Gate
 from gateway.limits.profiles import Profiles, kind_of, scope_name
+from gateway.limits.schedule import DOUBT_US
 from gateway.metrics import Metrics
 from gateway.model.call import Call
 from gateway.model.event import Event
@@ -50,15 +51,24 @@ class Counters:
     """Limits as the loops take them. One for all of them: a rebuild is made once.
 
     unknown_network: see `LimitsInForce`.
+    alone: no other process writes for these limits, now or a moment ago.
     """
 
     def __init__(
-        self, gate: Gate, database: Database, profiles: Profiles, metrics: Metrics, unknown_network: Unknown = "all"
+        self,
+        gate: Gate,
+        database: Database,
+        profiles: Profiles,
+        metrics: Metrics,
+        unknown_network: Unknown = "all",
+        *,
+        alone: bool = True,
     ) -> None:
         self._gate = gate
         self._database = database
         self._profiles = profiles
         self._metrics = metrics
+        self._alone = alone
         self._in_force = LimitsInForce(database, profiles, unknown_network)
         self._rebuilding = asyncio.Lock()
         self._held: dict[tuple[str, str], Concurrency] = {}
@@ -240,7 +250,7 @@ class Counters:
         """
         steps.reached("rebuild:before")
         held = [(limit, holder) for (_, holder), limit in self._held.items()]
-        last_us = None if wanted.has_sent else 0
+        last_us = self._last_slot_us() if wanted.has_sent else 0
         in_force = await self._gate.rebuild(
             wanted.rows,
             wanted.epoch,
@@ -254,6 +264,10 @@ class Counters:
         say = _log.warning if wanted.rows or not in_force else _log.info  # the first start of all is no trouble
         say(word, epoch=in_force, windows=len(wanted.rows), channels=len(held))
         return in_force
+
+    def _last_slot_us(self) -> int | None:
+        """Until when others may write what they were granted before Redis forgot it; None: nobody else does."""
+        return None if self._alone else now_ms() * 1000 + AHEAD_US + DOUBT_US
 
     async def _adopt(self, epoch: int) -> bool:
         """Wait for whoever raised the epoch to fill Redis, and take it over, with the channels this process holds.
