@@ -7,6 +7,7 @@ pattern made from that library's own metadata (0.3 µs), and a test holds the tw
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final, Literal
 
 import phonenumbers
@@ -20,6 +21,8 @@ TOLL_FREE_CODES: Final = frozenset(
     {"800", "833", "844", "855", "866", "877", "888"}
 )  # NANPA, easily recognizable codes
 
+_PLACE: Final = len("+1212555")  # no zone of country code 1 depends on more of a number: 140 us each are spared
+_REST: Final = "1234"
 _KINDS: Final = (
     "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "personal_number", "voip", "pager", "uan",
     "voicemail",
@@ -139,5 +142,10 @@ def zones(number: str) -> tuple[str, ...]:
 
     A ported mobile number travels further than this.
     """
+    return _zones(number[:_PLACE] + _REST if number.startswith("+1") else number)
+
+
+@lru_cache(maxsize=65_536)
+def _zones(number: str) -> tuple[str, ...]:
     found = timezone.time_zones_for_number(phonenumbers.parse(number))
     return tuple(found) if timezone.UNKNOWN_TIMEZONE not in found else zones(_ANYWHERE)

@@ -4,6 +4,7 @@ import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from phonenumbers import timezone
 
 from gateway import phone
 from gateway.errors.phone import InvalidNumber
@@ -131,3 +132,16 @@ def test_a_masked_number_keeps_what_support_needs_and_hides_the_rest(number: str
 @given(st.from_regex(r"\+[1-9][0-9]{2,14}", fullmatch=True))
 def test_a_mask_always_hides_at_least_two_digits(number: str) -> None:
     assert len(phone.mask(number).replace("***", "")) <= len(number) - 2
+
+
+def test_the_zones_of_a_number_of_country_code_1_depend_on_its_first_six_digits_alone() -> None:
+    """What `zones` remembers them by; valid numbers, drawn from a fixed seed."""
+    dice = random.Random(6)
+    drawn = (f"+1{dice.randrange(200, 1000)}{dice.randrange(10**7):07}" for _ in range(6_000))
+    numbers = [number for number in drawn if phone._is_nanp(number)]
+
+    assert len(numbers) > 2_000
+    for number in numbers:
+        theirs = tuple(timezone.time_zones_for_number(phonenumbers.parse(number)))
+        assert phone.zones(number) == (theirs if theirs != ("Etc/Unknown",) else phone.zones("+18005550199")), number
+    assert phone.zones("+442079460958") == ("Europe/London",)

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 from pydantic import Field
@@ -25,8 +24,6 @@ from gateway.store import opt_outs
 from gateway.store.database import Tx
 
 _NOTICEABLE_MS: Final = 1_000
-_PREFIX: Final = len("+1212555")  # no zone of the US and Canada depends on more of a number
-_REST: Final = "1234"
 
 
 class DryRun(View):
@@ -147,19 +144,10 @@ def _within_hours(
     """100,000 people take about a second: call it in a thread."""
     zone = (said["zone"],) if said["zone"] else None
     counts = Counter(
-        zone or _zones(_place(each[0])) for chunk in people.chunks() for each in chunk if each[0] not in said_stop
+        zone or phone.zones(each[0]) for chunk in people.chunks() for each in chunk if each[0] not in said_stop
     )
     allowed = hours.read(said["from"], said["to"], said["days"])
     return finishing.within(allowed, counts, ahead=ahead, per_s=per_s, start_ms=begins_ms)
-
-
-def _place(number: str) -> str:
-    return number[:_PREFIX] + _REST if number.startswith("+1") else number
-
-
-@lru_cache(maxsize=65_536)
-def _zones(number: str) -> tuple[str, ...]:
-    return phone.zones(number)
 
 
 def _calls_per_second(call: Call, sender: Sender) -> float | None:

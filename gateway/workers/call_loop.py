@@ -55,6 +55,7 @@ class CallLoop:
     desk: Desk
     lease: Lease
     reach: int = field(default=_FEWEST_ROWS, init=False)  # rows read at a time: twice what the limits let through
+    skipped: int = field(default=0, init=False)  # rows read beyond that, since all of the last were to be held
     rendering: Rendering = field(init=False)
     dialling: Dialling = field(init=False)
 
@@ -86,7 +87,9 @@ class CallLoop:
         facts = await self.desk.database.read(lambda tx: self._facts(tx, readings))
         sends, sender = await self._sort_out(readings, facts), facts.sender
         if sender is None or not sends:
+            self.skipped = min(max(2 * self.skipped, self.reach), _MOST_ROWS)
             return
+        self.skipped, sends = 0, sends[: self.reach]  # each is rendered
         road = self.desk.roads.get((self.mode, sender.voice))
         if road is None:
             await self._hold_all("carrier_not_configured", now_ms() + _MINUTE_MS)
@@ -156,7 +159,8 @@ class CallLoop:
         await sleep_until(self.desk.plan.redis_clock.local(answer.again_us) - AHEAD_US // 2)
 
     async def _read(self) -> list[Planned[Call]]:
-        rows = await self.desk.database.read(lambda tx: lives.queued(tx, "calls", self.number, self.mode, self.reach))
+        most = min(self.reach + self.skipped, _MOST_ROWS)
+        rows = await self.desk.database.read(lambda tx: lives.queued(tx, "calls", self.number, self.mode, most))
         return self.desk.plan.enter([to_record(Call, row) for row in rows])
 
     async def _facts(self, tx: Tx, readings: Sequence[Planned[Call]]) -> Facts:

@@ -221,3 +221,21 @@ async def test_nobody_is_called_outside_of_the_jobs_hours(calling: Any) -> None:
     assert held.reason == "quiet_hours"
     assert 6 * 3_600_000 < held.hold_until_ms - now_ms() <= 8 * 3_600_000 + 1000
     assert len(calling.heard()) == 1
+
+
+async def test_thousands_who_wait_for_the_morning_do_not_keep_others_waiting_for_minutes(calling: Any) -> None:
+    """They stand in front, and are passed over by more and more at a time."""
+    hour = datetime.now(UTC).hour
+    never = {"from": f"{(hour + 12) % 23:02}:00", "to": f"{(hour + 12) % 23 + 1:02}:00", "zone": "Etc/UTC"}
+    days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+    job = Job("job_night", "acme", "live", "voice", SENDER, {}, hours={**never, "days": days}, created_ms=now_ms())
+    await calling.database.write(lambda tx: jobs.accept(tx, job))
+    waiting = await calling.queue(*["0600"] * 600, job_id="job_night")
+    (called,) = await calling.queue("0600")
+    await calling.start()
+
+    await calling.until_status(called, "completed")
+
+    rows = [await calling.call(each) for each in waiting]
+    assert {call.reason for call in rows} == {"quiet_hours"}
+    assert len({call.updated_ms for call in rows}) <= 12, "of 16 at a time it would be 38"

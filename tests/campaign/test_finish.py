@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import phone
 from gateway.campaign.finish import Finish, within
 from gateway.campaign.hours import DAYS, Hours, closes_ms, opens_ms, read
 
@@ -104,10 +103,3 @@ def test_the_estimate_is_what_calling_one_by_one_comes_to(
     assert found.ends_ms is not None
     assert abs(found.ends_ms - now) <= 2 * days  # whose turn it is when a window ends may cost another day or two
     assert found.ends_ms >= start + (east + west) * 900_000 - 900_000
-
-
-def test_a_place_is_all_that_the_zones_of_a_number_depend_on() -> None:
-    for code in ("212", "850", "605", "907", "423", "800", "867"):
-        for exchange in ("222", "432", "555"):
-            found = {phone.zones(f"+1{code}{exchange}{rest}") for rest in ("0001", "1234", "9999")}
-            assert len(found) == 1
