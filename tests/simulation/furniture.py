@@ -23,8 +23,8 @@ def senders(dice: Random) -> list[Sender]:
 
 
 def shared(dice: Random) -> Scope | None:
-    """What the tenant has of its own, in one world of four: its senders may be written for by two processes."""
-    return Scope("acme", "tenant", "acme", "open", limits=_numbers(dice)) if dice.random() < 0.25 else None
+    """What the tenant has of its own, in four worlds of ten: its senders may be written for by two processes."""
+    return Scope("acme", "tenant", "acme", "open", limits=_numbers(dice)) if dice.random() < 0.4 else None
 
 
 def _numbers(dice: Random) -> dict[str, object]:

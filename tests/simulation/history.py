@@ -85,7 +85,7 @@ class History:
         troubled = "carrier" in self.troubles
         self._carrier = Carrier(
             loop, Random(f"{self.seed} carrier"), self._clocks.true_us, self._outside.spawn, self._report, self.say,
-            troubled, "reports" in self.troubles, self._pace,
+            troubled, "reports" in self.troubles, "freeze" in self.troubles, self._pace,
         )  # fmt: skip
         self.alone = dice.random() < 0.5
         self._line = None if self.alone else Line(loop, store)

@@ -14,6 +14,7 @@ from gateway.carriers.base import Incoming, Listed, Ready, Report, Written
 from gateway.errors.carriers import CarrierListUnread
 from gateway.model.message import Message
 from gateway.model.outcome import Accepted, NotSent, Outcome, Refused, Throttled, Unknown
+from tests.simulation.virtual_loop import VirtualLoop
 
 # What befalls an offer, with how often in a troubled history. "well" takes the rest.
 TROUBLES = {
@@ -51,7 +52,7 @@ class Copy:
 class Carrier:
     """The far end of all processes. `report` brings a delivery report to whoever answers webhooks."""
 
-    loop: asyncio.AbstractEventLoop
+    loop: VirtualLoop
     dice: Random
     true_us: Callable[[], int]
     spawn: Callable[[Any], Any]
@@ -59,6 +60,7 @@ class Carrier:
     say: Callable[[str], None]
     troubled: bool
     slow: bool
+    starved: bool  # those who write to it are kept from their core now and then
     pace: float  # of its later reports
     copies: list[Copy] = field(default_factory=list)
     has: list[tuple[Message, Listed]] = field(default_factory=list)
@@ -77,6 +79,11 @@ class Carrier:
             if at < 0:
                 return name
         return "well"
+
+    def starve(self) -> None:
+        """Let time pass between a writer's look at its clock and its write, as it does on a core that others use."""
+        if self.starved and self.dice.random() < 0.2:
+            self.loop.now_s += self.dice.choice([0.002, 0.02, 0.1, 0.4, 0.9])
 
     async def process(self, copy: Copy, answer: "asyncio.Future[Outcome]") -> None:
         """What the carrier does with what arrived, whether or not anybody waits for the answer."""
@@ -153,6 +160,7 @@ class Road:
             return NotSent("connection_refused")
         if not await ready():
             return NotSent("taken_back")
+        far.starve()
         on_written()
         if fate == "breaks_at_once":
             return Unknown("connection_broken")
