@@ -81,7 +81,7 @@ class VoiceTurns:
         """The answer to a webhook of a call as it was read; None: read it again, it has gone on in another process."""
         if call is None or call.status in CALL_FINALS or not call.engine_state:
             if call is not None:  # who hung up on a recording has said it all the same
-                await self.database.write(lambda tx: self._handed_on(tx, call, "", form, None))
+                await self.database.write(lambda tx: self._handed_on(tx, call, step, "", form, None))
             return _hangup()
         _, plan = await self.plans.get(call.tenant_id, call.dialplan, call.dialplan_version)
         return await self._turn(call, plan, step, form)
@@ -140,7 +140,7 @@ class VoiceTurns:
             if step == 0:
                 await calls.found(tx, call.id, calls.Evidence(detection(form), delay_ms if pieces else None))
             else:
-                await self._handed_on(tx, call, kept.call.state.node or "", form, plan)
+                await self._handed_on(tx, call, step, kept.call.state.node or "", form, plan)
             return True
 
         if not await self.database.write(keep):
@@ -160,19 +160,28 @@ class VoiceTurns:
         await calls.answered(tx, call.id, now, state.answered_by or "unknown")
         await calls.progress(tx, call.id, state, prompts, now, engine_state=kept.to_json())
 
-    async def _handed_on(self, tx: Tx, call: Call, node: str, form: Mapping[str, str], plan: Plan | None) -> None:
-        """Keep what a webhook tells of a recording or a transfer, made in that node."""
+    async def _handed_on(
+        self, tx: Tx, call: Call, step: int, node: str, form: Mapping[str, str], plan: Plan | None
+    ) -> None:
+        """Keep what a webhook tells of a recording or a transfer, made in that node; of its repeat nothing."""
         recordings_, transfers, said = list(call.recordings), list(call.transfers), recorded(form)
         if said is not None and said[0] not in {each["id"] for each in recordings_}:
             recordings_.append({"id": said[0], "node": node, "seconds": said[1]})
             await recordings.add(tx, call, said[0], node, b"", now_ms(), source=self.carrier.name)
-        if "DialCallStatus" in form:
+        if "DialCallStatus" in form and await self._is_first(tx, f"{call.id}:dialled:{step}"):
             asked = plan.nodes.get(node) if plan is not None else None
             to = {"to": asked.to} if isinstance(asked, TransferNode) else {}
             transfers.append({**to, "how": "dial", "result": twiml.dialled(form["DialCallStatus"])})
         if (len(recordings_), len(transfers)) != (len(call.recordings), len(call.transfers)):
             evidence = calls.Evidence(call.detection, call.message_delay_ms, transfers, recordings_)
             await calls.found(tx, call.id, evidence)
+
+    async def _is_first(self, tx: Tx, token: str) -> bool:
+        name = self.carrier.name
+        if await tx.row("webhooks_seen", carrier=name, token=token) is not None:
+            return False
+        await tx.run("webhooks_insert", carrier=name, token=token, answer="", at_ms=now_ms())
+        return True
 
     async def _obey(self, call: Call, turn: twiml.Turn) -> None:
         """Record opt-outs: on disk, and what waits for that person taken back, before Twilio is answered."""

@@ -345,6 +345,20 @@ async def test_a_final_status_that_an_answered_call_cannot_have_ends_it_all_the_
     assert (call.status, call.reason) == ("completed", "")
 
 
+async def test_what_became_of_a_transfer_is_told_once_however_often_it_is_posted(calling: Any, twilio: Twilio) -> None:
+    """While the call goes on, and after its end."""
+    await calling.publish(NOTE.replace("name: note", "name: bill"), "bill")
+    call_id = await placed(calling, version=2)
+    await twilio.turn(call_id, 0)
+    await twilio.turn(call_id, 1)  # nothing was said into the recording
+    for _ in range(2):
+        await twilio.turn(call_id, 2, DialCallStatus="completed")
+    await twilio.status(call_id, "completed", 9)
+    await twilio.turn(call_id, 2, DialCallStatus="completed")
+
+    assert (await calling.call(call_id)).transfers == [{"to": "+12125550100", "how": "dial", "result": "transferred"}]
+
+
 async def test_a_recording_id_that_is_none_of_twilios_is_not_fetched(calling: Any, twilio: Twilio) -> None:
     await calling.publish(NOTE.replace("note", "odd"), "odd")
     (call_id,) = await calling.queue("1234", status="dialing", carrier="twilio", carrier_id="CA1", dialplan="odd")
