@@ -23,6 +23,10 @@ from gateway.workers.offer import LATE_US
 from gateway.workers.plan import Planned
 from gateway.workers.slots import for_slot, now_us
 
+# Why a call did not leave, where `why` names it as it is; all else is a carrier that cannot be reached.
+_TROUBLES: Final = {
+    *("carrier_account", "media_down", "media_limit", "too_many_calls", "trunk_down", "trunk_not_registered"),
+}
 AHEAD_US: Final = 200_000  # how long before its slot a call may be committed as `dialing`
 _log = structlog.get_logger(__name__)
 
@@ -147,7 +151,7 @@ class Dialling:
         record = CallRecord(offer.call, self.desk.database, self.desk.signals)
         record.unanswered("queued", f"not_sent_{outcome.reason}", "")
         await record.finish()
-        self._learn(offer.backoff, outcome.reason if outcome.reason == "carrier_account" else "carrier_unreachable")
+        self._learn(offer.backoff, outcome.reason if outcome.reason in _TROUBLES else "carrier_unreachable")
 
     async def _give_up(self, offer: Offer) -> None:
         """End a call that a fault of ours kept from being dialled, or whose far end may have it."""

@@ -48,6 +48,17 @@ async def test_a_carrier_that_does_not_know_our_account_is_asked_again_later(cal
     assert set(await calling.events(call_id)) == {"call.dialing", "call.queued"}
 
 
+async def test_without_media_processes_nobody_is_called_and_why_names_them(calling: Any) -> None:
+    await calling.rtp.stop()
+    (call_id,) = await calling.queue("0101")
+    await calling.start()
+
+    await calling.until_gate("media_down")
+
+    await calling.until_status(call_id, "queued")
+    assert calling.heard() == []
+
+
 ECHO = """
 name: echo
 language: en-US
