@@ -17,6 +17,8 @@ from gateway.sip.uri import parse_uri
 REFRESH_AT = 0.9  # of the time granted
 FIRST_RETRY_S = 5.0
 LONGEST_RETRY_S = 300.0
+SOON_S = 1.0  # after the connection broke that the registrar reaches us over
+SHORT_LIVED_S = 30.0  # a registrar that lets go of each connection sooner than that is not asked more often
 LONGEST_S = 86_400
 
 RegistrationState = Literal["trying", "registered", "refused", "silent", "ended"]
@@ -49,6 +51,7 @@ class Registration:
         self._call_id = context.token()
         self._number = 0
         self._failures = 0
+        self._since = 0.0  # when it was accepted last
         self._next: Alarm | None = None
         self._sent: Transaction | None = None
         self._answers = Answers(None, context.token)
@@ -120,6 +123,17 @@ class Registration:
         """Do as where nobody answers."""
         self.on_timeout(transaction, now)
 
+    def broken(self, hop: Hop, now: float) -> None:
+        """The connection to `hop` is gone. If it was the registrar's, calls come in no more: register anew.
+
+        Behind a translator of addresses, and over TLS without a certificate of ours, there is no other way to us
+        (RFC 5626, section 4.4).
+        """
+        if self.state != "registered" or self._sent is not None or self._next is None or hop != self.hops[0]:
+            return
+        self._next.cancel()
+        self._again_after(SOON_S if now - self._since >= SHORT_LIVED_S else SHORT_LIVED_S, now)
+
     def _may_answer(self, transaction: Transaction) -> bool:
         return transaction.source.host == transaction.destination.host
 
@@ -127,7 +141,7 @@ class Registration:
         self._failures = 0
         if self._ending:
             return
-        self.state = "registered"
+        self.state, self._since = "registered", now
         self._answers = Answers(self._context.options.credentials, self._context.token)
         self._again_after(REFRESH_AT * self._granted(response), now)
 

@@ -104,6 +104,8 @@ class UserAgent:
     def broken(self, hop: Hop, now: float) -> None:
         """Take note that the connection to `hop` is gone: what was written to it may have come over, or not."""
         self._context.transactions.broken(hop, now)
+        if self.registration is not None:
+            self.registration.broken(hop, now)
 
     # --- calls
 

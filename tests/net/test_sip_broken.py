@@ -11,6 +11,7 @@ import pytest
 from gateway.net.sip_endpoint import SipEndpoint
 from gateway.net.sip_route import Trunk
 from gateway.net.sip_sockets import Tls
+from gateway.sip import registration
 from gateway.sip.events import Answered, Ended, Failed
 from gateway.sip.hop import Transport
 from gateway.sip.message import Request, parse
@@ -87,6 +88,33 @@ async def test_the_next_server_takes_a_call_whose_connection_breaks(names: Names
 
     assert isinstance(last, Ended)
     assert took < 3  # a silent server would be left after 4 s
+
+
+async def test_a_registration_is_made_anew_when_its_connection_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registration, "SHORT_LIVED_S", 0.0)
+    numbers: list[int] = []
+
+    async def accepts(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await read(reader)
+        numbers.append(request.cseq[0])
+        writer.write(request.respond(200, "far", (("Expires", "3600"),)).encode())
+        await writer.drain()
+        if len(numbers) == 1:
+            writer.transport.abort()
+        else:
+            await reader.read()
+            writer.close()
+
+    async with far_end(accepts) as port:
+        trunk = Trunk(HERE, port, transport="TCP", register=3600, keepalive=KeepaliveOptions(0))
+        ours = SipEndpoint((HERE, 0), trunk)
+        await ours.start()
+        async with asyncio.timeout(10):
+            while len(numbers) < 2 or ours.trouble:
+                await asyncio.sleep(0.01)
+        await ours.stop(0.1)
+
+    assert numbers == [1, 2]
 
 
 async def test_who_rings_and_then_answers_over_a_connection_of_its_own_has_the_call() -> None:

@@ -136,6 +136,22 @@ def test_a_registration_is_refreshed_before_it_runs_out() -> None:
     assert state(trunk) == ("registered", 200)
 
 
+def test_a_registration_is_made_anew_when_its_connection_breaks() -> None:
+    trunk = registering(lambda _: 200)
+    trunk.headers = (("Expires", "3000"),)
+    trunk.until(100)
+    trunk.us.broken(OTHER, trunk.now)
+    trunk.us.broken(HOP, trunk.now)
+    trunk.until(110)
+    trunk.us.broken(HOP, trunk.now)  # a registrar that lets go each time is not asked every second
+    trunk.until(135)
+    assert [at for at, _, _ in trunk.heard] == [0.0, 101.0]
+    trunk.until(141)
+
+    assert [at for at, _, _ in trunk.heard] == [0.0, 101.0, 140.0]
+    assert state(trunk) == ("registered", 200)
+
+
 def test_the_time_granted_to_our_own_contact_counts() -> None:
     trunk = registering(lambda _: 200)
     others = "<sip:campaign@203.0.113.9>;expires=7, <sip:campaign@192.0.2.1:5060>;expires=50, <tel:+1>;expires=9"
