@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from gateway.limits.valkey import EmbeddedValkey
 from gateway.store.database import Database
 from tests.peers.postgres import PostgresServer, binaries, postgres_server
 from tests.side_by_side import Stages
@@ -42,6 +43,14 @@ def _likeness(heard: bytes, played: bytes) -> tuple[float, float]:
 def likeness() -> Callable[[bytes, bytes], tuple[float, float]]:
     """Compare what was heard with what was played: offset in seconds, correlation 0..1."""
     return _likeness
+
+
+@pytest.fixture(scope="session")
+def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an embedded Valkey for all tests of this run; each that uses it empties it first."""
+    server = EmbeddedValkey(tmp_path_factory.mktemp("valkey"))
+    yield asyncio.run(server.start())
+    asyncio.run(server.stop())
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,7 @@
 """A whole API on a real socket, over a real database and a real Valkey; every answer is held against /openapi.json."""
 
-import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +18,6 @@ from gateway.clock import new_id, now_ms
 from gateway.limits.gate import Gate
 from gateway.limits.profiles import Profiles
 from gateway.limits.server import connect
-from gateway.limits.valkey import EmbeddedValkey
 from gateway.metrics import Metrics
 from gateway.model.tenant import SCOPES, ApiKey, Tenant
 from gateway.settings import Settings, load
@@ -32,14 +30,6 @@ from gateway.workers.counters import Counters
 ROOT = Path(__file__).parents[2]
 TOLL_FREE = "+18005550199"
 PERSON = "+12125551234"
-
-
-@pytest.fixture(scope="session")
-def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a running embedded Valkey."""
-    server = EmbeddedValkey(Path(tmp_path_factory.mktemp("valkey")))
-    yield asyncio.run(server.start())
-    asyncio.run(server.stop())
 
 
 @dataclass

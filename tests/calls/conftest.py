@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from gateway.errors import GatewayError
 from gateway.limits.gate import Gate
 from gateway.limits.profiles import Profiles
 from gateway.limits.server import connect
-from gateway.limits.valkey import EmbeddedValkey
 from gateway.metrics import Metrics
 from gateway.model.call import Call
 from gateway.model.sender import Sender
@@ -67,14 +66,6 @@ nodes:
   remove: {opt_out: tenant, then: hangup}
   bye: {say: "Goodbye.", then: hangup}
 """
-
-
-@pytest.fixture(scope="session")
-def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a running embedded Valkey."""
-    server = EmbeddedValkey(Path(tmp_path_factory.mktemp("valkey")))
-    yield asyncio.run(server.start())
-    asyncio.run(server.stop())
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 """A real Valkey for the gate's tests, one a session and emptied before each test; the simulation's model beside it."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import cast
 
 import pytest
@@ -10,16 +8,7 @@ from redis.asyncio import Redis
 
 from gateway.limits.gate import Gate
 from gateway.limits.server import connect
-from gateway.limits.valkey import EmbeddedValkey
 from tests.simulation.redis_model import ModelRedis, Server
-
-
-@pytest.fixture(scope="session")
-def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a running embedded Valkey."""
-    server = EmbeddedValkey(Path(tmp_path_factory.mktemp("valkey")))
-    yield asyncio.run(server.start())
-    asyncio.run(server.stop())
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from gateway.clock import new_id, now_ms
 from gateway.limits.gate import Gate
 from gateway.limits.profiles import Profiles
 from gateway.limits.server import connect
-from gateway.limits.valkey import EmbeddedValkey
 from gateway.metrics import Metrics
 from gateway.model.message import Message
 from gateway.model.sender import Sender
@@ -41,14 +40,6 @@ from gateway.workers.sms_sender import SmsSender
 
 SENDER = "+18005550199"
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="session")
-def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a running embedded Valkey."""
-    server = EmbeddedValkey(Path(tmp_path_factory.mktemp("valkey")))
-    yield asyncio.run(server.start())
-    asyncio.run(server.stop())
 
 
 @dataclass
