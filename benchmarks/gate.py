@@ -54,6 +54,7 @@ def ours(gate: Gate, limits: Sequence[Limit], batch: int) -> Once:
     async def once() -> int:
         answer = await gate.take(limits, [1] * batch)
         assert isinstance(answer, Granted), answer
+        gate.unused(*answer.granted)  # as a sender tells of each slot what became of it
         return len(answer.slots)
 
     return once

@@ -1,6 +1,7 @@
 """What one call of `lua/take.lua` is asked and what it answered: limits to keys and words, and its answer to slots."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
 from typing import Any, cast
 
 from gateway.errors.limits import BadLimits
@@ -19,6 +20,7 @@ from gateway.model.limit import (
     Throughput,
 )
 
+_END = "\x1f"  # of each word about a message
 TAG = "{gateway}"  # one hash tag: all keys of a call lie on one node of a Redis Cluster
 MARKER = f"{TAG}:marker"
 NEAR_US = 2_000_000  # as in take.lua
@@ -79,6 +81,7 @@ class Asking:
         self.shared = (len(self.throughputs), len(self.caps), len(self.rollings))
         all_shared: list[Throughput | Cap | Concurrency] = [*self.throughputs, *self.caps, *self.leases]
         _refuse_twice([*map(key_of, all_shared), *(limit.key for limit in self.rollings)])
+        self._rates = tuple(self.throughputs)  # that bind every message
         self.own: list[list[tuple[int, str]]] = [[] for _ in segments]
         if own:
             self._add(own)
@@ -99,7 +102,10 @@ class Asking:
         for mine, limits in zip(self.own, own, strict=True):
             for limit in limits:
                 place = first[type(limit)] + places[type(limit), limit.key] + 1
-                mine.append((place, limit.member if isinstance(limit, Rolling) else ""))
+                member = limit.member if isinstance(limit, Rolling) else ""
+                if _END in member:
+                    raise BadLimits("a member's name holds a control character")
+                mine.append((place, member))
 
     def ask(
         self, wall_us: int, now_us: int, before: Sequence[int | str], windows: Windows, paced: Paced
@@ -134,12 +140,12 @@ class Asking:
 
     def _add_messages(self, args: list[int | str]) -> None:
         rolls = len(self.throughputs) + len(self.caps)
+        words: list[int | str] = []
         for count, mine in zip(self.segments, self.own, strict=True):
-            args += [count, len(mine)]
+            words += (count, len(mine))
             for place, member in mine:
-                args.append(place)
-                if place > rolls:
-                    args.append(member)
+                words += (place, member) if place > rolls else (place,)
+        args.append("".join([f"{word}{_END}" for word in words]))
         args += self.holders
 
     def read(self, answer: list[Any], number: int, epoch: int) -> Granted | Refused:
@@ -150,7 +156,7 @@ class Asking:
             return then or Refused("bounds")
         read = tuple(
             self._slot(number, place, slot, mark) if isinstance(slot, int) else self._refused(now_us, *slot)
-            for place, (slot, mark) in enumerate(zip(slots, windows, strict=True))
+            for place, (slot, mark) in enumerate(zip(slots, windows or repeat(b"", len(slots)), strict=True))
         )
         last_us = max((slot.at_us for slot in read if isinstance(slot, Slot)), default=now_us)
         fulls = (*(self._full(each) for each in full), *self._rolled(last_us))
@@ -164,12 +170,10 @@ class Asking:
         return [Full(*each) for each in zip(shared, starts, ends, strict=True)]
 
     def _slot(self, number: int, place: int, at_us: int, mark: bytes) -> Slot:
-        segments, mine = self.segments[place], self.own[place]
-        rates = (
-            *self.throughputs[: self.shared[0]],
-            *(self.throughputs[i - 1] for i, _ in mine if i <= len(self.throughputs)),
-        )
-        debits = self._of_caps(mark.decode(), segments)
+        segments, mine, rates = self.segments[place], self.own[place], self._rates
+        if mine:
+            rates = (*rates, *(self.throughputs[i - 1] for i, _ in mine if i <= len(self.throughputs)))
+        debits = self._of_caps(mark.decode(), segments) if mark else ()
         if self.rollings:
             debits += self._of_rollings(place, at_us, segments)
         return Slot(at_us, segments, debits, rates, number, place)

@@ -126,11 +126,13 @@ def ask(redis: Redis, request: Request) -> Any:
     for lease in request.leases:
         args += [lease.limit, lease.lease_us]
     rolling = len(request.paces) + len(request.quotas)
+    words: list[int | str] = []
     for each in request.asks:
-        args += [each.segments, len(each.own)]
-        args += [
+        words += [each.segments, len(each.own)]
+        words += [
             word for place, member in each.own for word in ([place + 1, member] if place >= rolling else [place + 1])
         ]
+    args.append("".join(f"{word}\x1f" for word in words))
     args += [each.holder for each in request.asks if each.holder]
     return redis.eval(script("take"), len(keys), *keys, *args)
 
@@ -196,7 +198,7 @@ def test_the_script_answers_as_its_model(server: Redis, begun: Callable[..., Sta
         assert (status.decode(), seq, told) == (model.status, model.seq, model.slots)
         charged = [
             frozenset((cap, w) for cap, bits in enumerate(mask.decode()) for w in range(3) if int(bits) >> w & 1)
-            for mask in masks
+            for mask in masks or [b""] * len(slots)
         ]
         assert tuple(charged) == model.charged
         assert tuple(refused) == ((model.refused[0] + 1, model.refused[1]) if model.refused else ())

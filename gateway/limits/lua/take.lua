@@ -17,13 +17,14 @@
 --       per rolling     limit, 1 if it counts segments, length_us, part_us, number of its first part in KEYS, how many
 --       per shared one  its member
 --       per lease       limit, lease_us
---       per message     segments, how many own limits, then each: its place among throughputs, caps, rollings, and for a
---                       rolling one the member
+--       one word        per message segments, how many own limits, then each: its place among throughputs, caps,
+--                       rollings, and for a rolling one the member; each ended by a US (0x1f), for many words cost more
 --       per message     its holder's name (only when there are leases)
 -- Returns  {status, now_us, seq, slots, windows, refused, full}
 --       status  ok | rebuild | clock_skew | bounds
 --       slots   one a message that was looked at: its instant, us; or {place, opens_at_us} when passed over
---       windows one text a message: per cap a digit with a bit for each window it was charged to; "" when passed over
+--       windows where there are caps, one text a message: per cap a digit with a bit for each window it was charged to;
+--               "" when passed over
 --       refused {} or {place of the limit, opens_at_us or 0 for never}: the next message's
 --       full    the windows at four fifths or more after this grant: 3 * (place among the caps - 1) + 1, 2 or 3
 -- State  marker: hash epoch, seq, now, quiet, longest, server, c:<key> = until when that key must exist; unheld: when
@@ -196,16 +197,19 @@ for i = 1, shared_throughputs do shared.T[i] = i end
 for i = 1, shared_caps do shared.C[i] = i end
 for i = 1, shared_rollings do shared.R[i] = {i, shared_members[i]} end
 
+local next_of_message = string.gmatch(word(), '([^\31]*)\31')
+local function of_message() return tonumber(next_of_message()) end
+
 -- A message's own limits, beside the shared ones; nil where it has none.
 local function own()
-  local count = arg()
+  local count = of_message()
   if count == 0 then return nil end
   local o = {T = {}, C = {}, R = {}}
   for _ = 1, count do
-    local i = arg()
+    local i = of_message()
     if i <= throughputs then o.T[#o.T + 1] = i
     elseif i <= throughputs + caps then o.C[#o.C + 1] = i - throughputs
-    else o.R[#o.R + 1] = {i - throughputs - caps, word()} end
+    else o.R[#o.R + 1] = {i - throughputs - caps, next_of_message()} end
   end
   return o
 end
@@ -282,7 +286,7 @@ end
 local slots, charged, granted, stopped = {}, {}, 0, {}
 local bare, all = {shared.T}, {shared.T, nil}
 for m = 1, messages do
-  local segments, mine = arg(), own()
+  local segments, mine = of_message(), own()
   refused, opens_last = {}, -1
   local slot, slowest = earliest(now, 0, segments, bare)
   local passed = nil
@@ -307,7 +311,8 @@ for m = 1, messages do
   if stopped[1] then break end
 
   if passed then
-    slots[m], charged[m] = passed, ''
+    slots[m] = passed
+    if caps > 0 then charged[m] = '' end
   else
     for i = 1, caps do marks[i] = '0' end
     take(shared, slot, segments)
@@ -317,7 +322,8 @@ for m = 1, messages do
       redis.call('PEXPIRE', l.key, int(math.ceil((slot + l.lease - now) / 1000) + 60000))
       l.held = redis.call('ZCARD', l.key)
     end
-    slots[m], charged[m] = slot, table.concat(marks)
+    slots[m] = slot
+    if caps > 0 then charged[m] = table.concat(marks) end
     granted = granted + 1
   end
 end
