@@ -1,6 +1,7 @@
 """One SIP connection over TCP or TLS (RFC 3261, section 18; keep-alive by RFC 5626, section 4.4.1)."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from gateway.sip.hop import Hop
 
 PING_S: Final = 30.0  # between our keep-alives on connections that we opened
 PARTIAL_S: Final = 10.0  # how long a message may take from its first byte to its last
+DEAF_S: Final = 10.0  # how long the far end's machine may leave unacknowledged what was written (RFC 5626, 4.4.1)
 MOST_UNSENT: Final = 1 << 20  # bytes: a far end that does not read is left
 
 
@@ -50,6 +52,7 @@ class SipStream(asyncio.Protocol):
         if not self._opened(self):
             transport.abort()
             return
+        _give_up_after(transport.get_extra_info("socket"), DEAF_S)
         if self._is_ours:
             self._timer = asyncio.get_running_loop().call_later(PING_S, self._ping)
 
@@ -106,3 +109,13 @@ class SipStream(asyncio.Protocol):
                 self._partial = None
         elif self._partial is None:
             self._partial = asyncio.get_running_loop().call_later(PARTIAL_S, self.abort)
+
+
+def _give_up_after(connection: Any, seconds: float) -> None:
+    """Have the kernel close a connection whose far end is gone without a word: by itself it tries for a quarter hour.
+
+    Until then everything would be written into it, for it looks as good as ever (tcp(7), TCP_USER_TIMEOUT).
+    """
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux
+    if option is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, option, round(1000 * seconds))

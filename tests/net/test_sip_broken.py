@@ -1,6 +1,7 @@
 """Connections that break in the middle of a request, on real sockets: nobody waits for what cannot come any more."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from time import monotonic
 
 import pytest
 
+from gateway.net import sip_stream
 from gateway.net.sip_endpoint import SipEndpoint
 from gateway.net.sip_route import Trunk
 from gateway.net.sip_sockets import Tls
@@ -115,6 +117,25 @@ async def test_a_registration_is_made_anew_when_its_connection_breaks(monkeypatc
         await ours.stop(0.1)
 
     assert numbers == [1, 2]
+
+
+async def test_a_far_end_that_acknowledges_nothing_loses_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its kernel takes what fits and then no more: so does one whose machine was switched off."""
+    monkeypatch.setattr(sip_stream, "DEAF_S", 0.3)
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        deaf.bind((HERE, 0))
+        deaf.listen()
+        port = deaf.getsockname()[1]
+        async with endpoint(Trunk(HERE, port, transport="TCP")) as ours:
+            call = await ours.invite(
+                "+12125551234", "+18005550199", Session(HERE, 40000), headers=(("X-Long", "x" * 500_000),)
+            )
+            async with asyncio.timeout(5):
+                told = await events(call)
+            assert ours.connections == 0
+
+    assert told == [Failed(call.handle, 408, "connection lost", local=True, in_doubt=True)]
 
 
 async def test_who_rings_and_then_answers_over_a_connection_of_its_own_has_the_call() -> None:
