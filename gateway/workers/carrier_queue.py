@@ -10,6 +10,7 @@ from typing import Final
 
 from gateway.model.limit import Limit, Throughput
 
+FORGOTTEN: Final = 10  # times its depth: what was taken before that is not looked for where nobody reports
 _TOLD_LATELY_MS: Final = 15 * 60_000  # a carrier that has not reported for so long is not waited for
 
 
@@ -42,10 +43,16 @@ class CarrierQueue:
 
     def full_for_s(self, left: Left | None, limits: Sequence[Limit], now_ms: int) -> float | None:
         """How long it stays too deep, at the sender's rate; None: there is room, or nobody knows how deep it is."""
-        while left is not None and self._texts and self._texts[0][0] <= left.sent_ms:
-            self.segments -= self._texts.popleft()[1]
+        if left is not None:
+            self._forget(left.sent_ms)
         rates = [each.n * 1e6 / each.period_us for each in limits if isinstance(each, Throughput)]
         if left is None or now_ms - left.told_ms > _TOLD_LATELY_MS or not rates:
+            self._forget(now_ms - int(FORGOTTEN * self.seconds * 1000))  # else they are kept for ever
             return None
         too_much = self.segments + self.on_the_way - self.seconds * min(rates)
         return too_much / min(rates) if too_much > 0 else None
+
+    def _forget(self, until_ms: int) -> None:
+        """What was written until then is in it no more."""
+        while self._texts and self._texts[0][0] <= until_ms:
+            self.segments -= self._texts.popleft()[1]

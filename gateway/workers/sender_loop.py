@@ -27,7 +27,7 @@ from gateway.store.criteria import OfSender
 from gateway.store.database import Tx
 from gateway.store.records import to_record
 from gateway.workers.carrier_health import CarrierHealth
-from gateway.workers.carrier_queue import CarrierQueue, Left
+from gateway.workers.carrier_queue import FORGOTTEN, CarrierQueue, Left
 from gateway.workers.counters import Stands
 from gateway.workers.dispatch import Dispatch, Grant
 from gateway.workers.leases import Lease
@@ -39,7 +39,6 @@ _HOLD_CHUNK: Final = 1_000  # rows a transaction: others' commits come in betwee
 _FEWEST_ROWS: Final = 16
 _MOST_ROWS: Final = 1_000
 _NO_CARRIER_MS: Final = 60_000
-_FORGOTTEN: Final = 10  # times `carrier_queue_s`: what was taken before that is not looked for at a takeover
 _AWAY_S: Final = 0.5
 _GLANCE_S: Final = 0.05
 _CAPS: Final = {"cap_day", "cap_week", "cap_month", "cap_rolling"}
@@ -88,7 +87,7 @@ class SenderLoop:
         if self.knows_queue:
             return
         whose = {"sender": self.lease.sender, "mode": self.lease.mode}
-        since_ms = now_ms() - int(_FORGOTTEN * self.desk.settings.carrier_queue_s * 1000)
+        since_ms = now_ms() - int(FORGOTTEN * self.desk.settings.carrier_queue_s * 1000)
         rows = await self.desk.database.read(lambda tx: tx.rows("messages_at_carrier", **whose, since_ms=since_ms))
         self.queue.took((row["sent_ms"], row["segments"]) for row in rows)
         self.knows_queue = True

@@ -30,6 +30,15 @@ def test_a_carrier_that_never_reports_or_has_not_for_long_is_not_waited_for() ->
     assert queue.full_for_s(Left(0, 1_000), RATE, 1_000 + 16 * 60_000) is None
 
 
+def test_a_carrier_that_never_reports_is_not_remembered_for_ever() -> None:
+    queue = CarrierQueue(seconds=1)
+    for at in range(0, 100_000, 100):
+        queue.took([(at, 1)])
+        assert queue.full_for_s(None, RATE, at) is None
+
+    assert queue.segments == 100  # of the last ten seconds
+
+
 async def test_a_carrier_that_sends_nothing_on_is_given_no_more_than_its_queue_may_hold(sending: Any) -> None:
     sending.sms = Sms(carrier_queue_s=1)
     sending.far_end.parts.faults.set({"mute": True})
