@@ -66,7 +66,7 @@ class CallLoop:
     async def run(self) -> None:
         """Dial until nothing is queued."""
         try:
-            while not self.desk.leases.is_lost(self.lease):
+            while not self.desk.is_closing and not self.desk.leases.is_lost(self.lease):  # a cancellation may be lost
                 if not self.desk.leases.holds(self.lease):  # the database does not answer; it may yet
                     self._note("lease_not_renewed")
                     await asyncio.sleep(_AWAY_S)

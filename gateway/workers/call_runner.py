@@ -93,8 +93,11 @@ class CallRunner:
                 await woken.wait(_LOOK_EVERY_S)
         finally:
             await self._drain()
-            for task in beside:
-                task.cancel()
+            running = set(beside)
+            while running:  # a cancellation may be lost: see `SenderLoop.stop`
+                for task in running:
+                    task.cancel()
+                _, running = await asyncio.wait(running, timeout=_LOOK_EVERY_S)
             await asyncio.gather(*beside, return_exceptions=True)
 
     async def _look(self) -> None:

@@ -60,15 +60,16 @@ class SenderLoop:
     reach: int = field(default=_FEWEST_ROWS, init=False)  # rows read at a time: some more than the limits let through
     knows_queue: bool = field(default=False, init=False)
     rates: Sequence[Throughput] = field(default=(), init=False)  # that paced the last grant
+    is_over: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self.queue = CarrierQueue(self.desk.settings.carrier_queue_s)
         self.dispatch = Dispatch(self.desk, self.lease, self.queue)
 
     async def run(self) -> None:
-        """Send until nothing is queued, or the lease is lost."""
+        """Send until nothing is queued, the lease is lost, or `stop` was called."""
         await self._remember()
-        while not self.desk.leases.is_lost(self.lease):
+        while not self.is_over and not self.desk.leases.is_lost(self.lease):
             if not self.desk.leases.holds(self.lease):  # the database does not answer; it may yet
                 self._note("lease_not_renewed")
                 await asyncio.sleep(_AWAY_S)
@@ -91,6 +92,13 @@ class SenderLoop:
         rows = await self.desk.database.read(lambda tx: tx.rows("messages_at_carrier", **whose, since_ms=since_ms))
         self.queue.took((row["sent_ms"], row["segments"]) for row in rows)
         self.knows_queue = True
+
+    def stop(self, run: asyncio.Task[None]) -> None:
+        """End `run`, after its step where its cancellation is lost: `asyncio.wait_for` of Python 3.11, under the Redis
+        client, swallows one that comes together with the answer.
+        """
+        self.is_over = True
+        run.cancel()
 
     async def put_back(self) -> None:
         """After `run` has ended: queue again what was committed and not written."""
@@ -260,7 +268,7 @@ class SenderLoop:
 
     async def _wait_for_carrier(self, health: CarrierHealth) -> None:
         """Until it may be tried again, or what is being tried has come to something. Answers may lengthen it."""
-        while (wait_s := health.not_before - monotonic()) > 0:
+        while (wait_s := health.not_before - monotonic()) > 0 and not self.is_over:
             self._note(health.reason, now_ms() + int(wait_s * 1000))
             await asyncio.sleep(min(wait_s, _AWAY_S))
         if health.room(monotonic()) == 0:

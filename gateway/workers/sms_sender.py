@@ -124,10 +124,10 @@ class SmsSender:
     async def _give_back(self, pairs: Iterable[Pair]) -> None:
         """Stop these, take back what was not written, wait for the answers of what was, then give the leases back."""
         loops = {pair: self.loops.pop(pair) for pair in pairs if pair in self.loops}
-        runs = [task for pair in loops if (task := self._runs.get(pair)) is not None]
-        for task in runs:
-            task.cancel()
-        await asyncio.gather(*runs, return_exceptions=True)
+        runs = {pair: task for pair in loops if (task := self._runs.get(pair)) is not None}
+        for pair, task in runs.items():
+            loops[pair].stop(task)
+        await asyncio.gather(*runs.values(), return_exceptions=True)
         for loop in loops.values():
             await loop.put_back()
         offers = {offer for loop in loops.values() for offer in loop.dispatch.offers}

@@ -55,6 +55,38 @@ async def test_what_the_carrier_says_becomes_one_state_with_its_reason(
     assert len(sending.arrived()) == 1
 
 
+async def test_a_stop_ends_although_its_cancellation_comes_together_with_redis_answer(
+    sending: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `asyncio.wait_for` of Python 3.11 has it, under our Redis client: the answer is there, the cancel is lost."""
+    await sending.sender(limits={"rate": "2/s"})
+    take, asked = sending.counters.take_texts, asyncio.Event()
+
+    async def losing(*given: Any, **more: Any) -> Any:
+        async def answered() -> Any:
+            asked.set()
+            await asyncio.sleep(0.2)
+            return await take(*given, **more)
+
+        answer = asyncio.create_task(answered())
+        try:
+            return await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            return await answer
+
+    monkeypatch.setattr(sending.counters, "take_texts", losing)
+    ids = await sending.queue(*["1001"] * 12)
+    sending.start()
+    await asked.wait()
+
+    async with asyncio.timeout(5):
+        await sending.stop()
+
+    states = Counter([(await sending.message(each)).status for each in ids])
+    assert states["queued"] > 6
+    assert states["sending"] == 0
+
+
 async def test_an_opt_out_that_only_the_carrier_knew_of_is_ours_from_now_on(sending: Any) -> None:
     (refused,) = await sending.queue("0031")
     (waiting,) = await sending.queue("0031", status="held", reason="scheduled", hold_until_ms=now_ms() + 60_000)
