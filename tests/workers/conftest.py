@@ -55,6 +55,7 @@ class Sending:
     sms: Sms
     url: str
     leases: Leases
+    http: HttpClient
     timeout_s: float = 2.0
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -72,6 +73,13 @@ class Sending:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         self.tasks.clear()
+
+    async def cut(self) -> None:
+        """Stop, and break the connections on which a carrier hangs: a clean stop waits for its answers."""
+        stopping = asyncio.create_task(self.stop())
+        await asyncio.sleep(0)
+        await self.http.__aexit__()
+        await stopping
 
     async def queue(self, *endings: str, segments: int = 1, body: str = "", **more: Any) -> list[str]:
         """Queue one text to each number that ends so, with words of its own or `body`; returns the ids."""
@@ -159,7 +167,7 @@ async def sending(tmp_path: Path, where: Path | str, valkey_url: str) -> AsyncIt
         await web.SockSite(runner, listening).start()
         leases = Leases(database, signals, alone=True)
         await leases.begin()
-        sending = Sending(database, signals, gate, counters, carrier, far_end, Sms(), url, leases)
+        sending = Sending(database, signals, gate, counters, carrier, far_end, Sms(), url, leases, http)
         await sending.sender(limits={"rate": "50/s"})
         yield sending
         await sending.stop()

@@ -31,6 +31,7 @@ async def test_a_carrier_that_hangs_for_one_sender_keeps_no_connection_from_anot
     assert states["unknown"] == 0
     assert states["sending"] <= 64
     assert sending.signals.gates["messages", "+18005550199", "live"][0] == "carrier_slow"
+    await sending.cut()
 
 
 async def test_a_cap_that_holds_many_lets_others_write_in_between(sending: Any) -> None:
