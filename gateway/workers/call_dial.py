@@ -12,11 +12,11 @@ from gateway.carriers.base import Ready
 from gateway.carriers.voice_base import Road, TrunkRoad, Unanswered, WebhookRoad
 from gateway.clock import monotonic, now_ms
 from gateway.model.call import Call
-from gateway.model.limit import Limit, Slot
+from gateway.model.limit import Granted, Limit, Slot
 from gateway.model.outcome import Accepted, NotSent, Refused, Throttled, Unknown
 from gateway.workers.call_bridge import Bridge
 from gateway.workers.call_desk import Backoff, Desk, Prepared
-from gateway.workers.call_record import CallRecord
+from gateway.workers.call_record import CallRecord, Spent
 from gateway.workers.call_session import CallSession
 from gateway.workers.leases import Lease
 from gateway.workers.offer import LATE_US
@@ -36,6 +36,7 @@ class Offer:
     """One call that is committed as `dialing`, the slot it was granted, and the limits whose channels it holds.
 
     was_taken: it is out of the plan, by its own hand: nobody but us settles it from now on.
+    is_late:   its slot went by, or the lease was lost: what it took stays spent.
     """
 
     planned: Planned[Call]
@@ -43,12 +44,19 @@ class Offer:
     slot: Slot
     limits: Sequence[Limit]
     backoff: Backoff
+    granted: Granted
     was_taken: bool = field(default=False, init=False)
+    is_late: bool = field(default=False, init=False)
 
     @property
     def call(self) -> Call:
         """The call itself."""
         return self.planned.thing
+
+    @property
+    def spent(self) -> Spent | None:
+        """What comes back where the carrier turns out not to have the call."""
+        return None if self.is_late else Spent(self.slot.debits, self.granted.seq, self.granted.epoch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,7 @@ class Dialling:
             slot_us = self.desk.plan.redis_clock.local(slot.at_us)
             await for_slot(slot_us, clocks)
             if not self.desk.leases.holds(self.lease) or now_us() - slot_us > LATE_US:
+                offer.is_late = True
                 return False  # still in the plan: whoever was to dial it queues it again
             if not self.desk.plan.take_out(offer.planned):
                 return False
@@ -109,7 +118,7 @@ class Dialling:
             await self._not_sent(offer, leg)
             return
         steps.reached("dial:after")
-        record = CallRecord(call, self.desk.database, self.desk.signals)
+        record = self._record(offer)
         bridge = Bridge(self.desk, road, call)
         session = CallSession(leg, offer.prepared.state, offer.prepared.audio, record, road.ring_timeout_s, bridge)
         self.desk.sessions[call.id] = session
@@ -118,6 +127,7 @@ class Dialling:
             last = await session.run()
         finally:
             del self.desk.sessions[call.id]
+        await self._give_back(offer, record)
         self._learn(offer.backoff, last.reason if isinstance(last, Unanswered) and last.outcome == "queued" else "")
 
     async def _by_webhook(self, offer: Offer, road: WebhookRoad) -> None:
@@ -130,7 +140,7 @@ class Dialling:
             await self._not_sent(offer, outcome)
             return
         steps.reached("dial:after")
-        record = CallRecord(call, self.desk.database, self.desk.signals)
+        record = self._record(offer)
         match outcome:
             case Accepted(carrier_id):
                 record.taken(road.carrier.name, carrier_id)
@@ -142,24 +152,37 @@ class Dialling:
             case Refused(code, reason):
                 record.unanswered("failed", reason, code)
         await record.finish()
+        await self._give_back(offer, record)
         self._learn(offer.backoff, "carrier_throttled" if isinstance(outcome, Throttled) else "")
 
     async def _not_sent(self, offer: Offer, outcome: NotSent) -> None:
         """Queue a call again that the carrier does not have, unless somebody took it back: who did has settled it."""
         if not self._is_ours(offer):
             return
-        record = CallRecord(offer.call, self.desk.database, self.desk.signals)
+        record = self._record(offer)
         record.unanswered("queued", f"not_sent_{outcome.reason}", "")
         await record.finish()
+        await self._give_back(offer, record)
+        if offer.is_late:  # nobody's trouble but ours: it is read again at once
+            self.desk.signals.wake("calls")
+            return
         self._learn(offer.backoff, outcome.reason if outcome.reason in _TROUBLES else "carrier_unreachable")
 
     async def _give_up(self, offer: Offer) -> None:
         """End a call that a fault of ours kept from being dialled, or whose far end may have it."""
         may_ring = offer.was_taken
         if self._is_ours(offer):
-            record = CallRecord(offer.call, self.desk.database, self.desk.signals)
+            record = self._record(offer)
             record.unanswered("unknown" if may_ring else "failed", "internal", "")
             await record.finish()
+
+    def _record(self, offer: Offer) -> CallRecord:
+        return CallRecord(offer.call, self.desk.database, self.desk.signals, offer.spent)
+
+    async def _give_back(self, offer: Offer, record: CallRecord) -> None:
+        """Who was not rung was not tried: their attempts, and whatever else is counted, are as they were."""
+        if record.came_back and offer.spent is not None:
+            await self.desk.counters.give_back(offer.spent.debits, offer.spent.epoch)
 
     def _is_ours(self, offer: Offer) -> bool:
         """Whether it is for us to say what becomes of it: nobody took it back before we let it go."""

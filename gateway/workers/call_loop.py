@@ -274,7 +274,7 @@ class CallLoop:
             if planned.thing.id in dialing and self.desk.plan.holds(planned):
                 planned.committed = True
                 self.rendering.forget(planned.thing.id)
-                self.dialling.begin(Offer(planned, prepared, slot, limits, backoff), road)
+                self.dialling.begin(Offer(planned, prepared, slot, limits, backoff, granted), road)
             else:
                 self.desk.counters.unused(slot)
                 await self.desk.channels.release(planned.thing.id)

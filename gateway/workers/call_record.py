@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -9,7 +10,8 @@ import structlog
 from gateway.clock import now_ms
 from gateway.errors.store import StoreUnavailable
 from gateway.model.call import Call
-from gateway.store import call_texts, calls, lives, opt_outs, recordings
+from gateway.model.limit import Debit
+from gateway.store import call_texts, calls, lives, opt_outs, recordings, usage
 from gateway.store.calls import Prompt
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals
@@ -17,6 +19,17 @@ from gateway.voice.dialplan import Scope
 from gateway.voice.state import State
 
 _AGAIN_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one offer took of the caps (a person's attempts, say): `debits` of the grant `seq` in the epoch `epoch`."""
+
+    debits: tuple[Debit, ...]
+    seq: int
+    epoch: int
+
+
 _log = structlog.get_logger(__name__)
 
 
@@ -24,10 +37,15 @@ class CallRecord:
     """One call's row. Nothing noted is lost: each write goes on until the database takes it; `finish` waits for all.
 
     What cannot be written for a fault of ours is logged, and the call ends all the same.
+
+    spent:     what comes back where the call is queued again: the carrier does not have it.
+    came_back: whether that is so in the database, and Redis is to be told.
     """
 
-    def __init__(self, call: Call, database: Database, signals: Signals) -> None:
+    def __init__(self, call: Call, database: Database, signals: Signals, spent: Spent | None = None) -> None:
         self._call = call
+        self._spent = spent
+        self.came_back = False
         self._database = database
         self._signals = signals
         self._works: asyncio.Queue[Callable[[], Awaitable[object]]] = asyncio.Queue()
@@ -77,7 +95,7 @@ class CallRecord:
         """The call never came up."""
         at = now_ms()
         if status == "queued":
-            self._note(lambda tx: lives.put_back(tx, "calls", [self._call.id], at, reason=reason, error_code=code))
+            self._note(lambda tx: self._put_back(tx, at, reason, code))
         else:
             self._note(lambda tx: calls.ended(tx, self._call.id, status, at, reason=reason, error_code=code))
 
@@ -99,6 +117,12 @@ class CallRecord:
             await calls.ended(tx, self._call.id, status, at, reason=reason, at_ms=at_ms)
 
         self._note(work)
+
+    async def _put_back(self, tx: Tx, at_ms: int, reason: str, code: str) -> None:
+        back = await lives.put_back(tx, "calls", [self._call.id], at_ms, reason=reason, error_code=code)
+        if back and self._spent is not None:
+            await usage.add(tx, self._spent.debits, self._spent.seq, sign=-1)
+            self.came_back = True
 
     async def finish(self) -> None:
         """Return when everything noted is on disk."""

@@ -24,6 +24,7 @@ from gateway.model.event import Event
 from gateway.model.limit import (
     Cap,
     Concurrency,
+    Debit,
     Full,
     Granted,
     Limit,
@@ -209,6 +210,11 @@ class Counters:
         self._show_channels([limit])
         with contextlib.suppress(RedisAway):
             await self._gate.release(limit, holder)
+
+    async def give_back(self, debits: Sequence[Debit], epoch: int) -> None:
+        """Let others have what the usage rows have taken back already; where Redis is away it stays spent there."""
+        with contextlib.suppress(RedisAway):
+            await self._gate.give_back(debits, epoch)
 
     def wrote(self, slot: Slot, at_us: int) -> None:
         """Note when a slot was really written, us on Redis's clock; see `Gate.wrote`."""

@@ -11,7 +11,9 @@ from gateway.carriers.twilio import TwilioAccount
 from gateway.carriers.twilio_voice import TwilioVoice
 from gateway.carriers.voice_base import WebhookRoad
 from gateway.clock import now_ms
+from gateway.model.scope import Scope
 from gateway.net.http_client import HttpClient
+from gateway.store import scopes
 from gateway.store.calls import Evidence, Plans
 from gateway.voice import engine
 from gateway.workers.call_audio import CallAudio
@@ -57,6 +59,22 @@ async def test_without_media_processes_nobody_is_called_and_why_names_them(calli
 
     await calling.until_status(call_id, "queued")
     assert calling.heard() == []
+
+
+async def test_who_was_not_rung_was_not_tried(calling: Any) -> None:
+    """One try a day, and a carrier that has no room (503)."""
+    await calling.database.write(
+        lambda tx: scopes.put(tx, Scope("acme", "recipient", "each", "open", "", {"rolling": ["1/24h"]}, ""))
+    )
+    (call_id,) = await calling.queue("0405")
+    await calling.start()
+
+    await calling.until_true(lambda: len(calling.heard()) >= 3)
+
+    assert "call.held" not in await calling.events(call_id)
+    await calling.stop()
+    rows = await calling.database.read(lambda tx: tx.rows("usage_since", since_us=0, now_us=0))
+    assert sum(row["used"] for row in rows if row["limit_key"].startswith("recipient")) <= 1  # of one under way
 
 
 ECHO = """
