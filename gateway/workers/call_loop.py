@@ -39,7 +39,6 @@ from gateway.workers.slots import now_us, sleep_until
 _HOLD_CHUNK: Final = 1_000  # rows a transaction: others' commits come in between
 _FEWEST_ROWS: Final = 16
 _MOST_ROWS: Final = 1_000
-_MINUTE_MS: Final = 60_000
 _AWAY_S: Final = 0.5
 _LOOK_AGAIN_S: Final = 1.0
 _CAPS: Final = {"cap_day", "cap_week", "cap_month", "cap_rolling"}
@@ -92,7 +91,8 @@ class CallLoop:
         self.skipped, sends = 0, sends[: self.reach]  # each is rendered
         road = self.desk.roads.get((self.mode, sender.voice))
         if road is None:
-            await self._hold_all("carrier_not_configured", now_ms() + _MINUTE_MS)
+            self._note("carrier_not_configured")  # no row changes: see the texts' loop
+            await asyncio.sleep(_AWAY_S)
             return
         backoff = self.desk.backoffs[self.mode, sender.voice]
         if (wait_s := backoff.not_before - monotonic()) > 0:

@@ -38,7 +38,6 @@ from gateway.workers.text_desk import TextDesk
 _HOLD_CHUNK: Final = 1_000  # rows a transaction: others' commits come in between
 _FEWEST_ROWS: Final = 16
 _MOST_ROWS: Final = 1_000
-_NO_CARRIER_MS: Final = 60_000
 _AWAY_S: Final = 0.5
 _GLANCE_S: Final = 0.05
 _CAPS: Final = {"cap_day", "cap_week", "cap_month", "cap_rolling"}
@@ -123,7 +122,8 @@ class SenderLoop:
             return
         carrier = self.desk.carriers.get("practice" if self.lease.mode == "test" else sender.carrier)
         if carrier is None:
-            await self._hold_all("carrier_not_configured", now_ms() + _NO_CARRIER_MS)
+            self._note("carrier_not_configured")  # no row changes: that would be two events a text every so often
+            await asyncio.sleep(_AWAY_S)
             return
         health = self._health_of(carrier)
         room = health.room(monotonic())

@@ -87,6 +87,22 @@ async def test_a_stop_ends_although_its_cancellation_comes_together_with_redis_a
     assert states["sending"] == 0
 
 
+async def test_what_has_no_carrier_waits_and_the_log_does_not_grow_with_it(sending: Any) -> None:
+    await sending.sender(carrier="elsewhere")
+    ids = await sending.queue("1001", "1002")
+    sending.start()
+
+    async def told(_tx: Any) -> bool:
+        return sending.signals.gates.get(("messages", "+18005550199", "live"), ("",))[0] == "carrier_not_configured"
+
+    await sending.until(told)
+    assert [(await sending.message(each)).status for each in ids] == ["queued", "queued"]
+    assert await sending.database.read(lambda tx: tx.value("events_newest")) == 0
+
+    await sending.sender(carrier="twilio")
+    await sending.until_status(ids[1], "delivered")
+
+
 async def test_an_opt_out_that_only_the_carrier_knew_of_is_ours_from_now_on(sending: Any) -> None:
     (refused,) = await sending.queue("0031")
     (waiting,) = await sending.queue("0031", status="held", reason="scheduled", hold_until_ms=now_ms() + 60_000)
