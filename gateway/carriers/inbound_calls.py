@@ -17,6 +17,7 @@ from gateway.store.records import to_row
 from gateway.voice import engine
 from gateway.voice.dialplan import Plan
 from gateway.voice.state import State
+from gateway.voice.values import MAX_VALUE
 
 ANONYMOUS = "anonymous"  # the person of a call that shows no number
 
@@ -99,7 +100,9 @@ class InboundCalls:
 
 def _known(plan: Plan, sender: Sender, person: str, last: Row | None) -> dict[str, str]:
     """What the gateway knows of a call that comes in, as far as the plan asks for it."""
-    facts = {"from": person, "to": sender.number, **({"last_message": last["body"]} if last is not None else {})}
+    said = last["body"][:MAX_VALUE] if last is not None else ""
+    heard = {"last_message": said} if any(map(str.isalnum, said)) else {}  # of a lone emoji nothing can be spoken
+    facts = {"from": person, "to": sender.number, **heard}
     return {name: value for name, value in facts.items() if name in plan.variables}
 
 

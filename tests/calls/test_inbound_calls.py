@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gateway.carriers.inbound_calls import Answering
 from gateway.carriers.voice_base import TrunkRoad
 from gateway.clock import new_id, now_ms
 from gateway.model.message import Message
@@ -87,6 +88,26 @@ async def test_who_rings_back_hears_the_last_message(calling: Any, via: str) -> 
         "Goodbye.",
     ]
     assert await calling.events(call.id) == ["call.received", "call.answered", "call.completed"]
+
+
+@pytest.mark.parametrize(
+    ("body", "heard"),
+    [("Your water is off. " * 80, ("Your water is off. " * 80)[:1000]), ("\U0001f44d", "You have no message.")],
+    ids=["longer than a variable may be", "no word in it"],
+)
+async def test_whatever_the_last_message_was_the_call_is_answered(calling: Any, body: str, heard: str) -> None:
+    counted = segment(body)
+    sent = Message(
+        new_id("msg"), "acme", "live", SENDER, PERSON, body, counted.encoding, counted.segments, sent_ms=now_ms() + 9
+    )
+    await calling.database.write(lambda tx: tx.run("messages_insert", **to_row(sent)))
+
+    found = await calling.turns.inbound.find(
+        SENDER, PERSON, mode="live", carrier="main", carrier_id=None, now_ms=now_ms()
+    )
+
+    assert isinstance(found, Answering)
+    assert found.state.variables["last_message"] == heard
 
 
 @pytest.mark.parametrize("via", ["sip", "twilio"])
