@@ -36,7 +36,12 @@ def unanswered(failed: Failed, *, rang: bool = False) -> Unanswered:
         return Unanswered("no_answer", "no_answer", code)
     if failed.status in _LATER and not rang:
         return Unanswered("queued", _LATER[failed.status], code)
-    return Unanswered("failed", _FAILED.get(failed.status, "carrier_refused"), code)
+    return Unanswered("failed", refused(failed.status), code)
+
+
+def refused(status: int) -> str:
+    """Our reason for a call that failed with this status."""
+    return _FAILED.get(status, "carrier_refused")
 
 
 def handed_over(status: int) -> ReferResult:

@@ -14,6 +14,7 @@ import aiohttp
 from twilio.base.exceptions import TwilioRestException
 
 from gateway.carriers.base import Ready
+from gateway.carriers.sip_outcomes import refused
 from gateway.carriers.twilio import TwilioAccount, current_attempt, outcome_of
 from gateway.errors.carriers import BadReport
 from gateway.errors.speech import BadPrompt
@@ -210,6 +211,8 @@ class TwilioVoice:
             raise BadReport("CallSid and CallStatus are both needed")
         status, reason = _STATUSES.get(word, ("", ""))
         code = form.get("SipResponseCode", "") if status not in {"completed", "answered", "ringing"} else ""
+        if status == "failed" and code.isascii() and code.isdigit():
+            reason = refused(int(code))  # a number that nobody has is not called again, by any rule
         token = f"{sid}:{form.get('SequenceNumber', '')}:{word}"
         return CallReport(sid, status, reason, code, token, _moment(form.get("Timestamp", "")))
 

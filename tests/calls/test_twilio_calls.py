@@ -43,7 +43,7 @@ async def test_a_call_by_webhooks_ends_as_one_over_a_trunk(calling: Any) -> None
 
 @pytest.mark.parametrize(
     ("ending", "status", "reason"),
-    [("0400", "busy", "busy"), ("0403", "no_answer", "no_answer"), ("0404", "failed", "carrier_refused")],
+    [("0400", "busy", "busy"), ("0403", "no_answer", "no_answer"), ("0404", "failed", "invalid_number")],
 )
 async def test_a_call_that_is_not_answered_ends_in_one_state(
     calling: Any, ending: str, status: str, reason: str
