@@ -1,9 +1,11 @@
 """From a grant to what the carrier said: commit `sending` behind the fence, write each text at its slot, settle it."""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 
 import structlog
 
@@ -20,11 +22,13 @@ from gateway.store.database import Tx
 from gateway.workers.carrier_health import CarrierHealth
 from gateway.workers.carrier_queue import CarrierQueue
 from gateway.workers.leases import Lease
-from gateway.workers.offer import Offer
+from gateway.workers.offer import Offer, now_us
 from gateway.workers.plan import Planned
 from gateway.workers.settlement import Result
 from gateway.workers.text_desk import TextDesk
 
+_BEHIND_US: Final = 200_000
+_GLANCE_S: Final = 0.02
 _log = structlog.get_logger(__name__)
 
 
@@ -46,6 +50,18 @@ class Dispatch:
     lease: Lease
     queue: CarrierQueue
     offers: set[asyncio.Task[None]] = field(default_factory=set)
+    unwritten: deque[Offer] = field(default_factory=deque)  # by slots; those that were written go as they are met
+
+    async def keep_up(self) -> None:
+        """Return when what is committed leaves within 0.2 s of its slots: more of it would only leave still later."""
+        while self._behind_us() > _BEHIND_US:  # noqa: ASYNC110 - nothing happens when time passes
+            await asyncio.sleep(_GLANCE_S)
+
+    def _behind_us(self) -> int:
+        plan, waiting = self.desk.plan, self.unwritten
+        while waiting and not plan.holds(waiting[0].planned):
+            waiting.popleft()
+        return now_us() - plan.redis_clock.local(waiting[0].slot.at_us) if waiting else 0
 
     async def commit(self, sends: Sequence[Planned[Message]], grant: Grant) -> None:
         """Commit as many of `sends` as slots were granted, and offer each. Raises StoreUnavailable."""
@@ -87,6 +103,7 @@ class Dispatch:
             clocks = [plan.clock(rate) for rate in slot.rates]
             may_write = partial(self._forbidden, grant, trial)
             offer = Offer(planned, slot, plan, clocks, self.desk.metrics, may_write, self.desk.counters.wrote)
+            self.unwritten.append(offer)
             self.queue.offered(planned.thing.segments)
             task = asyncio.create_task(self._offer(offer, grant, trial))
             self.offers.add(task)

@@ -148,6 +148,7 @@ class SenderLoop:
         self, sender: Sender, sends: Sequence[Planned[Message]], carrier: SmsCarrier, health: CarrierHealth
     ) -> None:
         ahead_us = self.desk.settings.commit_ahead_ms * 1000
+        await self.dispatch.keep_up()
         try:
             asked = [planned.thing for planned in sends]
             asked_us = now_us()

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.model.outcome import Accepted
 from gateway.settings import Sms
+from gateway.workers.offer import Offer
 from gateway.workers.settlement import Result, Settlement
 
 OTHER = "+18005550198"
@@ -74,3 +75,30 @@ async def test_a_result_that_cannot_be_settled_keeps_no_other_from_it(
     carrier_ids = [(await sending.message(each)).carrier_id for each in ids]
     assert carrier_ids == [f"SM{ids[0]}", None, f"SM{ids[2]}"]
     settling.cancel()
+
+
+async def test_a_process_that_falls_behind_its_slots_takes_no_more_of_them(
+    sending: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has committed would only leave still later, and past 2 s it would have to be queued again."""
+    going = asyncio.Event()
+    ready = Offer.ready
+
+    async def kept(offer: Offer) -> bool:
+        await going.wait()
+        return await ready(offer)
+
+    monkeypatch.setattr(Offer, "ready", kept)
+    await sending.sender(limits={"rate": "200/s"})
+    ids = await sending.queue(*(f"{number:04}" for number in range(1000, 1300)))
+    worker = sending.start()
+    async with asyncio.timeout(10):
+        while not worker.desk.plan.unwritten:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(1.2)
+    committed = sum(planned.committed for planned in worker.desk.plan.unwritten.values())
+    going.set()
+    await sending.until_status(ids[-1], "delivered")
+
+    assert 0 < committed <= 0.6 * 200  # what is ahead of now, 0.2 s that it may be behind, and one more grant
+    assert len(sending.arrived()) == len(set(sending.arrived())) == 300
