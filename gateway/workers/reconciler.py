@@ -126,6 +126,8 @@ class Reconciler:
             here = [row for row in rows if row["id"] in still]
             if listed is None:
                 return await self._unread(tx, here, at_ms, final_tries)
+            if await self._is_one_under_way(tx, here):
+                return {}  # the list may have it, and nobody knows yet under which id: asked again soon
             found = await self._found(tx, here, listed, carrier, at_ms)
             absent = await self._absent(tx, [row for row in here if row["id"] not in found], at_ms)
             return {"carrier": len(found), **absent}
@@ -135,6 +137,12 @@ class Reconciler:
         steps.reached("settle:after")
         for how, count in settled.items():
             self.metrics.settled.labels(how).inc(count)
+
+    async def _is_one_under_way(self, tx: Tx, rows: Sequence[Row]) -> bool:
+        """Whether a text from the same sender to the same person is being offered this moment."""
+        first = rows[0] if rows else None
+        whose = {name: first[name] for name in ("sender", "recipient")} if first is not None else None
+        return whose is not None and await tx.row("messages_under_way_to", **whose) is not None
 
     async def _found(
         self, tx: Tx, rows: Sequence[Row], listed: Sequence[Listed], carrier: str, at_ms: int

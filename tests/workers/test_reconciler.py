@@ -99,6 +99,31 @@ async def test_two_with_the_same_words_get_an_id_each_and_never_one_that_is_anot
     assert {(await sending.message(each)).carrier_id for each in ids} == theirs
 
 
+async def test_what_is_under_way_with_the_same_words_is_not_taken_for_what_was_lost(sending: Any, look: Look) -> None:
+    faults = sending.far_end.parts.faults
+    faults.set({"reset": True})
+    (lost,) = await lose(sending, "1234", body="Your bill is due")
+    faults.set({"reset": False, "mute": True, "silence": True})
+    (under_way,) = await sending.queue("1234", body="Your bill is due")
+    sending.start()
+    async with asyncio.timeout(5):
+        while not sending.far_end.parts.texts.messages:
+            await asyncio.sleep(0.01)
+    assert (await sending.message(under_way)).status == "sending"
+
+    await look(1)
+
+    assert (await sending.message(lost)).status == "unknown"
+    await sending.until_status(under_way, "unknown")
+    for minutes in (3, 5, 7):
+        await look(minutes)
+    both = [await sending.message(each) for each in (lost, under_way)]
+    assert sorted(each.status for each in both) == [
+        "sent",
+        "unknown",
+    ]  # the same words: either is right, one is not lost
+
+
 async def test_one_that_is_missing_twice_waits_for_a_person_and_is_not_sent_again(sending: Any, look: Look) -> None:
     (message_id,) = await lose(sending, "0062")
 

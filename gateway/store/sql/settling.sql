@@ -36,6 +36,10 @@ SELECT * FROM messages WHERE id IN :ids AND status = 'unknown';
 -- name: messages_ids_unknown_of_job
 SELECT id FROM messages WHERE job_id = :job_id AND status = 'unknown' AND id > :after ORDER BY id LIMIT :limit;
 
+-- name: messages_under_way_to
+-- Whether this sender offers this person a text just now: the carrier may have it, under an id that nobody knows yet.
+SELECT 1 FROM messages WHERE recipient = :recipient AND sender = :sender AND status = 'sending' LIMIT 1;
+
 -- name: messages_known_carrier_ids
 -- Which of the carrier's ids belong to messages of ours.
 SELECT carrier_id FROM messages WHERE carrier_id IN :carrier_ids;
