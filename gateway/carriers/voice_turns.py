@@ -36,6 +36,7 @@ from gateway.store.signals import Signals
 from gateway.voice import twiml
 from gateway.voice.dialplan import Pause, Plan, Play, Say, TransferNode
 from gateway.voice.state import OptOut
+from gateway.voice.twiml_verbs import Clip
 
 _CLOCKS_APART_S: Final = 1.0  # Twilio's Timestamp has whole seconds
 _log = structlog.get_logger(__name__)
@@ -122,7 +123,7 @@ class VoiceTurns:
             await self._cut(call, kept, error.slug)
             return _hangup()
         await self._obey(call, turn)
-        clips = {part: twiml.Clip(self.audio.url(each.id), each.seconds) for part, each in audio.items()}
+        clips = {part: Clip(self.audio.url(each.id), each.seconds) for part, each in audio.items()}
         now = now_ms() / 1000
         after, xml = twiml.reply(
             turn, clip=clips.__getitem__, action=lambda step: self.carrier.action(call.id, step), now=now
@@ -288,11 +289,11 @@ def _texts(call: Call, turn: twiml.Turn) -> list[Message]:
     return [text for text in texts if text is not None]
 
 
-def _no_clip(_part: Say | Play) -> twiml.Clip:
+def _no_clip(_part: Say | Play) -> Clip:
     raise AssertionError("a repeated answer needs no audio")
 
 
-def _piece(part: Say | Play | Pause, clips: Mapping[Say | Play, twiml.Clip]) -> tuple[calls.Prompt | None, float]:
+def _piece(part: Say | Play | Pause, clips: Mapping[Say | Play, Clip]) -> tuple[calls.Prompt | None, float]:
     if isinstance(part, Pause):
         return None, float(-(-part.seconds // 1))  # Twilio pauses for whole seconds only
     return calls.prompt(part, 0.0), clips[part].seconds

@@ -21,15 +21,11 @@ from gateway.voice.dialplan import (
     RecordNode,
     SetNode,
     TransferNode,
-    listening,
-    opts_out,
-    quiet_targets,
-    spoken_parts,
-    targets,
 )
 from gateway.voice.loader import parse
 from gateway.voice.resolve import spoken_variables, used_variables
 from gateway.voice.values import LANGUAGE
+from gateway.voice.ways import listening, opts_out, quiet_targets, spoken_parts, targets
 from gateway.voice.yaml_source import Problems
 
 PromptNames = Callable[[str], AbstractSet[str]]

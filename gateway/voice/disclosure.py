@@ -19,12 +19,9 @@ from gateway.voice.dialplan import (
     Plan,
     SetNode,
     SpeakNode,
-    listening,
-    opts_out,
-    parts_of,
-    targets,
 )
 from gateway.voice.values import LANGUAGE
+from gateway.voice.ways import listening, opts_out, parts_of, targets
 
 WITHIN_S: Final = 2.0
 DEMANDING: Final = frozenset({"telemarketing", "healthcare"})

@@ -30,7 +30,6 @@ from gateway.voice.dialplan import (
     SpeakNode,
     TransferNode,
     WaitNode,
-    listening,
 )
 from gateway.voice.filling import filled, text_message, values
 from gateway.voice.state import (
@@ -59,6 +58,7 @@ from gateway.voice.state import (
     WaitUntil,
 )
 from gateway.voice.values import MAX_VALUE, accepted
+from gateway.voice.ways import listening
 
 MAX_VISITS: Final = 300  # nodes entered in one call; a plan that passes this goes in circles, and the call ends
 LATE_KEY: Final = 2.0  # seconds; many press "#" after the last digit, whether or not it is asked for

@@ -14,10 +14,18 @@ from gateway.errors.voice import PlanProblem
 from gateway.phone import TOLL_FREE_CODES
 from gateway.voice import template
 from gateway.voice.cases import given
-from gateway.voice.dialplan import Localised, Pause, Plan, Play, Say, SpeakNode, parts_of
+from gateway.voice.dialplan import (
+    Localised,
+    Pause,
+    Plan,
+    Play,
+    Say,
+    SpeakNode,
+)
 from gateway.voice.disclosure import NOTHING, Heard
 from gateway.voice.transcript import MACHINE, SILENCE, simulate
 from gateway.voice.values import LANGUAGE
+from gateway.voice.ways import parts_of
 
 EXEMPT: Final = frozenset({"healthcare", "financial", "package"})
 NUMBERED: Final = EXEMPT | {"telemarketing"}

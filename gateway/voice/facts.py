@@ -23,8 +23,8 @@ from gateway.voice.dialplan import (
     SpeakNode,
     TransferNode,
     Variable,
-    parts_of,
 )
+from gateway.voice.ways import parts_of
 
 
 def words_of(node: Node) -> dict[str, str]:

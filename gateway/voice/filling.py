@@ -4,9 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gateway.voice import template
-from gateway.voice.dialplan import Localised, Part, Pause, Plan, PlanPart, Play, Say, SetNode, Value, parts_of
+from gateway.voice.dialplan import (
+    Localised,
+    Part,
+    Pause,
+    Plan,
+    PlanPart,
+    Play,
+    Say,
+    SetNode,
+    Value,
+)
 from gateway.voice.state import State
 from gateway.voice.values import LANGUAGE, SAMPLES, written
+from gateway.voice.ways import parts_of
 
 
 @dataclass(frozen=True, slots=True)

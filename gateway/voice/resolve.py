@@ -15,10 +15,9 @@ from gateway.voice.dialplan import (
     SmsNode,
     SpeakNode,
     TransferNode,
-    spoken_parts,
-    targets,
 )
 from gateway.voice.values import LANGUAGE
+from gateway.voice.ways import spoken_parts, targets
 from gateway.voice.yaml_source import Problems
 
 

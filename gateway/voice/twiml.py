@@ -16,12 +16,11 @@ the clips' lengths when the next webhook, or the end of the call, comes.
 """
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
-from twilio.twiml.voice_response import Gather, VoiceResponse
+from twilio.twiml.voice_response import VoiceResponse
 
 from gateway.voice import engine
 from gateway.voice.dialplan import (
@@ -38,7 +37,6 @@ from gateway.voice.dialplan import (
     SpeakNode,
     TransferNode,
     WaitNode,
-    listening,
 )
 from gateway.voice.state import (
     Answered,
@@ -59,6 +57,8 @@ from gateway.voice.state import (
     from_dict,
     to_dict,
 )
+from gateway.voice.twiml_verbs import Clip, append, dial, gather, record
+from gateway.voice.ways import listening
 
 Closing = Literal["gather", "redirect", "transfer", "record", "hangup"]
 
@@ -72,14 +72,6 @@ _ANSWERED_BY: Final[Mapping[str, AnsweredBy]] = {
     "fax": "machine",
 }
 """Twilio's AnsweredBy. Anything else, and none at all, is unknown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """Rendered audio that Twilio can fetch: a signed URL, and how long it lasts in seconds."""
-
-    url: str
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,67 +268,24 @@ def reply(
         return turn.call, turn.call.answer or str(VoiceResponse())
     response = VoiceResponse()
     following = action(turn.call.step + 1)
-    inside = _gather(turn.question, following) if turn.question else response
+    inside = gather(turn.question, following) if turn.question else response
     handed, heard_at = [], now
     for prompt in turn.prompts:
-        heard_at += sum(_append(inside, part, clip) for part in prompt.parts)
+        heard_at += sum(append(inside, part, clip) for part in prompt.parts)
         handed.append(Handed(prompt.token, heard_at))
     if turn.question:
         response.append(inside)
     elif isinstance(turn.wait, TransferNode):
-        _dial(response, turn.wait, following)
+        dial(response, turn.wait, following)
     elif turn.closing != "hangup":
         if isinstance(turn.wait, RecordNode):
-            _record(response, turn.wait, following)
+            record(response, turn.wait, following)
         response.redirect(following, method="POST")  # <Record> goes on to here when nobody said anything
     else:
         response.hangup()
     xml = str(response)
     step = turn.call.step + 1
     return replace(turn.call, step=step, handed=tuple(handed), closing=turn.closing, answer=xml), xml
-
-
-def _gather(question: AskNode, action: str) -> Gather:
-    """A <Gather> that ends as the question does, and comes back on silence too.
-
-    Twilio has one patience, for the first key and between keys, in whole seconds; and without `finishOnKey` it
-    would swallow every "#".
-    """
-    fixed = {"input": "dtmf", "action": action, "method": "POST", "action_on_empty_result": True}
-    if isinstance(question, MenuNode):
-        return Gather(num_digits=1, timeout=math.ceil(question.timeout), finish_on_key="", **fixed)
-    patience = math.ceil(max(question.timeout, question.gap))
-    finish_key = question.finish_key or ""
-    return Gather(num_digits=question.max_digits, timeout=patience, finish_on_key=finish_key, **fixed)
-
-
-def _dial(response: VoiceResponse, node: TransferNode, action: str) -> None:
-    """A <Dial> whose result comes to `action`. A plain number takes no headers with it."""
-    dial = response.dial(action=action, method="POST", timeout=math.ceil(node.ring))
-    dial.number(node.to)
-
-
-def _record(response: VoiceResponse, node: RecordNode, action: str) -> None:
-    """A <Record> that ends as the node does, after a tone. Without `finishOnKey` any key would end it."""
-    response.record(
-        action=action,
-        method="POST",
-        max_length=math.ceil(node.max_seconds),
-        timeout=math.ceil(node.silence),
-        finish_on_key=node.finish_key or "",
-        play_beep=True,
-        trim="do-not-trim",
-    )
-
-
-def _append(verb: VoiceResponse | Gather, part: Say | Play | Pause, clip: Callable[[Say | Play], Clip]) -> float:
-    """Add one part; returns its seconds. Twilio pauses for whole seconds only, so a pause is rounded up."""
-    if isinstance(part, Pause):
-        verb.pause(length=math.ceil(part.seconds))
-        return float(math.ceil(part.seconds))
-    rendered = clip(part)
-    verb.play(rendered.url)
-    return rendered.seconds
 
 
 def to_json(call: TwilioCall) -> str:

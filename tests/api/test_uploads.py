@@ -9,8 +9,8 @@ from gateway.clock import now_ms
 from gateway.store import jobs
 from tests.api.broadcasts import NDJSON, job_of, number, sms, states, texts, upload
 from tests.api.conftest import Api
-from tests.campaign.test_readers import text as cell
-from tests.campaign.test_readers import workbook
+from tests.campaign.sheets import text as cell
+from tests.campaign.sheets import workbook
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 PEOPLE_CELLS = {2: [cell("A2", "+12125551234"), cell("B2", "Ann")], 3: [cell("A3", "+12125551235")]}

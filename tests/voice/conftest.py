@@ -12,6 +12,7 @@ from gateway.voice import twiml
 from gateway.voice.dialplan import KEYS, Pause, Plan, Play, Say
 from gateway.voice.state import State
 from gateway.voice.transcript import words
+from gateway.voice.twiml_verbs import Clip
 
 CLIP_SECONDS = 2.0
 
@@ -52,10 +53,10 @@ class TwilioPhone:
         parse(xml.encode())  # the practice far end knows what Twilio would not run
         return ET.fromstring(xml)  # noqa: S314  # it is our own answer
 
-    def _clip(self, part: Say | Play) -> twiml.Clip:
+    def _clip(self, part: Say | Play) -> Clip:
         url = f"https://gateway.example/audio/{len(self.clips)}"
         self.clips[url] = words(part)
-        return twiml.Clip(url, CLIP_SECONDS)
+        return Clip(url, CLIP_SECONDS)
 
     def hear(self, verbs: Sequence[ET.Element]) -> None:
         """Play what is to be played, to its end."""

@@ -7,6 +7,7 @@ from gateway.voice import twiml
 from gateway.voice.dialplan import Plan, Play, Say
 from gateway.voice.loader import load
 from gateway.voice.state import OptOut
+from gateway.voice.twiml_verbs import Clip
 
 PLAN = load(
     """\
@@ -34,7 +35,7 @@ SECONDS = 2.0
 
 def answer(call: twiml.TwilioCall, step: int, now: float, **form: str) -> tuple[twiml.TwilioCall, str]:
     turn = twiml.receive(call, step, form, now=now)
-    clips = {part: twiml.Clip(f"/{part.text if isinstance(part, Say) else part.name}", SECONDS) for part in turn.parts}
+    clips = {part: Clip(f"/{part.text if isinstance(part, Say) else part.name}", SECONDS) for part in turn.parts}
     call, xml = twiml.reply(turn, clip=clips.__getitem__, action="/voice?step={}".format, now=now)
     return call, xml.removeprefix('<?xml version="1.0" encoding="UTF-8"?>')
 
