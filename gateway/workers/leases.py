@@ -81,6 +81,7 @@ class Leases:
         self._share: dict[Things, int] = {}
         self._told: Gates = {}
         self._needed_at: dict[tuple[Things, str, str], float] = {}
+        self._given: list[Lease] = []  # back, though the database has not heard of it yet
         self._valid_until = 0.0
         self.holder = 0  # none yet, or none any more
 
@@ -158,16 +159,22 @@ class Leases:
         """Give leases back, when nothing under them can be written any more and every answer is on disk.
 
         One that was lost meanwhile is not ours to give: by now its sender may be ours again, under another lease.
+        Raises: StoreUnavailable; the next beat says it again, since nobody would ever have that sender otherwise.
         """
-        ours = {(each.things, each.sender, each.mode): each for each in given if not self.is_lost(each)}
+        for lease in [each for each in given if not self.is_lost(each)]:
+            del self._held[lease.things, lease.sender, lease.mode]
+            self._given.append(lease)
+        await self._give()
+
+    async def _give(self) -> None:
+        given = list(self._given)
         rows = [
             {"things": each.things, "sender": each.sender, "mode": each.mode, "owner": each.holder, "token": each.token}
-            for each in ours.values()
+            for each in given
         ]
-        for key in ours:
-            del self._held[key]
         if rows:
             await self._database.aside(lambda tx: tx.many("leases_release", rows))
+            self._given = [each for each in self._given if each not in given]
             self._signals.wake("messages")
 
     async def release_all(self, things: Things) -> None:
@@ -184,6 +191,7 @@ class Leases:
             return await leases.join(tx, self._things, now_ms(), alone=self._alone)
 
         self._held.clear()
+        self._given.clear()
         self.holder = self._signals.holder = await self._database.write(join)
         self._signals.holders.add(self.holder)
         self._valid_until = float("inf") if self._alone else asked + self._lease_s * (1 - _MARGIN)
@@ -226,6 +234,7 @@ class Leases:
             return
         self._told = {key: noted[key] for key in self._held.keys() & noted.keys()}
         self._valid_until = asked + self._lease_s * (1 - _MARGIN)
+        await self._give()
         beats.pop(holder, None)
         if gone := self._stillness.look(beats, self._clock()):
             await self._bury(gone)

@@ -1,7 +1,7 @@
 """Histories of the sending half of the gateway, each from a seed, each judged by the promises.
 
-Here they are ten thousand, or what fits into two minutes of what other tests leave of the machine; `make simulate` lives all
-ten thousand. A seed that fails is told; `python -m tests.simulation --trace SEED` tells its story, and `python -m tests.simulation.mutants` shows what it
+Here they are the first ten thousand seeds and those that failed once; it prints how many it was, for a machine that is slower than all
+that were seen stops after five minutes. `make simulate` never stops. A seed that fails is told; `python -m tests.simulation --trace SEED` tells its story, and `python -m tests.simulation.mutants` shows what it
 takes to fail.
 """
 
@@ -15,14 +15,16 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-WITHIN_S = 120
-FEWEST = 200
+HISTORIES = 10_000
+WITHIN_S = 300
+FEWEST = 2_000
 # Seeds that failed, by what was wrong. They do again where what mended it is taken away.
 SEEDS: dict[int, str] = {
     591: "a job that was paused and resumed while limits were asked for left a text `sending` that nobody wrote",
     4017: "giving back a lease that was lost meanwhile forgot the one taken since, so that nobody wrote for its sender",
     4255: "a pause whose commit failed had taken a committed text back, and nobody queued it again",
     6083: "the judge numbered segments by text, not as they left: a text may begin within another process's last one",
+    3176: "a lease whose giving back found no database was nobody's: its sender's texts stayed queued",
     8923: "the same, while another process lived: its lease stayed held, so the text stayed `sending`",
 }
 
@@ -41,7 +43,7 @@ def told(run: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def test_no_history_breaks_a_promise(record_property: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    found = told(begin("--processes", 2, "--count", 10_000, "--within", WITHIN_S, niceness=5))
+    found = told(begin("--processes", 2, "--count", HISTORIES, "--within", WITHIN_S, niceness=5))
 
     record_property("histories", found["histories"])
     with capsys.disabled():

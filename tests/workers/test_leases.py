@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gateway.errors.store import StoreUnavailable
 from gateway.store import leases, lives
 from gateway.store.leases import Stillness
 from gateway.workers import offer
@@ -103,6 +104,28 @@ async def test_giving_back_a_lease_that_was_lost_meanwhile_leaves_the_one_taken_
 
     await one.release(taken)
     assert await other.acquire("messages", [PAIR])
+
+
+async def test_a_lease_whose_giving_back_found_no_database_is_given_back_with_the_next_beat(
+    sending: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other, clock = two(sending)
+    await one.begin()
+    await other.begin()
+    (lease,) = (await one.acquire("messages", [PAIR])).values()
+
+    async def away(_work: Any) -> None:
+        raise StoreUnavailable("the disk is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sending.database, "aside", away)
+        with pytest.raises(StoreUnavailable):
+            await one.release(lease)
+    clock.now += 3
+    assert await other.acquire("messages", [PAIR]) == {}
+
+    await one._beat()
+    assert (await other.acquire("messages", [PAIR])).keys() == {PAIR}
 
 
 async def test_what_a_holder_that_is_gone_left_sending_is_unknown_with_the_takeover(sending: Any) -> None:
