@@ -118,10 +118,7 @@ async def test_what_is_under_way_with_the_same_words_is_not_taken_for_what_was_l
     for minutes in (3, 5, 7):
         await look(minutes)
     both = [await sending.message(each) for each in (lost, under_way)]
-    assert sorted(each.status for each in both) == [
-        "sent",
-        "unknown",
-    ]  # the same words: either is right, one is not lost
+    assert {each.status for each in both} == {"delivered", "unknown"}  # one of the two: which, nobody can tell
 
 
 async def test_one_that_is_missing_twice_waits_for_a_person_and_is_not_sent_again(sending: Any, look: Look) -> None:
