@@ -64,6 +64,7 @@ class SipLeg:
         self._on_line = on_line
         self._trunk = trunk
         self._answer: SpokenAnswer | None = None
+        self._asks_who = True  # until the one detector there is listens to a recording
         self._ring_back = 0  # the play of it
         self._recording: asyncio.Task[None] | None = None
         self._referral = SipReferral(call, trunk, number)
@@ -104,6 +105,7 @@ class SipLeg:
 
     def record(self, *, max_s: float, finish_on: str | None, silence_s: float) -> None:
         """See `Leg.record`."""
+        self._asks_who = False
         self._answer = SpokenAnswer(self._stream, max_s=max_s, finish_on=finish_on, silence_s=silence_s)
         self._recording = asyncio.create_task(self._record(self._answer), name="leg-recording")
 
@@ -238,10 +240,10 @@ class SipLeg:
                     if not self._is_own(play_id):
                         self._hear(Played(play_id, seconds, finished))
                 case media.Detected() | media.GreetingEnded():
-                    if self._answer is None:
-                        self._hear(event)
-                    else:
+                    if self._answer is not None:
                         self._answer.end()
+                    elif self._asks_who:
+                        self._hear(event)
                 case media.Lost(why="process_died"):
                     self._give_up("media_down")
 

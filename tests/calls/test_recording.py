@@ -59,6 +59,17 @@ async def test_a_recording_ends_at_its_key_and_at_its_most(calling: Any) -> None
     assert 0.7 < len((await kept(calling, long)).audio) / 8000 < 1.05
 
 
+async def test_who_listens_for_the_end_of_a_recording_does_not_say_who_answered(calling: Any) -> None:
+    """0304 ends it by its key in mid-detection, and is silent while the call goes on."""
+    source = PLAN.replace("silence: 1s", 'silence: 1s, finish_key: "1"')
+    source = source.replace("next: thanks", "next: wait").replace(
+        "  thanks:", "  wait: {pause: 3s, next: thanks}\n  thanks:"
+    )
+    (call,) = await over(calling, "0304", source=source)
+
+    assert (call.outcome, call.answered_by, call.detection) == ("said", "unknown", {})
+
+
 async def test_recordings_are_deleted_when_they_are_as_old_as_the_settings_allow(calling: Any) -> None:
     (call,) = await over(calling, "0510")
     found = await kept(calling, call)
