@@ -65,7 +65,7 @@ class SipLeg:
         self._trunk = trunk
         self._answer: SpokenAnswer | None = None
         self._asks_who = True  # until the one detector there is listens to a recording
-        self._ring_back = 0  # the play of it
+        self._own: set[int] = set()  # plays of tones of ours, of which nobody else knows
         self._recording: asyncio.Task[None] | None = None
         self._referral = SipReferral(call, trunk, number)
         self._before: list[LegEvent] = []
@@ -112,6 +112,7 @@ class SipLeg:
     async def _record(self, answer: SpokenAnswer) -> None:
         pcm = await answer.run()
         self._answer = None
+        self._own.add(answer.tone)
         self._hear(Spoken(pcm))
 
     async def refer(self, to: str, headers: Mapping[str, str], ring_s: float) -> ReferResult:
@@ -124,7 +125,7 @@ class SipLeg:
             self._stream.stop_playing()
             return
         with suppress(MediaLimit):
-            self._ring_back = self._stream.play(_RING_BACK, loops=_RINGS)
+            self._own.add(self._stream.play(_RING_BACK, loops=_RINGS))
 
     def join(self, other: Leg) -> None:
         """See `Leg.join`."""
@@ -248,8 +249,8 @@ class SipLeg:
                     self._give_up("media_down")
 
     def _is_own(self, play_id: int) -> bool:
-        """Whether that was a tone of ours, of which nobody else knows."""
-        return play_id == self._ring_back or (self._answer is not None and self._answer.played(play_id))
+        """Whether that was a tone of ours; a recording's may end after the recording."""
+        return play_id in self._own or (self._answer is not None and self._answer.played(play_id))
 
     async def _close(self) -> media.Stats:
         """Give the port and the audio back; what still played tells its end before this returns."""

@@ -24,14 +24,14 @@ class SpokenAnswer:
         self._max_s = max_s
         self._finish_on = finish_on
         self._silence_ms = round(1000 * silence_s)
-        self._tone: int | None = None
+        self.tone = 0  # the play of it
         self._sounded = asyncio.Event()
         self._over = asyncio.Event()
 
     async def run(self) -> bytes:
         """Record. Returns 8 kHz PCM16 without the silence around it; empty when nothing was said, or nothing works."""
         try:
-            self._tone = self._stream.play(_TONE)
+            self.tone = self._stream.play(_TONE)
             await self._sounded.wait()
             self._stream.listen(self._max_s)
             self._stream.detect(self._times())
@@ -55,9 +55,9 @@ class SpokenAnswer:
 
     def played(self, play_id: int) -> bool:
         """Take the end of a play; true where it was the tone's."""
-        if play_id == self._tone:
+        if play_id == self.tone:
             self._sounded.set()
-        return play_id == self._tone
+        return play_id == self.tone
 
     def pressed(self, digit: str) -> None:
         """Take a key."""

@@ -213,3 +213,27 @@ async def test_who_rings_back_is_put_through_though_nobody_was_called_before(cal
     call = await the_call(calling, "completed")
 
     assert (call.outcome, call.transfers[0]["result"]) == ("transferred", "transferred")
+
+
+NOTE = """
+name: note
+language: en-US
+inbound: true
+start: tell
+nodes:
+  tell: {record: {into: note, max: 8s, silence: 3s, finish_key: "1", otherwise: wait}, next: wait}
+  wait: {pause: 500ms, next: over}
+  over: {outcome: listened, then: hangup}
+"""
+
+
+async def test_a_key_into_the_tone_ends_the_recording_and_the_call_goes_on(calling: Any) -> None:
+    """The tone lasts 250 ms; a key goes down every 200."""
+    await calling.publish(NOTE, "note")
+    await calling.sender(inbound_dialplan="note")
+    script = CallScript("as told", presses=(Press("1111111", at_s=0.0),))
+    calling.far_end.parts.phone.place(PERSON, SENDER, script)
+
+    call = await the_call(calling, "completed")
+
+    assert (call.outcome, [visit["node"] for visit in call.path]) == ("listened", ["tell", "wait", "over"])
