@@ -54,9 +54,8 @@ class InboundCalls:
             return "unknown_number"
         try:
             version, plan = await self.plans.get(sender.tenant_id, sender.inbound_dialplan)
-            row = await self.database.read(
-                lambda tx: tx.row("calls_words_for", recipient=person, sender=sender.number, mode=mode)
-            )
+            pair = {"recipient": person, "sender": sender.number, "tenant_id": sender.tenant_id, "mode": mode}
+            row = await self.database.read(lambda tx: tx.row("calls_words_for", **pair))
             variables = _known(plan, sender, person, row)
             state = engine.start(plan, variables)
         except (UnknownDialplan, BadDialplan, BadVariables):

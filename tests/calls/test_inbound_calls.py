@@ -9,9 +9,10 @@ from gateway.carriers.inbound_calls import Answering
 from gateway.carriers.voice_base import TrunkRoad
 from gateway.clock import new_id, now_ms
 from gateway.model.message import Message
+from gateway.model.tenant import Tenant
 from gateway.practice.scripts import CallScript, Press
 from gateway.sms.segments import segment
-from gateway.store import opt_outs
+from gateway.store import opt_outs, tenants
 from gateway.store.records import to_row
 from gateway.workers.call_runner import CallRunner
 
@@ -108,6 +109,23 @@ async def test_whatever_the_last_message_was_the_call_is_answered(calling: Any, 
 
     assert isinstance(found, Answering)
     assert found.state.variables["last_message"] == heard
+
+
+async def test_nobody_hears_what_a_tenant_wrote_that_had_the_number_before(calling: Any) -> None:
+    body = "Your loan is overdue."
+    counted = segment(body)
+    await calling.database.write(lambda tx: tenants.add_tenant(tx, Tenant("other", "Other", now_ms())))
+    theirs = Message(
+        new_id("msg"), "other", "live", SENDER, PERSON, body, counted.encoding, counted.segments, sent_ms=now_ms() + 9
+    )
+    await calling.database.write(lambda tx: tx.run("messages_insert", **to_row(theirs)))
+
+    found = await calling.turns.inbound.find(
+        SENDER, PERSON, mode="live", carrier="main", carrier_id=None, now_ms=now_ms()
+    )
+
+    assert isinstance(found, Answering)
+    assert found.state.variables["last_message"] == "Your water is off until six."
 
 
 @pytest.mark.parametrize("via", ["sip", "twilio"])

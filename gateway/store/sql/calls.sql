@@ -75,7 +75,8 @@ WHERE theirs.recipient = :recipient AND theirs.tenant_id = :tenant_id AND theirs
   AND waits.status IN ('queued', 'held') AND (:scope = 'tenant' OR waits.sender = :scope);
 
 -- name: calls_words_for
--- The words of the last message this sender wrote to this person, and whom its engine wants told.
+-- The words of the last message this sender wrote to this person, and whom its engine wants told. Never those of a
+-- tenant that had the number before.
 SELECT body, callback_url FROM messages
-WHERE recipient = :recipient AND sender = :sender AND mode = :mode AND sent_ms IS NOT NULL AND kind = 'out'
+WHERE recipient = :recipient AND sender = :sender AND tenant_id = :tenant_id AND mode = :mode AND sent_ms IS NOT NULL AND kind = 'out'
 ORDER BY sent_ms DESC LIMIT 1;
