@@ -229,7 +229,7 @@ class Phone(asyncio.DatagramProtocol):
     def _accept(self, call: PhoneCall, offer: sdp.Session | None) -> None:
         if not self._agent or not call.leg:
             return
-        ours = sdp.Session(self._options.host, call.leg.port)
+        ours = sdp.Session(self._options.host, call.leg.port, rtcp_mux=True)
         try:
             session = sdp.answer(offer, ours) if offer else ours
         except NoCommonCodec:
@@ -260,7 +260,7 @@ class Phone(asyncio.DatagramProtocol):
             return
         host = context.bracket(gateway[0])
         to, caller = SipUri(call.called, host), SipUri(call.caller, context.bracket(self._options.host))
-        offer = sdp.Session(self._options.host, call.leg.port)
+        offer = sdp.Session(self._options.host, call.leg.port, rtcp_mux=True)
         call.handle = self._agent.invite(str(to), str(caller), offer, gateway, self._loop.time())
         self._live[call.handle] = call
         self._turn()

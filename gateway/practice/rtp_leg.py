@@ -1,7 +1,8 @@
-"""One call's RTP socket on loopback: sends a frame every 20 ms, records and judges what it hears."""
+"""One call's RTP socket on loopback: sends a frame every 20 ms, records, judges and reports on what it hears."""
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -35,6 +36,8 @@ class RtpLeg(asyncio.DatagramProtocol):
             ssrc=secrets.randbits(32),
             sequence=secrets.randbits(16),
             timestamp=secrets.randbits(32),
+            cname=secrets.token_hex(12),
+            unix_ahead_s=time.time() - self._loop.time(),
             lost_after_s=LOST_S,
         )
         self.session.listen(KEPT_S)
@@ -64,6 +67,7 @@ class RtpLeg(asyncio.DatagramProtocol):
             payload_type=g711.PCMA if media.codec.name == "PCMA" else g711.PCMU,
             event_payload_type=media.event_payload_type,
             now=now,
+            rtcp_mux=media.rtcp_mux,
         )
         if self._timer is None:
             self._tick()
@@ -84,9 +88,16 @@ class RtpLeg(asyncio.DatagramProtocol):
         """Stop sending and give the port back."""
         if self._timer:
             self._timer.cancel()
+        self._report(self.session.reports.goodbye(self._loop.time()))
         if self._transport:
             self._transport.close()
         self._transport = None
+
+    def _report(self, data: bytes | None) -> None:
+        """Send a report of RTCP, where both agreed on one port for it and for audio: there is no other here."""
+        reports = self.session.reports
+        if data is not None and self._transport and reports.is_mux and reports.remote:
+            self._transport.sendto(data, reports.remote)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         """Take one packet; those that overtake the ACK are too early to be judged."""
@@ -107,6 +118,7 @@ class RtpLeg(asyncio.DatagramProtocol):
         for packet in self.session.to_send(now):
             if self._transport and self.session.remote:
                 self._transport.sendto(packet, self.session.remote)
+        self._report(self.session.reports.report(now, secrets.randbelow(1000) / 1000))
         self.session.tick(now)
         for event in self.session.events():
             match event:

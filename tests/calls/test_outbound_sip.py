@@ -14,7 +14,7 @@ import pytest
 from gateway.carriers.sip_trunk import SipTrunk
 from gateway.carriers.voice_base import TrunkRoad
 from gateway.clock import monotonic, now_ms
-from gateway.media import wav
+from gateway.media import rtcp, wav
 from gateway.model.job import Job
 from gateway.sip.transaction_table import Timers
 from gateway.store import jobs, opt_outs
@@ -40,7 +40,10 @@ async def test_a_call_speaks_hears_a_key_and_ends_with_its_outcome(calling: Any)
     assert heard["speech_s"] > 2
 
 
-async def test_audio_from_a_stranger_and_the_call_itself_are_counted(calling: Any) -> None:
+async def test_audio_from_a_stranger_and_the_call_itself_are_counted(
+    calling: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rtcp, "INTERVAL_S", 0.5)  # of the far end's reports
     (call_id,) = await calling.queue("0101")
     await calling.start()
     await calling.until_status(call_id, "answered")
@@ -55,6 +58,7 @@ async def test_audio_from_a_stranger_and_the_call_itself_are_counted(calling: An
         await calling.until_true(lambda: calling.trunk.ignored()[1] == {"foreign": 1, "bad": 0})
     assert (call.quality["foreign"], call.quality["lost"]) == (1, 0)
     assert call.quality["received"] > 100 < call.quality["sent"]
+    assert call.quality["far_end"]["lost"] == 0 <= call.quality["far_end"]["jitter_ms"]
 
     assert figures("gateway_gate_grants_total", {"unit": "call"}) == 1
     await calling.until_true(lambda: figures("gateway_channels", {"scope": "trunk:main"}) == 0)
