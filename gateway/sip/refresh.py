@@ -9,6 +9,7 @@ from gateway.sip.transaction import Transaction
 
 GONE = frozenset({408, 481})  # the far end knows nothing of the call any more (RFC 3261, 12.2.1.2)
 UNKNOWN_METHOD = frozenset({405, 501})
+AGAIN_S = 10.0  # after a refresh that found no connection, or whose connection broke
 
 
 class Refresher:
@@ -60,15 +61,16 @@ class Refresher:
             self._context.alarms.at(now + self._call.after_glare(), self.send)
 
     def on_timeout(self, transaction: Transaction, now: float) -> None:
-        """Nobody there."""
-        del transaction
-        self._sent = None
-        self._call.lost(408, now)
+        """Nobody there. A refresh that was given up before says nothing of that."""
+        if transaction is self._sent:
+            self._sent = None
+            self._call.lost(408, now)
 
     def on_unreachable(self, transaction: Transaction, now: float) -> None:
-        """No connection: the session expires if none comes back."""
-        del transaction, now
-        self._sent = None
+        """No connection: ask again. The session expires if none comes back."""
+        if transaction is self._sent:
+            self._sent = None
+            self._context.alarms.at(now + AGAIN_S, self.send)
 
     def _accepted(self, transaction: Transaction, response: Response, now: float) -> None:
         if transaction.request.method == "INVITE":

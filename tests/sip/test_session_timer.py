@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.sip.events import Changed, Ended, Failed
+from gateway.sip.hop import Hop
 from gateway.sip.message import Request, Response
 from gateway.sip.sdp import Session
 from gateway.sip.session_timer import SessionLimits
@@ -167,6 +168,21 @@ def test_a_caller_whose_timer_is_too_short_is_told_our_minimum() -> None:
     (refused,) = line.responses(422)
     assert refused.get("Min-SE") == "90"
     assert [invite.get("Session-Expires") for invite in line.requests("INVITE")] == ["60", "90"]
+
+
+@pytest.mark.parametrize(("allow", "method"), [("UPDATE", "UPDATE"), ("INVITE, ACK, BYE", "INVITE")])
+def test_a_refresh_whose_connection_breaks_is_asked_again_and_ends_no_call(allow: str, method: str) -> None:
+    script, _ = refreshing("300;refresher=uac", Allow=allow)
+    script.now = 150.0
+    assert [request.method for request in script.requests()] == [method]
+    script.us.broken(Hop(*THEIRS), script.now)
+    script.now = 160.0
+    (again,) = [request for request in script.requests() if request.cseq[0] > 2]
+    script.reply(again, 200, headers=(("Session-Expires", "300;refresher=uac"),), body=ANSWER)
+    script.now = 190.0  # timer B of the first
+    script.sent()
+
+    assert not [event for event in script.events() if isinstance(event, Ended)]
 
 
 # --- offers that cross
