@@ -82,10 +82,9 @@ class Offer:
 
     def on_written(self) -> None:
         """The socket takes the bytes now: what comes a period later keeps its distance from this moment."""
-        at_us = now_us()
+        at_us, self.written_ms = now_us(), now_ms()
         for clock, write in zip(self.clocks, self._writes, strict=True):
             clock.moved(write, at_us, self.planned.thing.segments)
         slot_us = self.plan.redis_clock.local(self.slot.at_us)
         self.wrote(self.slot, self.slot.at_us + at_us - slot_us + self.plan.redis_clock.doubt_us)
-        self.written_ms = now_ms()
         steps.reached("wire:after")
