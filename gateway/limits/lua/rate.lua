@@ -32,37 +32,41 @@ end
 
 local function taken_by(worker, number) return '+' .. worker .. '.' .. int(number) end
 
+-- Sorts the units of one take into those that left, those in doubt and those ahead; returns how many are open.
+local function count_take(t, log, is_told, now)
+  local open = 0
+  for _, each in ipairs(log) do
+    if is_told then
+      if each > now - t.apart then t.told[#t.told + 1] = each end
+    elseif each > now - DOUBT then
+      open = open + 1
+      if each >= now then t.log[#t.log + 1] = each else t.doubt = t.doubt + 1 end
+    end
+  end
+  return open
+end
+
 -- The log is read only where a unit too many may be in it; until then a take adds a field of its own. What is told is put
--- together in one field, what is open stays where it is.
+-- together in one field, what is open stays where it is; t.over are the fields that nobody needs any more.
 local function read_log(t, worker, now)
   t.told, t.log, t.open, t.doubt, t.over = {}, {}, 0, 0, {}
-  local all, done, takes, open_of = redis.call('HGETALL', t.key), {}, {}, {}
+  local all, done, takes, has_open = redis.call('HGETALL', t.key), {}, {}, {}
   for i = 1, #all, 2 do
-    local name, mark = all[i], string.sub(all[i], 1, 1)
+    local mark = string.sub(all[i], 1, 1)
     if mark == '+' then takes[#takes + 1] = i
-    elseif mark == '=' then done[string.sub(name, 2)] = tonumber(all[i + 1])
-    elseif name == 'log' then
-      for _, each in ipairs(unpacked(all[i + 1])) do if each > now - t.apart then t.told[#t.told + 1] = each end end
-    end
+    elseif mark == '=' then done[string.sub(all[i], 2)] = tonumber(all[i + 1])
+    elseif all[i] == 'log' then count_take(t, unpacked(all[i + 1]), true, now) end
   end
   done[worker] = t.done
   for _, i in ipairs(takes) do
-    local whose, number = string.match(all[i], '^%+(%w+)%.(%d+)$')
-    local left = 0
-    for _, each in ipairs(unpacked(all[i + 1])) do
-      if tonumber(number) <= (done[whose] or 0) then
-        if each > now - t.apart then t.told[#t.told + 1] = each end
-      elseif each > now - DOUBT then
-        left = left + 1
-        if each >= now then t.log[#t.log + 1] = each else t.doubt = t.doubt + 1 end
-      end
-    end
-    t.open = t.open + left
-    open_of[whose] = open_of[whose] or left > 0
-    if left == 0 then t.over[#t.over + 1] = all[i] end
+    local whose, number = string.match(all[i], '^%+(%w*)%.?(%d+)$')
+    local open = count_take(t, unpacked(all[i + 1]), tonumber(number) <= (done[whose] or 0), now)
+    t.open = t.open + open
+    has_open[whose] = has_open[whose] or open > 0
+    if open == 0 then t.over[#t.over + 1] = all[i] end
   end
   for whose in pairs(done) do
-    if whose ~= worker and not open_of[whose] then t.over[#t.over + 1] = '=' .. whose end
+    if whose ~= worker and not has_open[whose] then t.over[#t.over + 1] = '=' .. whose end
   end
   for _, each in ipairs(t.told) do t.log[#t.log + 1] = each end
   for _, each in ipairs(t.fresh) do t.log[#t.log + 1] = each end
