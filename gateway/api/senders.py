@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal, get_args
 
 from pydantic import ConfigDict, Field
@@ -228,12 +229,22 @@ async def _release(call: Call, before: Sender, sender: Sender) -> None:
 
 
 async def release(call: Call, number: str, reasons: Sequence[str]) -> None:
-    """Let what waits for one of these reasons go on, some at a time."""
+    """Let what waits for one of these reasons go on, some at a time, each once: what still holds it does so again."""
     things: Things
     for things in ("messages", "calls"):
-
-        async def some(tx: Tx, things: Things = things) -> int:
-            return await lives.release_held(tx, things, number, reasons, call.now_ms, _RELEASED_AT_ONCE)
-
-        while await call.doors.database.write(some) == _RELEASED_AT_ONCE:
-            pass
+        left, until_ms = await call.doors.database.read(
+            partial(lives.held_for, things=things, sender=number, reasons=reasons)
+        )
+        while left > 0:
+            await call.doors.database.write(
+                partial(
+                    lives.release_held,
+                    things=things,
+                    sender=number,
+                    reasons=reasons,
+                    now_ms=call.now_ms,
+                    limit=_RELEASED_AT_ONCE,
+                    until_ms=until_ms,
+                )
+            )
+            left -= _RELEASED_AT_ONCE

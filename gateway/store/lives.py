@@ -16,6 +16,7 @@ from gateway.store.signals import Things
 _MOVES = {"messages": MESSAGE_MOVES, "calls": CALL_MOVES}
 _NOUN = {"messages": "message", "calls": "call"}
 _LEAVING = frozenset({"sending", "dialing"})
+EVER_MS = 2**62
 _CHUNK = 10_000  # ids a statement; SQLite takes 32,766 parameters
 
 # What the engine is told by callback; the numbered log has everything.
@@ -198,9 +199,20 @@ async def release_due(tx: Tx, things: Things, now_ms: int, limit: int) -> set[tu
     return await _release(tx, things, await tx.rows(f"{things}_ids_due", now_ms=now_ms, limit=limit), now_ms)
 
 
-async def release_held(tx: Tx, things: Things, sender: str, reasons: Sequence[str], now_ms: int, limit: int) -> int:
-    """Queue again what this sender holds for one of these reasons, at most `limit`. Returns how many were looked at."""
-    rows = await tx.rows(f"{things}_ids_held_for", sender=sender, reasons=reasons, limit=limit)
+async def held_for(tx: Tx, things: Things, sender: str, reasons: Sequence[str]) -> tuple[int, int]:
+    """How many this sender holds for one of these reasons, and when the last of them was held."""
+    row = await tx.row(f"{things}_held_for", sender=sender, reasons=reasons)
+    return (row["n"], row["until_ms"]) if row is not None and row["n"] else (0, 0)
+
+
+async def release_held(
+    tx: Tx, things: Things, sender: str, reasons: Sequence[str], now_ms: int, limit: int, *, until_ms: int = EVER_MS
+) -> int:
+    """Queue again what this sender holds for one of these reasons, at most `limit`. Returns how many were looked at.
+
+    until_ms: what was held after that stays: somebody may hold again, one after the other, what is released here.
+    """
+    rows = await tx.rows(f"{things}_ids_held_for", sender=sender, reasons=reasons, until_ms=until_ms, limit=limit)
     await _release(tx, things, rows, now_ms)
     return len(rows)
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import Any
 
+import aiohttp
 import pytest
 
 from gateway.limits.gate import Gate
@@ -13,7 +14,7 @@ from gateway.model.limit import Cap, Granted, Refused
 from gateway.model.message import Message
 from gateway.model.scope import Scope
 from gateway.model.sender import Sender
-from gateway.store import events, scopes
+from gateway.store import events, keys, scopes
 from gateway.store.records import to_record
 from gateway.workers import counters
 from gateway.workers.counters import Counters
@@ -119,3 +120,26 @@ async def test_a_refusal_gives_back_what_counts_only_accepted_texts(sending: Any
     await sending.until_status(last, third)
     used = await sending.database.read(lambda tx: tx.rows("audit_usage"))
     assert {row["used"] for row in used if row["limit_key"].startswith("tenant:acme")} == {2}
+
+
+async def test_a_change_that_opens_nothing_ends_although_all_of_it_is_held_again_meanwhile(sending: Any) -> None:
+    caps = {"rate": "50/s", "daily": 1, "zones": ["America/Los_Angeles"]}
+    await sending.sender(limits=caps)
+    await sending.queue(*(f"{each % 10_000:04}" for each in range(15_000)))
+    sending.start()
+
+    async def all_held(tx: Any) -> bool:
+        rows = await tx.rows("messages_waiting_by_status")
+        return {row["status"]: row["n"] for row in rows} == {"queued": 0, "held": 14_999}
+
+    await sending.until(all_held)
+    issued = await sending.database.write(lambda tx: keys.issue(tx, "acme"))
+    began = await sending.database.read(lambda tx: tx.value("events_newest"))
+    async with aiohttp.ClientSession(sending.url, headers={"Authorization": f"Bearer {issued.secret}"}) as http:
+        changed = {"limits": {**caps, "rate": "60/s"}, "kind": "toll_free"}
+        async with asyncio.timeout(12), http.put("/v1/senders/+18005550199", json=changed) as answer:
+            assert answer.status == 200
+    await sending.until(all_held)
+
+    happened = int(await sending.database.read(lambda tx: tx.value("events_newest"))) - began
+    assert happened <= 2 * 14_999 + 10  # each queued and held again once

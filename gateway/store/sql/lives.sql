@@ -81,10 +81,16 @@ WHERE {things}.status = 'held' AND hold_until_ms IS NOT NULL AND hold_until_ms <
 ORDER BY hold_until_ms LIMIT :limit;
 
 -- name: {things}_ids_held_for
--- Holds of a sender's that one of these reasons is for, in the same shape.
+-- Holds of a sender's that one of these reasons is for, held by `until_ms`, in the same shape.
 SELECT {things}.id, {things}.sender, {things}.mode, jobs.id AS paused
 FROM {things} LEFT JOIN jobs ON jobs.id = {things}.job_id AND jobs.status = 'paused'
-WHERE {things}.status = 'held' AND {things}.sender = :sender AND {things}.reason IN :reasons LIMIT :limit;
+WHERE {things}.status = 'held' AND {things}.sender = :sender AND {things}.reason IN :reasons
+  AND {things}.updated_ms <= :until_ms LIMIT :limit;
+
+-- name: {things}_held_for
+-- How many these are just now, and when the last of them was held.
+SELECT COUNT(*) AS n, MAX(updated_ms) AS until_ms FROM {things}
+WHERE status = 'held' AND sender = :sender AND reason IN :reasons;
 
 -- name: {things}_wait_for_job!
 -- Their own holds have ended; the pause of their job has not.
