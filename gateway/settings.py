@@ -37,6 +37,13 @@ Role = Literal["api", "sms", "voice", "callbacks", "housekeeper"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 
+def shipped(name: str) -> Path:
+    """A folder that comes with the gateway: beside the package in a checkout, inside it when it was installed."""
+    package = Path(__file__).parent
+    beside = package.parent / name
+    return beside if beside.is_dir() else package / "shipped" / name
+
+
 class Http(Section):
     """Where the API, the console and the carriers' webhooks are served."""
 
@@ -261,7 +268,10 @@ def check(
     wanted = [("dialplans", Path.is_dir), ("audio", Path.is_dir), ("limits", Path.is_file), ("keywords", Path.is_file)]
     missing = [(name, path) for name, is_there in wanted if not is_there(path := getattr(folders, name))]
     layers = Layers(file, environ, overrides or {})
-    return tuple(layers.problem(("folders", name), f"{path} is not there") for name, path in missing)
+    return tuple(
+        layers.problem(("folders", name), f"{path} is not there; `gateway config init` makes it")
+        for name, path in missing
+    )
 
 
 def _contradictions(settings: Settings) -> Iterator[tuple[Key, str]]:

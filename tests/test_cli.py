@@ -134,6 +134,19 @@ def test_config_check_is_content_with_the_shipped_file_and_the_command_lines_own
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
+def test_an_installed_gateway_brings_the_folders_that_operators_edit_and_overwrites_none(tmp_path: Path) -> None:
+    missing = run("config", "check", cwd=tmp_path).stderr
+    made = run("config", "init", ".", cwd=tmp_path)
+    checked = run("config", "check", cwd=tmp_path)
+    (tmp_path / "config" / "limits.toml").write_text("mine", encoding="utf-8")
+    again = run("config", "init", ".", cwd=tmp_path)
+
+    assert "folders.dialplans: dialplans is not there; `gateway config init` makes it" in missing
+    assert (made.returncode, checked.returncode) == (0, 0)
+    assert "has dialplans, audio, config already" in again.stderr
+    assert (tmp_path / "config" / "limits.toml").read_text(encoding="utf-8") == "mine"
+
+
 def test_dialplan_check_passes_the_shipped_plans_with_their_tests() -> None:
     ran = run("dialplan", "check", *sorted(map(str, (HOME / "dialplans").glob("*.yaml"))))
 

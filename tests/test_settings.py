@@ -292,7 +292,7 @@ def test_the_check_also_names_folders_that_are_not_there(tmp_path: Path) -> None
     flags |= {"folders.limits": str(SHIPPED), "folders.keywords": str(tmp_path / "none.toml")}
 
     assert [(p.source, p.key, p.what) for p in check(None, {}, flags)] == [
-        ("flags", "folders.keywords", f"{tmp_path / 'none.toml'} is not there")
+        ("flags", "folders.keywords", f"{tmp_path / 'none.toml'} is not there; `gateway config init` makes it")
     ]
     assert [p.key for p in check(None, {"GATEWAY_HTTP__PORT": "x"})] == ["GATEWAY_HTTP__PORT"]
 

@@ -60,7 +60,7 @@ _HOLDS: Final[Mapping[str, str]] = {
     "channels": "All channels of the trunk are busy",
     "blocked": "The sender is blocked",
     "rendering": "What is to be said is being rendered and looked at",
-    "speech_unavailable": "The speech engines fail; it is tried again",
+    "speech_unavailable": "The speech engines fail, or that of its language (the extra [espeak]) is missing; it waits",
     "scheduled": "It is scheduled for later",
     "paused": "Its job is paused; resume it with POST /v1/jobs/{id}/resume",
     "sender_unverified": "The sender is not verified; it sends nothing until its status changes",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -58,6 +59,14 @@ def write_bytes(path: Path, data: bytes) -> None:
         path.write_bytes(data)
     except OSError as error:
         raise FileUnwritable(str(path), error.strerror or str(error)) from None
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a folder and all in it. Raises FileUnwritable."""
+    try:
+        shutil.copytree(source, target)
+    except OSError as error:
+        raise FileUnwritable(str(target), error.strerror or str(error)) from None
 
 
 def pairs(given: Sequence[str]) -> dict[str, str]:

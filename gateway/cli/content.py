@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from gateway import settings
-from gateway.cli.common import group, read_bytes, show_table
+from gateway.cli.common import copy_tree, group, read_bytes, show_table
 from gateway.cli.configured import Config, config_file, environ, load
+from gateway.errors.cli import FileUnwritable
 from gateway.speech.recordings import DEFAULT_LIMITS, Recordings, own_folder
 
 config_app = group("config")
@@ -28,6 +29,23 @@ def check_config(config: Config = None) -> None:
     if problems:
         raise typer.Exit(1)
     typer.echo(f"the settings are good ({config_file(config) or 'defaults'} and the environment)")
+
+
+@config_app.command("init")
+def copy_shipped(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where; the gateway is started in it afterwards.")],
+) -> None:
+    """Put the folders that operators edit into DIR: dialplans/, audio/ and config/, as they come with the gateway.
+
+    gateway config init .
+    """
+    names = ("dialplans", "audio", "config")
+    there = [name for name in names if (folder / name).exists()]
+    if there:
+        raise FileUnwritable(str(folder), f"has {', '.join(there)} already, and nothing of it is changed")
+    for name in names:
+        copy_tree(settings.shipped(name), folder / name)
+    typer.echo(f"{', '.join(names)} are in {folder}; `gateway config check` looks at them")
 
 
 @prompt_app.command("add")

@@ -8,18 +8,20 @@ import socket
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
+from ctypes.util import find_library
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 from rich.console import Console
 
-import gateway
 from gateway.client import Client
 from gateway.clock import monotonic
 from gateway.demo import people, processes, report, watch
 from gateway.errors.cli import DemoFailed, FileUnreadable
+from gateway.settings import shipped
 from gateway.store import keys
 from gateway.store.database import Database
 
@@ -65,6 +67,8 @@ class Stage:
 
 async def run(wishes: Wishes) -> None:
     """Show the whole product on this machine. Raises DemoFailed, RequestRefused; FileUnreadable for a used folder."""
+    if wishes.calls and not _can_speak_spanish():
+        raise DemoFailed("its calls speak Spanish, too: pip install 'campaign-gateway[espeak]', or give --calls 0")
     console = Console(highlight=False, soft_wrap=True)
     started = monotonic()
     _unwind_on_signals()
@@ -80,6 +84,11 @@ async def run(wishes: Wishes) -> None:
             if wishes.stays:
                 with contextlib.suppress(asyncio.CancelledError):  # that is how it is meant to end
                     await _stay(stage)
+
+
+def _can_speak_spanish() -> bool:
+    """Whether espeak-ng is here: the extra brings it, or the machine has it."""
+    return find_spec("espeakng_loader") is not None or find_library("espeak-ng") is not None
 
 
 def _unwind_on_signals() -> None:
@@ -100,13 +109,6 @@ def _folder(wanted: Path | None) -> Iterator[Path]:
     if any(wanted.iterdir()):
         raise FileUnreadable(str(wanted), "is not empty; the demo begins in a fresh folder")
     yield wanted.resolve()
-
-
-def shipped(name: str) -> Path:
-    """A folder that comes with the gateway: beside the package in a checkout, inside it when it was installed."""
-    package = Path(gateway.__file__).parent
-    beside = package.parent / name
-    return beside if beside.is_dir() else package / "shipped" / name
 
 
 @contextlib.asynccontextmanager

@@ -64,7 +64,10 @@ class Espeak:
 
     def __init__(self) -> None:
         _preload_espeak()
-        self._engine = import_module("pyttsx3").init("espeak")
+        try:
+            self._engine = import_module("pyttsx3").init("espeak")
+        except RuntimeError as error:  # its words do not say how
+            raise RuntimeError("espeak-ng is not installed; the extra [espeak] brings it") from error
         self._playing = import_module("pyttsx3.drivers._espeak").IsPlaying
         self._errors: list[str] = []
         self._engine.connect("error", lambda name, exception: self._errors.append(str(exception)))  # noqa: ARG005
