@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, Self, cast
 
+import structlog
 from redis.asyncio import Redis
 
 from gateway.errors.limits import RedisAway
@@ -40,6 +41,7 @@ from gateway.model.limit import (
 GUARD = 0.0035  # the share of a rate left over, so that jitter on the way does not pass it at the far end
 AHEAD_US = 1_000_000  # slots reach at most this far, so that one sender never blocks a limit that others share
 ROWS = 1_000  # usage rows a call of refill.lua
+_log = structlog.get_logger(__name__)
 _TELL_S: Final = 0.25  # what is granted a period later is granted up to 0.2 s before its slot
 _LATE_AT_ONCE: Final = 500  # late writes told in one call
 _TOLERATED: Final = MARGIN / 2  # of a period: what is written so late keeps its distance without being told
@@ -129,8 +131,7 @@ class Gate:
         try:
             taken = await self._asked(asking, number, ahead_us)
         finally:
-            slots = taken.granted if isinstance(taken, Granted) else ()
-            self._telling.granted(number, [slot.place for slot in slots])
+            self._telling.granted(number, taken.granted if isinstance(taken, Granted) else ())
         return taken
 
     async def _asked(self, asking: Asking, number: int, ahead_us: int) -> Granted | Refused:
@@ -145,6 +146,8 @@ class Gate:
         taken = asking.read(answer, number, self.epoch)
         if isinstance(taken, Granted) and taken.granted:
             self._telling.was_told(done)
+            if lost := self._telling.forget(taken.now_us):
+                _log.error("slots_of_nobody", slots=lost)
         return taken
 
     def wrote(self, slot: Slot, at_us: int) -> None:

@@ -5,9 +5,11 @@ process is kept from its core, the others wait for it (docs/decisions/0019). A p
 rate up to which number all is done: of a late write, when it was; of any other that it left in its slot, or never will.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
+from gateway.limits.schedule import DOUBT_US
 from gateway.model.limit import Slot, Throughput
 
 
@@ -21,10 +23,11 @@ class Late:
 
 @dataclass(slots=True)
 class _Take:
-    """The rates it asked for, and the places of its messages that have not left; None before its answer."""
+    """The rates it asked for, and the places of its messages that have not left: none before its answer."""
 
     rates: Sequence[Throughput]
-    waiting: set[int] | None = None
+    waiting: set[int] = field(default_factory=set)
+    last_us: int = 0
 
 
 @dataclass(slots=True)
@@ -57,10 +60,25 @@ class Telling:
             rate.under_way[self._last] = None
         return self._last
 
-    def granted(self, number: int, places: Iterable[int]) -> None:
-        """Note which messages of a take were granted a slot; none where it failed."""
-        self._takes[number].waiting = set(places)
+    def granted(self, number: int, slots: Sequence[Slot]) -> None:
+        """Note which slots a take was granted; none where it failed."""
+        take = self._takes[number]
+        take.waiting = {slot.place for slot in slots}
+        take.last_us = max((slot.at_us for slot in slots), default=0)
         self._end(number)
+
+    def forget(self, now_us: int) -> int:
+        """Give up slots of which nobody said what became of them: Redis does not count them any more, either.
+
+        Returns: how many there were. Each is a fault of this process's.
+        """
+        granted = ((number, take.last_us) for number, take in self._takes.items() if take.waiting)  # in their order
+        lost = [number for number, _ in takewhile(lambda each: each[1] < now_us - DOUBT_US, granted)]
+        given_up = sum(len(self._takes[number].waiting) for number in lost)
+        for number in lost:
+            self._takes[number].waiting.clear()
+            self._end(number)
+        return given_up
 
     def left(self, slot: Slot, late_us: int | None = None) -> None:
         """Nothing will leave in this slot from now on: it never will, or it has; at `late_us` if that has to be told.
@@ -68,7 +86,7 @@ class Telling:
         Harmless when that is known.
         """
         take = self._takes.get(slot.take)
-        if take is None or not take.waiting or slot.place not in take.waiting:
+        if take is None or slot.place not in take.waiting:
             return
         if late_us is not None:
             self.late.append(Late(slot, late_us))

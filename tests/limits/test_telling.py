@@ -105,6 +105,21 @@ class TestDoubt:
         wall[0] = second.at_us + DOUBT_US
         assert len(granted(await others.take([self.LIMIT], [1, 1])).granted) == 1
 
+    async def test_a_slot_that_nobody_accounts_for_stops_its_rate_for_some_seconds_and_not_for_ever(self) -> None:
+        wall = [1_700_000_000_000_000]
+        gate = Gate(cast("Redis", ModelRedis(Server(lambda: wall[0]))), wall_us=lambda: wall[0])
+        await gate.rebuild([], 1, last_slot_us=0)
+        forgotten = granted(await gate.take([self.LIMIT], [1, 1])).granted[1]
+        used = 0
+        while wall[0] < forgotten.at_us + 60_000_000:
+            wall[0] += 100_000
+            answer = await gate.take([self.LIMIT], [1], ahead_us=200_000)
+            if isinstance(answer, Granted):
+                gate.unused(*answer.granted)
+                used += 1
+
+        assert used >= 2 * 54 - 2  # all of a minute but the first six seconds
+
     async def test_an_answer_that_was_lost_is_spent(self, gate: Gate) -> None:
         """Redis granted it, and the asker will never know: nothing of it leaves, and nobody waits for it."""
         really = gate._server.redis.evalsha
