@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from gateway.audit import Accepted, Arrival, Ledgers, Move, Stop, Text, Usage
+from gateway.audit_ledgers import Accepted, Arrival, Ledgers, Move, Stop, Text, Usage
 from gateway.clock import first_id
 from gateway.errors.cli import BadLedger, FileUnreadable
 from gateway.limits.binding import Binding

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gateway.audit import CHECKS, Accepted, Arrival, Finding, Judged, Ledgers, Move, Stop, Text, Usage, audit
+from gateway.audit import audit
+from gateway.audit_ledgers import CHECKS, Accepted, Arrival, Finding, Judged, Ledgers, Move, Stop, Text, Usage
 from gateway.audit_pace import Write, over_cap, over_rate
 from gateway.audit_read import read_accepted, read_arrivals
 from gateway.cli.root import app

@@ -9,7 +9,8 @@ from typing import Annotated, Final
 
 import typer
 
-from gateway import audit as auditor
+from gateway.audit import audit as judge
+from gateway.audit_ledgers import CHECKS, Finding, Judged
 from gateway.audit_read import read_accepted, read_arrivals, read_database
 from gateway.cli.common import AsJson, run
 from gateway.cli.configured import Config, DataDir, load
@@ -46,10 +47,10 @@ def audit(
     gateway audit --ended
     """
     settings = load(config, data_dir=data_dir)
-    wanted = auditor.Judged(ended=ended, jitter_ms=jitter_ms, clock_steady=not clock_moved)
+    wanted = Judged(ended=ended, jitter_ms=jitter_ms, clock_steady=not clock_moved)
     texts, found = run(_audited(settings, far_end, accepted, wanted))
     if as_json:
-        findings = [{"promise": auditor.CHECKS[each.check], **_fields(each)} for each in found]
+        findings = [{"promise": CHECKS[each.check], **_fields(each)} for each in found]
         typer.echo(json.dumps({"texts": texts, "findings": findings}))
     else:
         _tell(texts, found)
@@ -58,8 +59,8 @@ def audit(
 
 
 async def _audited(
-    settings: Settings, far_end: Path | None, accepted: Path | None, wanted: auditor.Judged
-) -> tuple[int, list[auditor.Finding]]:
+    settings: Settings, far_end: Path | None, accepted: Path | None, wanted: Judged
+) -> tuple[int, list[Finding]]:
     answers, stops = read_accepted(accepted) if accepted else (None, None)
     arrivals = read_arrivals(far_end) if far_end else None
     profiles = Profiles.load(settings.folders.limits)
@@ -78,10 +79,10 @@ async def _audited(
             since_ms=since_ms,
             unknown_network=settings.limits.unknown_network,
         )
-    return len(ledgers.texts), auditor.audit(ledgers, wanted)
+    return len(ledgers.texts), judge(ledgers, wanted)
 
 
-def _tell(texts: int, found: Sequence[auditor.Finding]) -> None:
+def _tell(texts: int, found: Sequence[Finding]) -> None:
     by_check = Counter(each.check for each in found)
     shown: Counter[str] = Counter()
     for each in found:
@@ -90,10 +91,10 @@ def _tell(texts: int, found: Sequence[auditor.Finding]) -> None:
             typer.echo(str(each))
     for check, number in by_check.items():
         if number > _SHOWN:
-            typer.echo(f"{auditor.CHECKS[check]} {check}: {number - _SHOWN} more; --json has all")
+            typer.echo(f"{CHECKS[check]} {check}: {number - _SHOWN} more; --json has all")
     told = ", ".join(f"{number} {check}" for check, number in by_check.items()) or "no finding"
     typer.echo(f"{texts} texts: {told}")
 
 
-def _fields(finding: auditor.Finding) -> dict[str, str]:
+def _fields(finding: Finding) -> dict[str, str]:
     return {"check": finding.check, "subject": finding.subject, "detail": finding.detail}

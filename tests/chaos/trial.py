@@ -10,7 +10,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from gateway.audit import Judged, audit
+from gateway.audit import audit
+from gateway.audit_ledgers import Judged
 from gateway.audit_read import read_accepted, read_arrivals, read_database
 from gateway.limits.profiles import Profiles
 from tests.chaos.calls import Calls
