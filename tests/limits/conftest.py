@@ -8,7 +8,8 @@ from redis.asyncio import Redis
 
 from gateway.limits.gate import Gate
 from gateway.limits.server import connect
-from tests.simulation.redis_model import ModelRedis, Server
+from tests.simulation.redis_client import ModelRedis
+from tests.simulation.redis_model import Server
 
 
 @pytest.fixture

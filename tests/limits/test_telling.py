@@ -13,7 +13,8 @@ from gateway.limits.asking import key_of
 from gateway.limits.gate import Gate, apart_us, guarded_us
 from gateway.limits.schedule import DOUBT_US
 from gateway.model.limit import Granted, Refused, Throughput
-from tests.simulation.redis_model import ModelRedis, Server
+from tests.simulation.redis_client import ModelRedis
+from tests.simulation.redis_model import Server
 
 
 def granted(answer: Granted | Refused) -> Granted:

@@ -7,21 +7,17 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final
 
-from gateway.carriers.base import Incoming, Report
-from gateway.clock import new_id, now_ms
+from gateway.clock import now_ms
 from gateway.errors.limits import RedisAway
 from gateway.errors.store import StoreUnavailable
 from gateway.limits.gate import MARKER
-from gateway.model.job import Job
 from gateway.model.limit import Cap, Limit
-from gateway.model.message import Message
-from gateway.model.opt_out import OptOut
 from gateway.model.tenant import Tenant
 from gateway.store import scopes, tenants
-from gateway.store.records import to_row
 from gateway.store.tx import Tx
 from tests.simulation import furniture
-from tests.simulation.judge import EVERYBODY, Ledgers, Record, Span
+from tests.simulation.judge import EVERYBODY, Ledgers, Record
+from tests.simulation.outsiders import Outsiders
 from tests.simulation.patching import bury, patched
 from tests.simulation.process import DiedError, Process
 from tests.simulation.redis_model import Server
@@ -62,8 +58,6 @@ class History:
     record: Record = field(default_factory=Record)
     senders: dict[str, tuple[Limit, ...]] = field(default_factory=dict)
     shared: tuple[Limit, ...] = ()  # by all senders
-    began: dict[str, str] = field(default_factory=dict)
-    jobs: list[Job] = field(default_factory=list)
     processes: list[Process] = field(default_factory=list)
     texts: int = 0
     digest: str = ""  # what was written, and when
@@ -82,15 +76,15 @@ class History:
         self._store = store
         self._redis = Redis(Server(self._clocks.redis_wall_us), dice, troubled="network" in self.troubles)
         self._outside = Outside(loop)
+        self._asked = Outsiders(dice, self._clocks, self.record, self.senders, lambda: self.process, self.say)
         troubled = "carrier" in self.troubles
         self._carrier = Carrier(
-            loop, Random(f"{self.seed} carrier"), self._clocks.true_us, self._outside.spawn, self._report, self.say,
+            loop, Random(f"{self.seed} carrier"), self._clocks.true_us, self._outside.spawn, self._asked.report, self.say,
             troubled, "reports" in self.troubles, "freeze" in self.troubles, self._pace,
         )  # fmt: skip
         self.alone = dice.random() < 0.5
         self._line = None if self.alone else Line(loop, store)
         self._replaced: set[int] = set()
-        self._asking: set[str] = set()  # people and jobs of whom something is asked just now
         store.clear()
         with patched(self._clocks, Random(f"{self.seed} chance")):
             try:
@@ -174,13 +168,13 @@ class History:
         dice = self._dice
         befalls = Troubles(dice, self._redis, self._store, self._clocks, self._carrier, self._line, self.say)
         for _ in range(dice.randint(1, 3)):
-            yield dice.choice([0.2, dice.uniform(0, 4)]), "accept", self._accept
+            yield dice.choice([0.2, dice.uniform(0, 4)]), "accept", self._asked.accept
         if "people" in self.troubles:
             for _ in range(dice.randint(1, 5)):
-                yield dice.uniform(0.2, 7), "somebody speaks", self._speak
+                yield dice.uniform(0.2, 7), "somebody speaks", self._asked.speak
         if "jobs" in self.troubles:
             for _ in range(dice.randint(1, 4)):
-                yield dice.uniform(0.2, 7), "a job changes", self._change_job
+                yield dice.uniform(0.2, 7), "a job changes", self._asked.change_job
         if "crash" in self.troubles:
             for _ in range(dice.randint(1, 3)):
                 yield dice.uniform(0, 6), "doom", self._doom
@@ -199,126 +193,6 @@ class History:
             yield dice.uniform(0, 6), "the clocks", befalls.change_clocks
         if "carrier" in self.troubles and dice.random() < 0.3:
             yield dice.uniform(0, 6), "the carrier is down", befalls.carrier_away
-
-    async def _accept(self) -> None:
-        dice = self._dice
-        sender = dice.choice(sorted(self.senders))
-        job = (
-            Job(new_id("job"), "acme", "live", "sms", sender, {}, on_unknown=dice.choice(["rest", "rest", "resend"]))
-            if dice.random() < 0.6
-            else None
-        )
-        messages = [self._message(sender, job) for _ in range(dice.randint(1, 6))]
-        rows = [to_row(message) for message in messages]
-        self.began |= {message.id: message.status for message in messages}
-        try:
-            await self.process.accept(job, rows)
-        except (DiedError, StoreUnavailable) as error:
-            self.say(f"  not acknowledged: {error!r}")
-            return
-        self.record.accepted |= {message.id for message in messages}
-        self.say(f"  accepted from {sender}: {[(m.id[-6:], m.segments) for m in messages]}")
-        if job is not None:
-            self.jobs.append(job)
-
-    def _message(self, sender: str, job: Job | None) -> Message:
-        dice = self._dice
-        scheduled = dice.random() < 0.1
-        now = now_ms()
-        return Message(
-            id=new_id("msg"),
-            tenant_id="acme",
-            mode="live",
-            sender=sender,
-            recipient=self._person(),
-            body=f"Your bill is due {dice.randrange(3)}",
-            encoding="gsm7",
-            segments=dice.choice([1, 1, 1, 2, 3]),
-            job_id=job.id if job is not None else None,
-            priority=dice.choice([0, 0, 0, 5]),
-            status="held" if scheduled else "queued",
-            reason="scheduled" if scheduled else "",
-            hold_until_ms=now + dice.randint(1, 5000) if scheduled else None,
-            expires_ms=now + dice.randint(500, 20_000) if dice.random() < 0.1 else None,
-            created_ms=now,
-            updated_ms=now,
-        )
-
-    def _person(self) -> str:
-        return f"+1212555{self._dice.randrange(1200, 1206)}"
-
-    async def _speak(self) -> None:
-        dice = self._dice
-        person, sender = self._person(), dice.choice(sorted(self.senders))
-        words = dice.choice(["STOP", "STOP", "STOP", "START", "HELP", "by API"])
-        if person in self._asking:  # who says two things at once cannot know which comes first
-            return
-        self._asking.add(person)
-        self.say(f"  {person} to {sender}: {words}")
-        if words == "START":
-            for span in self.record.stops:
-                if span.of in {f"{person} tenant", f"{person} {sender}"} and span.until_us is None:
-                    span.until_us = self._clocks.true_us()
-        for _ in range(dice.randint(1, 3)):
-            try:
-                if words == "by API":
-                    scope = dice.choice(["tenant", sender])
-                    await self.process.opt_out(OptOut("acme", "live", person, scope, "api", "asked", now_ms()))
-                else:
-                    scope = "tenant"
-                    await self.process.take_text(Incoming(f"IN{dice.getrandbits(60)}", sender, person, words))
-            except (DiedError, StoreUnavailable):
-                await asyncio.sleep(dice.uniform(0.1, 1))
-            else:
-                if words in {"STOP", "by API"}:
-                    self.record.stops.append(Span(words, f"{person} {scope}", self._clocks.true_us()))
-                self.say("  acknowledged")
-                break
-        self._asking.discard(person)
-
-    async def _change_job(self) -> None:
-        dice = self._dice
-        if not self.jobs:
-            return
-        job = dice.choice(self.jobs)
-        if dice.random() < 0.4:
-            await self._ask_of_job(job, dice.choice(["paused", "paused", "running", "cancelled"]))
-            return
-        for _ in range(dice.randint(1, 3)):  # somebody cannot decide: what was taken back is read again at once
-            await self._ask_of_job(job, "paused")
-            await asyncio.sleep(dice.choice([0.0, 0.01, 0.1]))
-            await self._ask_of_job(job, "running")
-            await asyncio.sleep(dice.choice([0.0, 0.05, 0.3]))
-
-    async def _ask_of_job(self, job: Job, status: str) -> None:
-        if job.id in self._asking:
-            return
-        self._asking.add(job.id)
-        self.say(f"  {job.id[-6:]}: {status}")
-        if status == "running":
-            for span in self.record.jobs:
-                if span.of == job.id and span.what == "paused" and span.until_us is None:
-                    span.until_us = self._clocks.true_us()
-        try:
-            moved = await self.process.change_job(job, status)
-        except (DiedError, StoreUnavailable):
-            return
-        finally:
-            self._asking.discard(job.id)
-        if moved is not None and status != "running":
-            self.record.jobs.append(Span(status, job.id, self._clocks.true_us()))
-            self.say("  acknowledged")
-
-    async def _report(self, report: Report) -> None:
-        """What the carrier says; it tries again where nobody answers, a few times."""
-        for _ in range(4):
-            try:
-                await self.process.report(report)
-            except (DiedError, StoreUnavailable):
-                await asyncio.sleep(1.0)
-            else:
-                self.say(f"report {report.message_id and report.message_id[-6:]} {report.status}")
-                return
 
     # --- troubles
 
@@ -391,7 +265,7 @@ class History:
 
     def _judge(self) -> Iterator[str]:
         rows = {
-            row["id"]: {**dict(row), "began": self.began.get(row["id"], "queued")}
+            row["id"]: {**dict(row), "began": self._asked.began.get(row["id"], "queued")}
             for row in self._store.query("SELECT id, status, reason, copies FROM messages")
         }
         events = [

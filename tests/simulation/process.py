@@ -36,7 +36,7 @@ from gateway.workers.housekeeper import Housekeeper
 from gateway.workers.leases import Leases
 from gateway.workers.reconciler import Reconciler
 from gateway.workers.sms_sender import SmsSender
-from tests.simulation.redis_model import ModelRedis
+from tests.simulation.redis_client import ModelRedis
 from tests.simulation.virtual_loop import Killed, VirtualLoop, process_of
 from tests.simulation.wire import Carrier, Road
 from tests.simulation.world import Clocks, Disk, Ear, Line, Redis

@@ -1,21 +1,18 @@
-"""A model of a Redis server and its client, on which the gate's own Lua scripts run, in the Lua that Redis embeds.
+"""A model of a Redis server, on which the gate's own Lua scripts run, in the Lua that Redis embeds.
 
 It keeps hashes and sorted sets with their expiry, has run and replication ids and scripts that a restart forgets, and can
 be away, flushed, restarted, replaced by a stale replica, or slow. It passes the tests of the real one: tests/limits
 runs them on both. Source: redis.io/commands, and the rules for Lua's values at redis.io/docs/programmability.
 """
 
-import asyncio
 import copy
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from lupa.lua51 import LuaRuntime, lua_type
 from redis.exceptions import NoScriptError
-
-Link = Callable[[Callable[[], Any]], Awaitable[Any]]  # carries one request to the server, and its answer back
 
 _lua = LuaRuntime(unpack_returned_tuples=True)  # one a process: compiling a script takes longer than running it
 _with = _lua.eval("""function(source)
@@ -23,9 +20,7 @@ _with = _lua.eval("""function(source)
 end""")
 _compiled: dict[str, Any] = {}
 _shas: dict[str, str] = {}
-_asked: list[
-    "Server"
-] = []  # whose script runs. Not told to Lua: it holds what it was given until it collects, and seldom does
+_asked: list["Server"] = []  # whose script runs. Lua itself is told of none: what it was given it lets go of too late
 
 
 def _call(name: str, *words: Any) -> Any:
@@ -95,7 +90,7 @@ class Server:
         """EVALSHA."""
         if sha not in self.scripts:
             raise NoScriptError("No matching script.")
-        texts = [_to_word(word) for word in words]
+        texts = [to_word(word) for word in words]
         keys, args = _lua.table_from(texts[:numkeys]), _lua.table_from(texts[numkeys:])
         _asked.append(self)
         try:
@@ -242,7 +237,7 @@ def _between(low: str, high: str) -> Callable[[float], bool]:
     return lambda score: above(score) and below(score)
 
 
-def _to_word(word: Any) -> str:
+def to_word(word: Any) -> str:
     """One word of a request, as a client sends it."""
     return word.decode() if isinstance(word, bytes) else str(word)
 
@@ -261,98 +256,3 @@ def _to_reply(value: Any) -> Any:
     if isinstance(value, bool):
         return 1 if value else None
     return int(value) if isinstance(value, float) else value
-
-
-async def _at_once(request: Callable[[], Any]) -> Any:
-    await asyncio.sleep(0)
-    return request()
-
-
-class ModelRedis:
-    """The client, as far as the gate and its tests use it. `link` is what a request goes through."""
-
-    def __init__(self, server: Server, link: Link = _at_once) -> None:
-        self.server = server
-        self._link = link
-        self._paused_until = 0.0
-
-    async def _ask(self, request: Callable[[], Any]) -> Any:
-        await asyncio.sleep(max(0.0, self._paused_until - time.monotonic()))
-        return await self._link(request)
-
-    async def evalsha(self, sha: str, numkeys: int, *words: Any) -> Any:
-        return await self._ask(lambda: self.server.evalsha(sha, numkeys, words))
-
-    async def eval(self, source: str, numkeys: int, *words: Any) -> Any:
-        return await self._ask(lambda: self.server.evalsha(self.server.load(source), numkeys, words))
-
-    async def script_load(self, source: str) -> str:
-        return str(await self._ask(lambda: self.server.load(source)))
-
-    async def script_flush(self) -> None:
-        await self._ask(self.server.scripts.clear)
-
-    async def info(self, section: str) -> dict[str, str]:
-        told = {
-            "server": {"run_id": f"run{self.server.starts}"},
-            "replication": {"master_replid": f"replication{self.server.masters}"},
-        }
-        found: dict[str, str] = await self._ask(lambda: told[section])
-        return found
-
-    async def ping(self) -> bool:
-        return bool(await self._ask(lambda: True))
-
-    async def aclose(self) -> None:
-        """Nothing is open."""
-
-    async def flushall(self) -> None:
-        await self._ask(self.server.flush)
-
-    async def client_pause(self, ms: int, *, all: bool) -> None:  # noqa: A002 - redis-py's word
-        self._paused_until = time.monotonic() + ms / 1000
-
-    async def keys(self) -> list[bytes]:
-        names = await self._ask(lambda: [key for key in list(self.server.keys) if self.server.do_exists(key)])
-        return [name.encode() for name in names]
-
-    async def hset(self, key: str, field: str = "", value: Any = "", mapping: Mapping[str, Any] | None = None) -> int:
-        pairs = {field: value} if mapping is None else mapping
-        words = [_to_word(word) for pair in pairs.items() for word in pair]
-        return int(await self._ask(lambda: self.server.do_hset(key, *words)))
-
-    def pipeline(self, *, transaction: bool) -> "_Pipeline":
-        return _Pipeline(self)
-
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        """Every other command: its words as text, its answer as bytes and integers."""
-        command = getattr(self.server, f"do_{ {'delete': 'del'}.get(name, name) }")
-
-        async def ask(*words: Any) -> Any:
-            return _to_bytes(await self._ask(lambda: command(*map(_to_word, words))))
-
-        return ask
-
-
-class _Pipeline:
-    """Commands that travel together."""
-
-    def __init__(self, redis: ModelRedis) -> None:
-        self._redis = redis
-        self._requests: list[Callable[[], Any]] = []
-
-    def script_load(self, source: str) -> None:
-        self._requests.append(lambda: self._redis.server.load(source))
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        command = getattr(self._redis.server, f"do_{name}")
-        return lambda *words: self._requests.append(lambda: _to_bytes(command(*map(_to_word, words))))
-
-    async def execute(self) -> list[Any]:
-        return await self._redis._ask(lambda: [request() for request in self._requests])
-
-
-def _to_bytes(answer: Any) -> Any:
-    if isinstance(answer, list):
-        return [_to_bytes(each) for each in answer]
-    return answer.encode() if isinstance(answer, str) else answer
