@@ -82,7 +82,7 @@ class Offer:
 
     def on_written(self) -> None:
         """The socket takes the bytes now: what comes a period later keeps its distance from this moment."""
-        at_us, self.written_ms = now_us(), now_ms()
+        self.written_ms, at_us = now_ms(), now_us()  # in this order: nobody comes too near a stamp
         for clock, write in zip(self.clocks, self._writes, strict=True):
             clock.moved(write, at_us, self.planned.thing.segments)
         slot_us = self.plan.redis_clock.local(self.slot.at_us)
