@@ -105,7 +105,7 @@ class EventView(View):
 
 
 class MessageWithEvents(MessageView):
-    """One text and what happened to it, oldest first."""
+    """One text and what happened to it: the last 200 events, oldest first."""
 
     events: list[EventView]
 

@@ -31,7 +31,7 @@ class Keyword:
 
     kind:     stop, start, help; none when no rule acts on it.
     word:     the keyword as configured, empty when kind is none.
-    probable: kind is none, but a person would read it as stop: hold this number and ask somebody.
+    probable: kind is none, but a person would read it as stop: somebody should be asked.
     language: of the keyword, for the answer.
     """
 

@@ -86,6 +86,23 @@ async def test_an_event_of_a_text_tells_whom_it_was_to(api: Api) -> None:
     assert why["explanation"] == "The carrier refused it (refused); the carrier's code is 21211."
 
 
+async def test_of_a_text_that_was_tried_for_days_the_last_events_are_told(api: Api) -> None:
+    await api.sender()
+    made = (await api.post("/v1/messages", {"to": PERSON, "from": TOLL_FREE, "body": "Hi"})).body["id"]
+
+    async def throttled(tx: Any) -> None:
+        for _ in range(150):
+            await lives.move(tx, "messages", [made], "sending", now_ms())
+            await lives.move(tx, "messages", [made], "queued", now_ms(), reason="carrier_throttled")
+        await lives.move(tx, "messages", [made], "expired", now_ms())
+
+    await api.doors.database.write(throttled)
+
+    told = (await api.get(f"/v1/messages/{made}")).body["events"]
+    assert [each["type"] for each in told[-3:]] == ["message.sending", "message.queued", "message.expired"]
+    assert [each["seq"] for each in told] == sorted(each["seq"] for each in told)
+
+
 @asynccontextmanager
 async def stream(api: Api, query: str = "", **headers: str) -> AsyncIterator[StreamReader]:
     given = {"Authorization": f"Bearer {api.secret}", "Accept": "text/event-stream", **headers}

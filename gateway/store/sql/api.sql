@@ -29,14 +29,15 @@ SELECT (SELECT COUNT(*) FROM calls WHERE status = 'queued' AND sender = :sender 
      + (SELECT COUNT(*) FROM calls WHERE status = 'held' AND sender = :sender AND mode = :mode);
 
 -- name: events_of_one
--- What happened to one message or call, in the shape of events_after.
+-- What happened last to one message or call, oldest first, in the shape of events_numbered.
 SELECT events.*,
        COALESCE(messages.recipient, calls.recipient) AS recipient,
        COALESCE(messages.sender, calls.sender) AS sender,
        COALESCE(messages.reference, calls.reference) AS reference,
        COALESCE(messages.metadata, calls.metadata) AS metadata
 FROM events LEFT JOIN messages ON messages.id = events.subject LEFT JOIN calls ON calls.id = events.subject
-WHERE events.subject = :subject ORDER BY events.seq LIMIT :limit;
+WHERE events.seq IN (SELECT seq FROM events WHERE subject = :subject ORDER BY seq DESC LIMIT :limit)
+ORDER BY events.seq;
 
 -- name: events_callbacks_waiting
 SELECT COUNT(*) FROM events WHERE callback_due_ms IS NOT NULL;
