@@ -48,8 +48,8 @@ class Problem(View):
 _FIRST: Final = ("messages", "calls", "jobs", "senders", "events")  # as readers look for them
 
 
-def document(operations: Iterable[Operation], server: str) -> Schema:
-    """The whole description. `server` is where the API is reached."""
+def document(operations: Iterable[Operation]) -> Schema:
+    """The whole description, but for `servers`: where the API is reached."""
     found = [each for each in operations if each.path.startswith(("/v1", "/oauth", "/healthz", "/readyz", "/metrics"))]
     models: list[tuple[type[BaseModel], Literal["validation", "serialization"]]] = [(Problem, "serialization")]
     for each in found:
@@ -64,7 +64,6 @@ def document(operations: Iterable[Operation], server: str) -> Schema:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Campaign gateway", "version": __version__, "description": _ABOUT},
-        "servers": [{"url": server}],
         "paths": paths,
         "components": {
             "schemas": definitions["$defs"],
