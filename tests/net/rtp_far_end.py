@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 from typing import Any
 
@@ -13,8 +14,11 @@ HERE = "127.0.0.1"
 
 
 def free_base() -> int:
-    """An even port with three free ones behind it, outside the range that the system hands out by itself."""
-    for base in range(12000, 30000, 10):
+    """An even port with three free ones behind it, outside the range that the system hands out by itself.
+
+    Tests run side by side: each process of them begins its search elsewhere.
+    """
+    for base in range(12000 + 200 * (os.getpid() % 80), 30000, 10):
         with contextlib.ExitStack() as held:
             try:
                 for port in range(base, base + 4):

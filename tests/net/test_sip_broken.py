@@ -2,10 +2,11 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -22,15 +23,21 @@ from gateway.sip.sdp import Session
 from tests.net.names import Names, resolver
 from tests.net.sip_endpoints import HERE, answer, endpoint, events, served
 
-Serves = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Serves = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
 
 @asynccontextmanager
 async def far_end(serves: Serves, tls: Tls | None = None) -> AsyncIterator[int]:
     """A listener over TCP, or TLS, that does this with each connection."""
-    server = await asyncio.start_server(serves, HERE, 0, ssl=tls.incoming() if tls is not None else None)
+    serving: list[asyncio.Task[None]] = []
+
+    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.append(asyncio.ensure_future(serves(reader, writer)))
+
+    server = await asyncio.start_server(begin, HERE, 0, ssl=tls.incoming() if tls is not None else None)
     yield server.sockets[0].getsockname()[1]
     server.close()
+    await asyncio.gather(*serving)
 
 
 async def read(reader: asyncio.StreamReader) -> Request:
