@@ -1,7 +1,7 @@
 """`/v1/dialplans`: what calls say. A published version never changes; calls keep the one they were accepted with."""
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -22,6 +22,10 @@ _TYPES = {
     "text/yaml": "The same.",
     "text/plain": "The same.",
 }
+
+
+Version = Annotated[int | None, Field(ge=1, le=2_147_483_647)]
+Entry = Annotated[str, Field(max_length=40)]
 
 
 class Warned(View):
@@ -75,7 +79,7 @@ class PlanNames(View):
 class PlanQuery(Query):
     """Which version; the newest by default."""
 
-    version: int | None = None
+    version: Version = None
 
 
 class Simulation(Input):
@@ -84,9 +88,9 @@ class Simulation(Input):
     "no_transfer" where a transfer fails; "machine" as the first entry: a machine answers.
     """
 
-    keys: list[str] = Field(default_factory=list, max_length=100, examples=[["silence", "1"]])
+    keys: list[Entry] = Field(default_factory=list, max_length=100, examples=[["silence", "1"]])
     variables: Variables = Field(default_factory=dict)
-    version: int | None = None
+    version: Version = None
 
 
 class Transcript(View):
