@@ -7,7 +7,7 @@ the middle of it is cut by the server (`idle_in_transaction_session_timeout`), s
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Final, TypeVar
 
 import asyncpg
@@ -15,22 +15,21 @@ import structlog
 
 from gateway import steps
 from gateway.clock import monotonic
-from gateway.errors.store import StoreNotMigrated, StoreUnavailable
+from gateway.errors.store import StoreUnavailable
 from gateway.store.bus import Bus
-from gateway.store.postgres_sql import Statement, schema, statements
-from gateway.store.queries import migrations
+from gateway.store.postgres_errors import AWAY, is_everybodys, told, why
+from gateway.store.postgres_schema import bring_up_to_date
+from gateway.store.postgres_sql import Statement, statements
 from gateway.store.tx import CommitUnknown, Pending, Row, Tx, Work
 
 T = TypeVar("T")
 
-_WRITER: Final = 0x67_77_01  # advisory locks of this database: who writes, who migrates
-_MIGRATING: Final = 0x67_77_02
+_WRITER: Final = 0x67_77_01  # advisory locks of this database; postgres_schema has one more
 _ALONE: Final = 0x67_77_03
 _READERS: Final = 4
 _CLAIMERS: Final = 4
 _CONNECT_S: Final = 5.0
 _ANSWER_S: Final = 30.0  # a statement, or a wait for the writers before us; then the line counts as broken
-_MIGRATION_S: Final = 3600.0  # an index over millions of rows, or another process that makes it
 _LOOK_AGAIN_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 2.0
 _STILL_MS: Final = "4000"
@@ -50,12 +49,7 @@ _CONNECTION: Final[dict[str, Any]] = {
     "statement_cache_size": 512,  # more than there are named blocks
     "max_cached_statement_lifetime": 0,
 }
-# connection, a plan from before a migration, transaction state, rollback, resources, operator, system, internal: not
-# the fault of one work
-_EVERYBODYS: Final = frozenset({"08", "0A", "25", "40", "53", "57", "58", "XX"})
-_ONES_OWN: Final = frozenset({"22", "23"})  # a value, a constraint: the fault of who asked
 _log = structlog.get_logger(__name__)
-_AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class PostgresTx(Tx):
@@ -104,15 +98,15 @@ class Postgres:
     async def start(self, *, migrate: bool) -> None:
         """Open the writer, both pools and the bus: see Engine."""
         self._writer = await self._connect()
-        await _bring_up_to_date(self._writer, apply=migrate)
-        with _told():
+        await bring_up_to_date(self._writer, apply=migrate)
+        with told():
             self._readers = await self._pool(_READERS, default_transaction_read_only="on")
             self._claimers = await self._pool(_CLAIMERS)
         if self.bus is not None:
             await self.bus.start()
 
     async def _connect(self, **more: str) -> Any:
-        with _told():
+        with told():
             return await asyncpg.connect(self._url, **_CONNECTION, server_settings={**_SERVER, **more})
 
     async def _pool(self, size: int, **more: str) -> Any:
@@ -144,15 +138,15 @@ class Postgres:
             await connection.execute(f"BEGIN; SELECT pg_advisory_xact_lock({_WRITER})")
             xid = await connection.fetchval("SELECT pg_current_xact_id()::text")
             kept = await self._run(connection, gather())
-        except _AWAY as error:
+        except AWAY as error:
             await _let_go(connection)
-            raise StoreUnavailable(_why(error)) from error
+            raise StoreUnavailable(why(error)) from error
         if not kept:
             return
         steps.reached("commit:before")
         try:
             ended = await connection.execute("COMMIT")
-        except _AWAY as error:
+        except AWAY as error:
             connection.terminate()
             raise CommitUnknown(lambda: self._was_kept(xid)) from error
         if ended != "COMMIT":
@@ -183,7 +177,7 @@ class Postgres:
             try:
                 pending.result = await pending.work(tx)
             except Exception as error:
-                if connection.is_closed() or _is_everybodys(error):
+                if connection.is_closed() or is_everybodys(error):
                     raise
                 pending.error = error
                 await connection.execute("ROLLBACK" if alone else "ROLLBACK TO SAVEPOINT work")
@@ -198,7 +192,7 @@ class Postgres:
                     status = await connection.fetchval("SELECT pg_xact_status($1::text::xid8)", xid)
             except asyncpg.InvalidParameterValueError:
                 return False  # the server fell back to a time before it: a standby that had not heard of it
-            except _AWAY:
+            except AWAY:
                 status = "in progress"
             if status != "in progress":
                 return bool(status == "committed")
@@ -224,8 +218,8 @@ class Postgres:
                     await asyncio.sleep(_LONGEST_WAIT_S)
                 if await _while_connected(connection, loop):
                     return
-            except _AWAY as error:
-                _log.warning("turn_lost", loop=name, error=_why(error))
+            except AWAY as error:
+                _log.warning("turn_lost", loop=name, error=why(error))
             finally:
                 connection.terminate()
 
@@ -236,7 +230,7 @@ class Postgres:
 
     @contextlib.asynccontextmanager
     async def _using(self, pool: Any) -> AsyncIterator[PostgresTx]:
-        with _told():
+        with told():
             async with pool.acquire(timeout=_CONNECT_S) as connection:
                 yield PostgresTx(connection, self._statements)
 
@@ -245,36 +239,11 @@ class Postgres:
         return
 
 
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except _AWAY as error:
-        if isinstance(error, asyncpg.PostgresError) and str(error.sqlstate)[:2] in _ONES_OWN:
-            raise
-        raise StoreUnavailable(_why(error)) from error
-
-
-def _why(error: BaseException) -> str:
-    """What happened, in words that hold no address, user or password."""
-    if isinstance(error, asyncpg.PostgresError):
-        return error.message or type(error).__name__
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return type(error).__name__
-
-
-def _is_everybodys(error: Exception) -> bool:
-    if isinstance(error, asyncpg.PostgresError):
-        return str(error.sqlstate)[:2] in _EVERYBODYS
-    return isinstance(error, (OSError, TimeoutError))
-
-
 async def _let_go(connection: Any) -> None:
     """Leave a transaction that failed; a connection that does not answer is given up."""
     try:
         await connection.execute("ROLLBACK", timeout=_CONNECT_S)
-    except _AWAY:
+    except AWAY:
         connection.terminate()
 
 
@@ -285,7 +254,7 @@ async def _while_connected(connection: Any, loop: Callable[[], Coroutine[Any, An
     try:
         while not (await asyncio.wait({running}, timeout=_LONGEST_WAIT_S))[0]:
             await connection.execute("SELECT 1", timeout=_CONNECT_S)
-    except _AWAY:
+    except AWAY:
         return False
     finally:
         running.cancel()
@@ -298,26 +267,3 @@ async def _while_connected(connection: Any, loop: Callable[[], Coroutine[Any, An
 
 async def _as_it_is(_connection: Any) -> None:
     """Nothing in our sessions changes, so a pool has nothing to set back."""
-
-
-async def _bring_up_to_date(connection: Any, *, apply: bool) -> None:
-    with _told():
-        await connection.execute(f"SELECT pg_advisory_lock({_MIGRATING})", timeout=_MIGRATION_S)
-        try:
-            version = await _version(connection)
-            waiting = [item for item in migrations() if item[0] > version]
-            if waiting and not apply:
-                raise StoreNotMigrated(version, waiting[-1][0])
-            for number, sql in waiting:
-                async with connection.transaction():
-                    await connection.execute(schema(number, sql), timeout=_MIGRATION_S)
-        finally:
-            await connection.execute(f"SELECT pg_advisory_unlock({_MIGRATING})")
-
-
-async def _version(connection: Any) -> int:
-    if await connection.fetchval("SELECT to_regclass('schema_version') IS NULL"):
-        async with connection.transaction():
-            await connection.execute("CREATE TABLE schema_version (version INTEGER NOT NULL)")
-            await connection.execute("INSERT INTO schema_version (version) VALUES (0)")
-    return int(await connection.fetchval("SELECT version FROM schema_version"))

@@ -29,3 +29,11 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
     async with opened as database:
         await database.write(lambda tx: tenants.add_tenant(tx, Tenant("acme", "Acme Water", 1)))
         yield database
+
+
+@pytest.fixture
+async def shared(postgres_url: str) -> AsyncIterator[tuple[Database, Database]]:
+    """One database, as two processes have it."""
+    async with Database.open(postgres_url) as one, Database.open(postgres_url) as two:
+        await one.write(lambda tx: tenants.add_tenant(tx, Tenant("acme", "Acme Water", 1)))
+        yield one, two
