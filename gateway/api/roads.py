@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from gateway.api.operation import Call
 from gateway.errors.api import FieldProblem, InvalidRequest
 from gateway.model.sender import Sender
+from gateway.net.http_client import is_public
 from gateway.settings_types import is_loopback
 from gateway.store import tenants
 
@@ -52,7 +53,7 @@ def _is_private(host: str) -> bool:
     if is_loopback(host) or host.endswith((".localhost", ".local", ".internal")):
         return True
     try:
-        return not ipaddress.ip_address(host).is_global
+        return not is_public(ipaddress.ip_address(host))
     except ValueError:
         return False
 

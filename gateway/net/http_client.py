@@ -21,11 +21,14 @@ from yarl import URL
 
 from gateway.net.http_connection import Answer, BrokenAnswerError, Connection
 
-__all__ = ["Answer", "Attempt", "BrokenAnswerError", "HttpClient", "PrivateAddressError", "TakenBackError"]
+__all__ = ["Answer", "Attempt", "BrokenAnswerError", "HttpClient", "PrivateAddressError", "TakenBackError", "is_public"]
 
 _KEEPALIVE_S: Final = 15.0  # shorter than any carrier's own, so that we close an idle connection before it does
 _NAMES_S: Final = 10.0  # how long a host's addresses are believed
 _RACE_S: Final = 0.25  # RFC 8305: how long one address may take before the next is tried beside it
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last four bytes are an IPv4 address
+# RFC 4291, section 2.5.5.1 (IPv4-compatible); RFC 8215 (a network's own translator)
+_LOCAL: Final = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -238,5 +241,16 @@ def _request(
 
 def _refuse_private(host: str) -> None:
     with contextlib.suppress(ValueError):
-        if not ipaddress.ip_address(host).is_global:
+        if not is_public(ipaddress.ip_address(host)):
             raise PrivateAddressError(host)
+
+
+def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether an address is one host's anywhere on the internet: also what a translator or a tunnel makes of it."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.is_site_local or any(address in network for network in _LOCAL):
+            return False
+        behind = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF) if address in _NAT64 else address.sixtofour
+        if behind is not None:
+            return is_public(behind)
+    return address.is_global and not address.is_multicast

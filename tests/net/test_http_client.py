@@ -7,11 +7,19 @@ import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
-from gateway.net.http_client import Attempt, BrokenAnswerError, HttpClient, PrivateAddressError, TakenBackError
+from gateway.net.http_client import (
+    Attempt,
+    BrokenAnswerError,
+    HttpClient,
+    PrivateAddressError,
+    TakenBackError,
+    is_public,
+)
 
 HEAD = b"HTTP/1.1 201 Created\r\nContent-Length: 10\r\n\r\n"
 
@@ -237,11 +245,24 @@ async def test_a_line_end_in_a_header_is_refused_before_anything_is_opened() -> 
         assert made == []
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "http://localhost:1/", "http://[::1]:1/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://127.0.0.1:1/", "http://localhost:1/", "http://[::1]:1/", "http://[::ffff:10.0.0.1]:1/"),
+        *("http://[64:ff9b::a00:1]:1/", "http://[64:ff9b:1::a00:1]:1/", "http://[2002:a00:1::]:1/"),
+        *("http://[::7f00:1]:1/", "http://[fec0::1]:1/", "http://224.0.0.1:1/", "http://[ff02::1]:1/"),
+    ],
+)
 async def test_a_private_address_is_refused_by_number_and_by_name(url: str) -> None:
     async with HttpClient(public_only=True) as http:
         with pytest.raises(PrivateAddressError):
             await http.request("GET", url, Attempt(), timeout_s=5)
+
+
+def test_a_public_address_is_one_behind_a_translator_too() -> None:
+    public = ("93.184.215.14", "2606:2800:21f::1", "64:ff9b::5db8:d70e", "2002:5db8:d70e::1")
+
+    assert all(is_public(ip_address(each)) for each in public)
 
 
 async def test_tls_is_checked_against_the_machines_certificates(
