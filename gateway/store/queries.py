@@ -1,5 +1,7 @@
 """The named blocks of `store/sql` and the numbered migrations, as the databases read them."""
 
+from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -10,8 +12,12 @@ _KIND = {"messages": "kind", "calls": "direction"}  # the column that says which
 _MIGRATIONS = resources.files("gateway.store") / "migrations"
 
 
-def load() -> dict[str, str]:
-    """Every named block; one that says `{things}` is for messages and for calls, `{kind}` for a column of theirs."""
+@cache
+def load() -> Mapping[str, str]:
+    """Every named block; one that says `{things}` is for messages and for calls, `{kind}` for a column of theirs.
+
+    They are read once a process.
+    """
     loaded: dict[str, str] = {}
     for file in _SQL.iterdir():
         text = file.read_text(encoding="utf-8")
