@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
 ALONE: Final = (
+    "tests/calls/test_outbound_sip.py::test_a_stop_lets_calls_end",
+    "tests/calls/test_outbound_sip.py::test_calls_at_once",
     "tests/chaos/",
     "tests/limits/test_wire.py",
     "tests/net/test_rtp_engine.py",
