@@ -144,7 +144,8 @@ async def _refuse(answer: aiohttp.ClientResponse) -> None:
     head = str(problem.get("detail") or problem.get("title") or f"{answer.status} {answer.reason}")
     told = [each for each in problem.get("errors", ()) if isinstance(each, dict)]
     fields = [f"  {_place(each)}{each.get('detail')}" for each in told if str(each.get("detail")) not in head]
-    raise RequestRefused(answer.status, str(problem.get("type", "")).rpartition("/")[2], "\n".join([head, *fields]))
+    kind = str(problem.get("type", "")).rpartition("/")[2]
+    raise RequestRefused(answer.status, kind, "\n".join([head, *fields]), told)
 
 
 def _place(entry: Mapping[str, Any]) -> str:

@@ -117,12 +117,18 @@ def test_a_job_is_planned_submitted_watched_and_explained(gateway: Gateway, tmp_
     submit = ["job", "submit", str(file), "--from", SENDER, "--body", "Hello {{ name }}", "--skip-invalid"]
 
     planned = json.loads(gateway.must(*submit, "--dry-run"))
+    refused = gateway.run(*[word for word in submit if word != "--skip-invalid"])
+    file_of_two = tmp_path / "two.csv"
+    file_of_two.write_text("to,name\n+12125551234,Ana\n+12125551236,\n", encoding="utf-8")
+    nameless = gateway.run("job", "submit", str(file_of_two), "--from", SENDER, "--body", "Hello {{ name }}")
     submitted = gateway.run(*submit)
     job_id = submitted.stdout.strip()
     watched = gateway.must("job", "watch", job_id)
     why = gateway.must("why", job_id)
 
     assert (planned["accepted"], planned["segments"]) == (2, 2)
+    assert f"{file}:3: to: " in refused.stderr
+    assert nameless.stderr.startswith(f"{file_of_two}:3: variables.name: ")
     assert "2 accepted, 2 left out" in submitted.stderr
     assert (
         f"{file}:5: variables.name: " in submitted.stderr

@@ -19,7 +19,7 @@ from gateway.cli.remote import DEFAULT_URL, Key, Url, ask
 from gateway.client import Client, Json
 from gateway.clock import new_id
 from gateway.errors.campaign import BadRecipients
-from gateway.errors.cli import FileUnreadable
+from gateway.errors.cli import FileUnreadable, RequestRefused
 
 app = group("job")
 
@@ -108,7 +108,14 @@ def submit(
         "reference": reference or "",
     }
     query = {"dry_run": "true"} if dry_run else {}
-    answer = ask(url, key, lambda client: client.post("/v1/jobs", job, idempotency_key=new_id("idem"), **query))
+    try:
+        answer = ask(url, key, lambda client: client.post("/v1/jobs", job, idempotency_key=new_id("idem"), **query))
+    except RequestRefused as refused:
+        if refused.kind != "invalid_recipients":
+            raise
+        for each in refused.entries:
+            _tell_row(file, people[each["line"] - 1].line, each.get("field") or "", str(each.get("detail")))
+        raise FileUnreadable(str(file), "some cannot be reached; correct the file, or give --skip-invalid") from None
     if dry_run:
         show(answer)
         return

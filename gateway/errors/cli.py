@@ -1,6 +1,7 @@
 """What the commands tell."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from gateway.errors import GatewayError
 
@@ -19,10 +20,11 @@ class RequestRefused(GatewayError):
 
     slug, status = "request_refused", 502
 
-    def __init__(self, answer: int, kind: str, text: str) -> None:
+    def __init__(self, answer: int, kind: str, text: str, entries: Iterable[Mapping[str, Any]] = ()) -> None:
         super().__init__(text)
         self.answer = answer
         self.kind = kind
+        self.entries = tuple(entries)
 
 
 class UnknownScope(GatewayError):
