@@ -131,16 +131,16 @@ async def test_tests_are_kept_with_the_version_and_hold_for_the_next_one(api: Ap
     assert (third.body["version"], (await api.get(path)).body["tests"]) == (3, "")
 
 
-@pytest.mark.parametrize("version", [0, 2**31, 2**63, 10**20])
-async def test_a_version_that_no_database_can_hold_is_refused_by_name(api: Api, version: int) -> None:
+async def test_a_version_that_no_database_can_hold_is_refused_by_name(api: Api) -> None:
     await publish(api, "payment-reminder", SHIPPED["payment-reminder"])
     path = "/v1/dialplans/payment-reminder"
 
-    asked = await api.get(path, params={"version": str(version)})
-    tried = await api.post(f"{path}/simulate", {"keys": ["1" * 41], "version": version})
+    for version in (0, 2**31, 2**63, 10**20):
+        asked = await api.get(path, params={"version": str(version)})
+        tried = await api.post(f"{path}/simulate", {"keys": ["1" * 41], "version": version})
 
-    assert (asked.status, set(asked.wrong)) == (422, {"version"})
-    assert (tried.status, set(tried.wrong)) == (422, {"version", "keys.0"})
+        assert (asked.status, set(asked.wrong)) == (422, {"version"})
+        assert (tried.status, set(tried.wrong)) == (422, {"version", "keys.0"})
 
 
 async def test_a_plan_of_another_tenant_is_not_there(api: Api) -> None:

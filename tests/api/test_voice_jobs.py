@@ -6,6 +6,7 @@ import pytest
 
 from gateway.clock import now_ms
 from gateway.store import calls, jobs
+from gateway.store.database import Tx
 from tests.api.conftest import PERSON, TOLL_FREE, Api, Said
 
 PLAN = """
@@ -279,32 +280,43 @@ async def test_calls_are_listed_by_direction(api: Api) -> None:
     assert wrong.wrong == {"direction": "not_one_of"}
 
 
-@pytest.mark.parametrize(
-    ("status", "reason", "told"),
-    [
-        ("failed", "unknown_prompt", "It could not be made (unknown_prompt)."),
-        ("failed", "media_down", "It broke off (media_down)."),
-        (
-            "unknown",
-            "worker_gone",
-            "The process that held it is gone, so nobody knows how it ended; it is not repeated",
-        ),
-        ("cancelled", "gateway_stopped", "It was cancelled before anybody answered (gateway_stopped)."),
-    ],
-)
-async def test_why_of_an_ended_call_blames_the_carrier_for_nothing_else(
-    api: Api, status: str, reason: str, told: str
-) -> None:
-    await api.sender()
-    said = await job(api, {"to": PERSON}, {"to": OTHER})
-    ended, going_on = (await api.get("/v1/calls", params={"job_id": said.body["id"]})).body["items"]
-    write = api.doors.database.write
-    both = [ended["id"], going_on["id"]]
-    await write(lambda tx: tx.rows("calls_move", **_MOVE, ids=both, status="ringing", now_ms=now_ms()))
-    if reason == "media_down":
-        await write(lambda tx: calls.answered(tx, ended["id"], now_ms(), "human"))
-    await write(lambda tx: calls.ended(tx, ended["id"], status, now_ms(), reason=reason))
+_TOLD = [
+    ("failed", "unknown_prompt", "It could not be made (unknown_prompt)."),
+    ("failed", "media_down", "It broke off (media_down)."),
+    ("unknown", "worker_gone", "The process that held it is gone, so nobody knows how it ended; it is not repeated"),
+    ("cancelled", "gateway_stopped", "It was cancelled before anybody answered (gateway_stopped)."),
+]
 
-    assert (await api.get(f"/v1/calls/{ended['id']}/why")).body["explanation"].startswith(told)
+
+async def test_why_of_an_ended_call_blames_the_carrier_for_nothing_else(api: Api) -> None:
+    await api.sender()
+    said = await job(api, *({"to": f"+1212555010{n}"} for n in range(len(_TOLD) + 1)))
+    _, *made = (await api.get("/v1/calls", params={"job_id": said.body["id"]})).body["items"]
+    write = api.doors.database.write
+    await write(
+        lambda tx: tx.rows("calls_move", **_MOVE, ids=[each["id"] for each in made], status="ringing", now_ms=1)
+    )
+    for each, (status, reason, told) in zip(made, _TOLD, strict=True):
+        await _ended(api, each["id"], status, reason)
+
+        assert (await api.get(f"/v1/calls/{each['id']}/why")).body["explanation"].startswith(told)
+
+
+async def _ended(api: Api, call_id: str, status: str, reason: str) -> None:
+    async def work(tx: Tx) -> None:
+        if reason == "media_down":
+            await calls.answered(tx, call_id, now_ms(), "human")
+        await calls.ended(tx, call_id, status, now_ms(), reason=reason)
+
+    await api.doors.database.write(work)
+
+
+async def test_why_of_a_job_tells_how_many_of_its_calls_go_on(api: Api) -> None:
+    await api.sender()
+    said = await job(api, {"to": PERSON})
+    ((going_on),) = (await api.get("/v1/calls", params={"job_id": said.body["id"]})).body["items"]
+    write = api.doors.database.write
+    await write(lambda tx: tx.rows("calls_move", **_MOVE, ids=[going_on["id"]], status="ringing", now_ms=now_ms()))
+
     of_job = (await api.get(f"/v1/jobs/{said.body['id']}/why")).body
     assert of_job["explanation"] == "All have been dialled; calls that go on: 1."

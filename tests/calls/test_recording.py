@@ -63,7 +63,7 @@ async def test_who_listens_for_the_end_of_a_recording_does_not_say_who_answered(
     """0304 ends it by its key in mid-detection, and is silent while the call goes on."""
     source = PLAN.replace("silence: 1s", 'silence: 1s, finish_key: "1"')
     source = source.replace("next: thanks", "next: wait").replace(
-        "  thanks:", "  wait: {pause: 3s, next: thanks}\n  thanks:"
+        "  thanks:", "  wait: {pause: 1500ms, next: thanks}\n  thanks:"
     )
     (call,) = await over(calling, "0304", source=source)
 
