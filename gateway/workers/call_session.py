@@ -14,7 +14,6 @@ from gateway.errors.media import MediaLimit
 from gateway.media.events import Detected, GreetingEnded
 from gateway.store import calls
 from gateway.voice import engine
-from gateway.voice.dialplan import Pause, Play, Say
 from gateway.voice.state import (
     Answered,
     Command,
@@ -39,6 +38,7 @@ from gateway.workers.call_answer import Answer
 from gateway.workers.call_audio import CallAudio
 from gateway.workers.call_bridge import Bridge
 from gateway.workers.call_handover import Handed, Handover
+from gateway.workers.call_played import PlayedParts
 from gateway.workers.call_record import CallRecord
 
 KEY_S: Final = (
@@ -78,12 +78,9 @@ class CallSession:
     ring_timeout_s: float | None
     bridge: Bridge | None = None
     _events: asyncio.Queue[LegEvent | Handed | _Rendered | _Stop] = field(default_factory=asyncio.Queue)
-    _playing: dict[int, tuple[Say | Play | Pause, int | None]] = field(default_factory=dict)  # part; token it ends
-    _prompts: list[calls.Prompt] = field(default_factory=list)
+    _parts: PlayedParts = field(default_factory=PlayedParts)
     _answer: Answer = field(default_factory=Answer)
     _left: Speak | None = None  # the message to a machine
-    _left_plays: tuple[int, ...] = ()
-    _left_s: float = 0.0  # how much of it was played
     _handover: Handover = field(init=False)
     _rendering: asyncio.Task[None] | None = None
     _deadline: float | None = None  # while the engine waits for nothing: of the ringing, or of the goodbye
@@ -298,18 +295,11 @@ class CallSession:
         except MediaLimit as error:
             self._stop(error.slug)
             return
-        if self.state.is_leaving:
-            self._left_plays, self._left_s = plays, 0.0
+        self._parts.begins(command, plays, is_left=self.state.is_leaving)
         self._answer.speaks(command.parts, monotonic())
-        for play, part in zip(plays, command.parts, strict=True):
-            self._playing[play] = (part, command.token if play == plays[-1] else None)
 
     def _played(self, played: Played) -> None:
-        part, token = self._playing.pop(played.play_id)
-        if not isinstance(part, Pause) and played.seconds:
-            self._prompts.append(calls.prompt(part, played.seconds))
-            self._left_s += played.seconds if played.play_id in self._left_plays else 0.0
-        if played.finished and token is not None:
+        if (token := self._parts.over(played)) is not None:
             self._tell(PromptEnded(token))
 
     # --- what is kept
@@ -326,7 +316,7 @@ class CallSession:
             status = "failed" if self._reason else "completed"
             self.record.ended(
                 self._told(),
-                self._prompts,
+                self._parts.prompts,
                 status,
                 self._reason,
                 self._ended_ms or now_ms(),
@@ -335,7 +325,7 @@ class CallSession:
 
     def _evidence(self) -> calls.Evidence:
         found, handover = self._answer, self._handover
-        detection, delay_ms = found.evidence(self._left_s), found.message_delay_ms()
+        detection, delay_ms = found.evidence(self._parts.left_s), found.message_delay_ms()
         return calls.Evidence(detection, delay_ms, handover.transfers, handover.recordings, self._quality)
 
     def _told(self) -> State:
