@@ -28,18 +28,23 @@ async def test_a_recording_is_its_tenants_alone_is_kept_once_and_is_forgotten_in
     assert await database.read(lambda tx: recordings.get(tx, "acme", "live", "rec_old")) is None
 
 
-async def test_what_a_carrier_has_is_fetched_when_it_is_due_until_it_is_here(database: Database) -> None:
+async def test_what_a_carrier_has_is_fetched_when_it_is_due_and_then_to_be_deleted_there(database: Database) -> None:
     await database.write(lambda tx: recordings.add(tx, CALL, "RE1", "tell", b"", 1_000, source="twilio"))
 
-    assert await database.read(lambda tx: recordings.to_fetch(tx, "twilio", 1_000, 5)) == [("RE1", 0)]
-    assert await database.read(lambda tx: recordings.to_fetch(tx, "other", 1_000, 5)) == []
+    async def due(at_ms: int, source: str = "twilio") -> list[recordings.Due]:
+        return await database.read(lambda tx: recordings.due_at(tx, source, at_ms, 5))
+
+    assert await due(1_000) == [recordings.Due("RE1", 0, is_here=False)]
+    assert await due(1_000, "other") == []
     assert await database.read(lambda tx: recordings.get(tx, "acme", "live", "RE1")) is None
     await database.write(lambda tx: recordings.tried(tx, "RE1", 5_000))
-    assert await database.read(lambda tx: recordings.to_fetch(tx, "twilio", 4_999, 5)) == []
-    assert await database.read(lambda tx: recordings.to_fetch(tx, "twilio", 5_000, 5)) == [("RE1", 1)]
-    await database.write(lambda tx: recordings.fetched(tx, "RE1", b"said"))
+    assert await due(4_999) == []
+    assert await due(5_000) == [recordings.Due("RE1", 1, is_here=False)]
+    await database.write(lambda tx: recordings.fetched(tx, "RE1", b"said", 6_000))
 
     found = await database.read(lambda tx: recordings.get(tx, "acme", "live", "RE1"))
     assert found is not None
     assert found.audio == b"said"
-    assert await database.read(lambda tx: recordings.to_fetch(tx, "twilio", 9_000, 5)) == []
+    assert await due(9_000) == [recordings.Due("RE1", 0, is_here=True)]
+    await database.write(lambda tx: recordings.released(tx, "RE1"))
+    assert await due(9_000) == []
