@@ -11,9 +11,10 @@ from gateway.metrics import Metrics
 from gateway.model.call import Call
 from gateway.model.limit import Granted, Refused
 from gateway.model.scope import Scope
-from gateway.store import scopes, usage
+from gateway.store import scopes, tenants, usage
 from gateway.store.records import to_row
 from gateway.workers.counters import Counters
+from tests.workers.conftest import SENDER
 
 
 async def flush(valkey_url: str) -> None:
@@ -43,6 +44,26 @@ async def test_a_flushed_redis_is_rebuilt_from_what_the_database_knows(sending: 
     await sending.stop()
 
     assert len(sending.arrived()) == 8
+
+
+async def test_what_was_granted_before_a_rebuild_is_not_committed_after_it(sending: Any, valkey_url: str) -> None:
+    """The rows were read without it, and Redis counts it no more: it would leave beyond the cap."""
+    await sending.sender(limits={"rate": "50/s", "daily": 8, "zones": ["America/Los_Angeles"]})
+    (message_id,) = await sending.queue("1000")
+    sender = await sending.database.read(lambda tx: tenants.sender(tx, SENDER))
+    asked = [await sending.message(message_id)]
+    before = await sending.counters.take_texts(sender, "live", asked, ahead_us=0)
+    await flush(valkey_url)
+    after = await sending.counters.take_texts(sender, "live", asked, ahead_us=0)
+    assert isinstance(before, Granted)
+    assert isinstance(after, Granted)
+
+    kept = [
+        await sending.database.write(lambda tx, granted=granted: sending.counters.debit(tx, sender, "live", granted))
+        for granted in (before, after)
+    ]
+
+    assert kept == [False, True]
 
 
 async def test_how_long_the_longest_text_was_is_known_when_the_counters_are_rebuilt(sending: Any) -> None:
