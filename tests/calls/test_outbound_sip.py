@@ -6,7 +6,6 @@ import signal
 import socket
 import threading
 from collections import Counter
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -224,7 +223,7 @@ async def test_a_plan_that_cannot_be_spoken_fails_the_call_before_anybody_is_cal
 
 
 async def test_calls_at_once_never_pass_the_channels_and_their_starts_never_the_rate(calling: Any) -> None:
-    calling.roads["live", "main"] = TrunkRoad(calling.trunk, 10.0, 3, 5)
+    calling.roads["live", "main"] = TrunkRoad(calling.trunk, 4.0, 3, 5)
     ids = await calling.queue(*["0600"] * 9)
     await calling.start()
     for call_id in ids:
@@ -235,7 +234,8 @@ async def test_calls_at_once_never_pass_the_channels_and_their_starts_never_the_
     starts = [arrival.at_s for arrival in calling.far_end.parts.ledger.arrivals]
     assert len(spans) == 9
     assert at_once <= 3
-    assert min(b - a for a, b in pairwise(starts)) > 0.09
+    # Five starts take a second at least, less what the far end's own stamps are late.
+    assert min(fifth - first for first, fifth in zip(starts, starts[4:], strict=False)) > 0.95
 
 
 async def test_a_job_that_is_cancelled_dials_no_more(calling: Any) -> None:
