@@ -35,6 +35,7 @@ class Schedule:
     waits_us: when it last kept somebody waiting.
     log:      when the last units left, sorted.
     open:     those of which that is not known yet, sorted.
+    dense_us: no slot is before it: what is made up comes a quarter faster than the line, not all at once.
     now_us:   what `at` was told last.
     """
 
@@ -46,11 +47,16 @@ class Schedule:
     waits_us: int = 0
     log: tuple[int, ...] = ()
     open: tuple[Open, ...] = ()
+    dense_us: int = 0
     now_us: int = field(default=0, compare=False)
 
     @property
     def due_us(self) -> int:
-        """The line's next slot."""
+        """The earliest next slot."""
+        return max(self._line_us, self.dense_us)
+
+    @property
+    def _line_us(self) -> int:
         return self.base_us + -(-self.k * self.period_us // self.n)
 
     def changed(self, n: int, period_us: int, apart_us: int) -> "Schedule":
@@ -58,8 +64,8 @@ class Schedule:
         if (n, period_us) == (self.n, self.period_us):
             return replace(self, apart_us=apart_us)
         slower = -(-period_us // n) - self.period_us // self.n
-        base_us = self.due_us + max(0, slower)
-        return replace(self, n=n, period_us=period_us, apart_us=apart_us, base_us=base_us, k=0, waits_us=0)
+        base_us = self._line_us + max(0, slower)
+        return replace(self, n=n, period_us=period_us, apart_us=apart_us, base_us=base_us, k=0, waits_us=0, dense_us=0)
 
     def at(self, now_us: int, free_us: int = 0) -> "Schedule":
         """Forget what is over; the line begins anew where its next slot is too long ago, or before `free_us`."""
@@ -67,8 +73,9 @@ class Schedule:
         left = tuple(each for each in self.open if each.at_us > now_us - DOUBT_US)
         waited = now_us - self.waits_us <= 2 * CATCH_UP_US
         earliest = max(free_us, now_us - CATCH_UP_US if waited else now_us)
-        base_us, k = (self.base_us, self.k) if self.due_us >= earliest else (earliest, 0)
-        return replace(self, base_us=base_us, k=k, log=log, open=left, now_us=now_us)
+        base_us, k = (self.base_us, self.k) if self._line_us >= earliest else (earliest, 0)
+        dense_us = max(self.dense_us, now_us)
+        return replace(self, base_us=base_us, k=k, log=log, open=left, dense_us=dense_us, now_us=now_us)
 
     def fits(self, from_us: int, units: int, horizon_us: int) -> int:
         """The first instant from `from_us` on at which a message of so many units may leave.
@@ -112,7 +119,9 @@ class Schedule:
         taken = [Open(slot_us + self._after(unit), worker, number) for unit in range(units)]
         periods, k = divmod(self.k + units, self.n)
         left = tuple(sorted([*self.open, *taken]))
-        return replace(self, base_us=self.base_us + periods * self.period_us, k=k, open=left)
+        base_us = self.base_us + periods * self.period_us
+        dense_us = self.dense_us + -(-units * self.period_us * 4 // (5 * self.n))
+        return replace(self, base_us=base_us, k=k, open=left, dense_us=dense_us)
 
     def late(self, taken: Open, later_us: int, units: int) -> "Schedule":
         """The units of the slot `taken` left at `later_us`. They are open until all of that take is told."""

@@ -250,12 +250,13 @@ def test_what_is_told_moves_the_script_as_its_model(
 def assert_kept(server: Redis, pace: Pace, schedule: Schedule) -> None:
     """Compare what the server has of a rate; what is over it may have forgotten or not."""
     now = now_us(server)
-    n, period, base, k, waits = (int(word) for word in server.hmget(pace.key, ["n", "period", "base", "k", "waits"]))
+    names = ["n", "period", "base", "k", "waits", "dense"]
+    n, period, base, k, waits, dense = (int(word) for word in server.hmget(pace.key, names))
     fields = {name.decode(): text.decode() for name, text in server.hgetall(pace.key).items()}
     takes = {tuple(name[1:].split(".")): _unpacked(text) for name, text in fields.items() if name[0] == "+"}
     log = _unpacked(fields.get("log", ""))
     assert int(fields["count"]) == len(log) + sum(map(len, takes.values()))
-    kept = Schedule(n, period, pace.keeps_us, base, k, waits, tuple(log))
+    kept = Schedule(n, period, pace.keeps_us, base, k, waits, tuple(log), dense_us=dense)
     kept = replace(kept, open=tuple(Open(at, who, int(nr)) for (who, nr), ats in takes.items() for at in ats))
     for name, text in fields.items():
         kept = kept.told(name[1:], int(text)) if name[0] == "=" else kept
@@ -340,4 +341,4 @@ def test_a_busy_stretch_uses_the_whole_rate(n: int, period: int, count: int) -> 
     start = 1_700_000_000 * SECOND
     schedule = Schedule(n, period, period).at(start).spend(start, count)
 
-    assert schedule.due_us == start + -(-count * period // n)
+    assert schedule.at(start).due_us == start + -(-count * period // n)

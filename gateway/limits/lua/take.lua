@@ -29,7 +29,7 @@
 --       full    the windows at four fifths or more after this grant: 3 * (place among the caps - 1) + 1, 2 or 3
 -- State  marker: hash epoch, seq, now, quiet, longest, server, c:<key> = until when that key must exist; unheld: when
 --        channels were forgotten that others may hold, who renew them within a lease (0: none)
---        throughput: hash n, period, base, k: no slot before the line's next, base + ceil(k * period / n), 0 <= k < n;
+--        throughput: hash n, period, base, k: no slot before the line's next, base + ceil(k * period / n), 0 <= k < n, and none before `dense`;
 --        waits: when it last kept somebody waiting; log: when the last units left, the first and then the steps
 --        between; +worker.number: of a take, when its units leave; =worker: up to which take it is told that all have;
 --        count: how many units these have
@@ -72,8 +72,8 @@ end
 -- after the latest slot before, and after what the longest message then still had to leave.
 local function throughput(name)
   local t = {key = name, n = arg(), period = arg(), apart = arg(), segments = arg() == 1, done = arg(),
-    base = 0, k = 0, waits = 0, count = 0, fresh = {}}
-  local was = redis.call('HMGET', name, 'n', 'period', 'base', 'k', 'waits', 'count', '=' .. worker)
+    base = 0, k = 0, waits = 0, count = 0, dense = 0, fresh = {}}
+  local was = redis.call('HMGET', name, 'n', 'period', 'base', 'k', 'waits', 'count', '=' .. worker, 'dense')
   local free = quiet + t.period
   if t.segments and longest > t.n then free = free + math.ceil((longest - t.n) * t.period / t.n) end
   if was[1] then
@@ -83,14 +83,15 @@ local function throughput(name)
       local slower = math.ceil(t.period / t.n) - math.floor(period / n)
       t.base, t.k = t.base + math.ceil(t.k * period / n) + math.max(0, slower), 0
     else
-      t.waits = tonumber(was[5] or 0)
+      t.waits, t.dense = tonumber(was[5] or 0), tonumber(was[8] or 0)
     end
     t.count, t.done = tonumber(was[6] or 0), math.max(t.done, tonumber(was[7] or 0))
   end
   -- Time that nobody used is gone: spacing, not a bucket. What was lost while somebody waited is made up.
   local waited = now - t.waits <= 2 * CATCH_UP
   free = math.max(free, waited and now - CATCH_UP or now)
-  if due(t) < free then t.base, t.k = free, 0 end
+  if line(t) < free then t.base, t.k = free, 0 end
+  t.dense = math.max(t.dense, now)
   return t
 end
 
@@ -335,7 +336,7 @@ if stopped[1] and stopped[1] <= throughputs then T[stopped[1]].waits = now end
 
 for _, t in ipairs(T) do
   redis.call('HSET', t.key, 'n', int(t.n), 'period', int(t.period), 'base', int(t.base), 'k', int(t.k),
-    'waits', int(t.waits))
+    'waits', int(t.waits), 'dense', int(t.dense))
   write_log(t, worker, number)
   redis.call('PEXPIRE', t.key, int(math.ceil((math.max(t.base - now, 0) + 2 * t.period) / 1000) + 60000))
 end
