@@ -164,7 +164,7 @@ class Callbacks(Section):
 class Limits(Section):
     """How the gate paces."""
 
-    guard: Annotated[float, Field(ge=0, le=0.005)] = 0.0035
+    guard: Annotated[float, Field(ge=0, le=0.005)] = 0.0025
     unknown_network: Literal["all", "none"] = "all"
 
 

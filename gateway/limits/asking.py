@@ -112,7 +112,7 @@ class Asking:
     ) -> tuple[list[str], list[int | str]]:
         """The script's KEYS and ARGV.
 
-        now_us: the instant whose windows are passed. before: client_us, epoch, seen, ahead_us, worker, number.
+        now_us: the instant whose windows are passed. before: client_us, epoch, seen, ahead_us, worker, number, more.
         paced:  by a rate's key its period with its guard, how far unit k keeps from unit k - n at least, and up to
                 which of the worker's takes all is done.
         """

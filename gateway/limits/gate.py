@@ -15,6 +15,7 @@ from typing import Any, Final, Self, cast
 import structlog
 from redis.asyncio import Redis
 
+from gateway.clock import monotonic
 from gateway.errors.limits import RedisAway
 from gateway.limits.asking import MARKER, Asking, Own, counter_of, key_of
 from gateway.limits.pacer import MARGIN
@@ -38,13 +39,13 @@ from gateway.model.limit import (
     UsageRow,
 )
 
-GUARD = 0.0035  # the share of a rate left over, so that jitter on the way does not pass it at the far end
+GUARD = 0.0025  # the share of a rate left over, so that jitter on the way does not pass it at the far end
 AHEAD_US = 1_000_000  # slots reach at most this far, so that one sender never blocks a limit that others share
 ROWS = 1_000  # usage rows a call of refill.lua
 _log = structlog.get_logger(__name__)
 _TELL_S: Final = 0.25  # what is granted a period later is granted up to 0.2 s before its slot
 _LATE_AT_ONCE: Final = 500  # late writes told in one call
-_TOLERATED: Final = MARGIN / 2  # of a period: what is written so late keeps its distance without being told
+_TOLERATED: Final = MARGIN * 2 / 3  # of a period: so late a write may be and be told as in time
 
 
 def _wall_us() -> int:
@@ -108,6 +109,7 @@ class Gate:
         ahead_us: int = AHEAD_US,
         holders: Sequence[str] = (),
         own: Own = (),
+        more: bool = False,
     ) -> Granted | Refused:
         """Take all `limits` for as many of the messages as fit, in order.
 
@@ -116,6 +118,7 @@ class Gate:
         holders:  where a limit is a Concurrency: who holds each channel, one fresh name per call.
         own:      for each message the rates, caps and rolling limits that bind it alone (its recipient's, its
                   network's). What these hold is passed over: its slot is a Refused.
+        more:     more waits behind these: what is lost until the next call is made up.
         Returns:  Granted with at least one entry, and in `then` why the next got none; or Refused for the first.
         Next:     write `seq` and the slots' debits with `sending`, wait for each slot on Redis's clock, write, and say
                   of every slot that it is `wrote` or `unused`: until then it counts in every rolling period of its
@@ -129,16 +132,17 @@ class Gate:
         number = self._telling.begin(asking.throughputs)
         taken: Granted | Refused | None = None
         try:
-            taken = await self._asked(asking, number, ahead_us)
+            taken = await self._asked(asking, number, ahead_us, more=more)
         finally:
             self._telling.granted(number, taken.granted if isinstance(taken, Granted) else ())
         return taken
 
-    async def _asked(self, asking: Asking, number: int, ahead_us: int) -> Granted | Refused:
+    async def _asked(self, asking: Asking, number: int, ahead_us: int, *, more: bool) -> Granted | Refused:
         done = {limit.key: self._telling.done(limit.key) for limit in asking.throughputs}
-        answer = await self._take(asking, number, done, min(ahead_us, AHEAD_US))
+        words: list[int | str] = [min(ahead_us, AHEAD_US), self._telling.worker, number, int(more)]
+        answer = await self._take(asking, words, done)
         if answer[0] == b"bounds":  # the clocks disagree about which window this is; by less than the skew allowed
-            answer = await self._take(asking, number, done, min(ahead_us, AHEAD_US), now_us=answer[1])
+            answer = await self._take(asking, words, done, now_us=answer[1])
         status, _, seq, *_ = answer
         if status != b"ok":
             return Refused(cast("Reason", status.decode()))
@@ -155,8 +159,8 @@ class Gate:
 
         Redis hears of it soon after: until then what was granted counts in every rolling period.
         """
-        is_late = any(at_us - slot.at_us > limit.period_us * _TOLERATED for limit in slot.rates)
-        self._telling.left(slot, at_us if is_late else None)
+        told_us = at_us - round(min((limit.period_us for limit in slot.rates), default=0) * _TOLERATED)
+        self._telling.left(slot, told_us if told_us > slot.at_us else None)
         self._tell_soon()
 
     def unused(self, *slots: Slot) -> None:
@@ -304,6 +308,15 @@ class Gate:
             self.seen = 0
         self.epoch = epoch
 
+    async def clock(self) -> tuple[int, int, int]:
+        """Redis's clock, and this process's monotonic one right before it was asked and after it answered; us.
+
+        Raises: RedisAway.
+        """
+        asked_us = int(monotonic() * 1_000_000)
+        seconds, micros = await self._server.bounded(self._server.redis.time)
+        return int(seconds) * 1_000_000 + int(micros), asked_us, int(monotonic() * 1_000_000)
+
     async def ping(self) -> None:
         """Return when Redis answers. Raises RedisAway."""
 
@@ -313,10 +326,10 @@ class Gate:
         await self._server.bounded(ask)
 
     async def _take(
-        self, asking: Asking, number: int, done: Mapping[str, int], ahead_us: int, now_us: int = 0
+        self, asking: Asking, words: Sequence[int | str], done: Mapping[str, int], now_us: int = 0
     ) -> list[Any]:
         wall_us = self._wall_us()
-        before: list[int | str] = [wall_us, self.epoch, self.seen, ahead_us, self._telling.worker, number]
+        before = [wall_us, self.epoch, self.seen, *words]
         paced = {limit.key: (*self._paced(limit), done[limit.key]) for limit in asking.throughputs}
         keys, args = asking.ask(wall_us, now_us or wall_us, before, self._windows, paced)
         return cast("list[Any]", await self._server.eval("take", keys, args))

@@ -85,6 +85,7 @@ class Request:
 
     shared: how many paces, quotas and rolls, from the first on, bind every message.
     worker, number: who asks, and which of its takes this is.
+    more: who asks has more than it asks for, and will be back as soon as it can.
     """
 
     client_us: int
@@ -99,6 +100,7 @@ class Request:
     asks: tuple[Ask, ...] = ()
     worker: str = ""
     number: int = 1
+    more: bool = False
 
 
 @dataclass(slots=True)
@@ -186,8 +188,9 @@ class _Grant:
                 break
             slots.append(found)
             charged.append(self._take(ask, found) if isinstance(found, int) else frozenset())
-        if refused is not None and refused[0] < len(self.schedules):
-            self.schedules[refused[0]] = replace(self.schedules[refused[0]], waits_us=self.now)
+        waited = set(self.shared.paces) if self.request.more else set[int]()
+        for place in (waited | {refused[0]} if refused is not None else waited) & set(range(len(self.schedules))):
+            self.schedules[place] = replace(self.schedules[place], waits_us=self.now)
         if any(isinstance(slot, int) for slot in slots):
             self.state.seq, self.state.last_us = self.state.seq + 1, self.now
             keys = [pace.key for pace in self.request.paces]

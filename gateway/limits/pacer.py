@@ -8,7 +8,7 @@ from collections import deque
 
 from gateway.model.limit import Throughput
 
-MARGIN = 0.0025  # of the period; less than the gate's guard, so that the rest makes lateness up again
+MARGIN = 0.0015  # of the period; less than the gate's guard, so that the rest makes lateness up again
 
 
 class WriteClock:
@@ -68,10 +68,13 @@ class RedisClock:
     """Turns instants of Redis's clock into this process's monotonic clock. Times in us.
 
     The answer that came back fastest of the last `keep` tells the offset best; the others were only delayed. A clock
-    that is stepped or slewed is followed as old answers fall out.
+    that is stepped or slewed is followed as old answers fall out. read_us: when it was asked for nothing but the time.
     """
 
+    read_us: int
+
     def __init__(self, keep: int = 32) -> None:
+        self.read_us = -(10**12)
         self._offsets: deque[int] = deque(maxlen=keep)
         self._earliest: deque[int] = deque(maxlen=keep)  # what each offset is at least
 

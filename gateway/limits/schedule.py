@@ -32,7 +32,7 @@ class Schedule:
     """A throughput's state: the line's next slot is base + ceil(k * period / n), 0 <= k < n.
 
     apart_us: how far unit k keeps from unit k - n at least; the period that is aimed at is somewhat longer.
-    waits_us: when it last kept somebody waiting.
+    waits_us: when somebody last waited for more.
     log:      when the last units left, sorted.
     open:     those of which that is not known yet, sorted.
     dense_us: no slot is before it: what is made up comes a quarter faster than the line, not all at once.

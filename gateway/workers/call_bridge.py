@@ -70,13 +70,14 @@ class Bridge:
         until = monotonic() + _LINE_S
         while monotonic() < until:
             try:
+                asked_us = now_us()
                 taken = await self.desk.counters.take(limits, [1], ahead_us=0, holders=[holder])
             except (RedisAway, StoreUnavailable, TimeoutError) as error:
                 _log.error("cannot_bridge", error=str(error))
                 return None
             if not isinstance(taken, Refused) and taken.granted:
                 self.desk.channels.hold(holder, limits)
-                self.desk.plan.redis_clock.observe(taken.now_us, now_us())
+                self.desk.plan.redis_clock.observe(taken.now_us, now_us(), asked_us)
                 return taken.granted[0]
             await asyncio.sleep(_AGAIN_S)
         return None

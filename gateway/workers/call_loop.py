@@ -136,6 +136,8 @@ class CallLoop:
         limits = self.desk.limits_of(road, self.mode)
         asked = [planned.thing for planned, _ in ready]
         try:
+            await self.desk.counters.read_clock(self.desk.plan.redis_clock)
+            asked_us = now_us()
             answer = await self.desk.counters.take_calls(
                 sender, self.mode, limits, road.carrier.name, asked, ahead_us=AHEAD_US
             )
@@ -146,7 +148,7 @@ class CallLoop:
         if isinstance(answer, Refused):
             await self._refused(sender, answer)
             return
-        self.desk.plan.redis_clock.observe(answer.now_us, now_us())
+        self.desk.plan.redis_clock.observe(answer.now_us, now_us(), asked_us)
         self.reach = min(max(_FEWEST_ROWS, 2 * len(answer.slots)), _MOST_ROWS)
         committing = asyncio.create_task(self._commit_and_dial(sender, ready, answer, limits, road, backoff))
         try:

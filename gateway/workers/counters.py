@@ -16,6 +16,7 @@ from gateway.errors.limits import RedisAway
 from gateway.limits.asking import Own
 from gateway.limits.binding import Binding
 from gateway.limits.gate import AHEAD_US, Gate
+from gateway.limits.pacer import RedisClock
 from gateway.limits.profiles import Profiles, kind_of, scope_name
 from gateway.limits.schedule import DOUBT_US
 from gateway.metrics import Metrics
@@ -40,9 +41,11 @@ from gateway.model.sender import Sender
 from gateway.store import events, tenants, usage
 from gateway.store.database import Database, Tx
 from gateway.workers.limits_in_force import LimitsInForce, Unknown
+from gateway.workers.slots import now_us
 
 _OTHERS_REBUILD_S: Final = 2.0  # how long one process may take to fill Redis before another does it
 _LOOK_AGAIN_S: Final = 0.05
+_CLOCK_US: Final = 1_000_000
 _log = structlog.get_logger(__name__)
 
 Stands: TypeAlias = Callable[[Tx], Awaitable[bool]]  # whether a refusal still holds; see `Counters.stands`
@@ -87,17 +90,18 @@ class Counters:
         return tuple(limit for limit in every if isinstance(limit, Throughput))
 
     async def take_texts(
-        self, sender: Sender, mode: str, messages: Sequence[Message], *, ahead_us: int
+        self, sender: Sender, mode: str, messages: Sequence[Message], *, ahead_us: int, more: bool = False
     ) -> Granted | Refused:
         """Take every limit of every scope for as many of these texts of one sender as fit, in order.
 
+        more:   see `Gate.take`.
         Next:   write `debit` with `sending`. Where a slot is a Refused, hold that one message until it opens.
         Raises: RedisAway, StoreUnavailable, UnknownProfile, BadLimits.
         """
         bound = await self._in_force.of_texts(sender, mode)
         shared, own = bound.of([(message.network, message.recipient) for message in messages])
         segments = [message.segments for message in messages]
-        return _under(bound, await self.take(shared, segments, ahead_us=ahead_us, own=own))
+        return _under(bound, await self.take(shared, segments, ahead_us=ahead_us, own=own, more=more))
 
     async def take_calls(
         self, sender: Sender, mode: str, trunk: tuple[Limit, ...], account: str, calls: Sequence[Call], *, ahead_us: int
@@ -150,6 +154,7 @@ class Counters:
         ahead_us: int,
         holders: Sequence[str] = (),
         own: Own = (),
+        more: bool = False,
     ) -> Granted | Refused:
         """Take limits as `Gate.take` does, rebuilding the counters first where Redis may have forgotten some.
 
@@ -158,7 +163,8 @@ class Counters:
         """
         self._asking |= set(holders)
         try:
-            answer = await self._take(limits, segments, ahead_us, holders, own)
+            asked = partial(self._ask, limits, segments, ahead_us, holders, own, more)
+            answer = await self._take(asked)
         finally:
             self._asking -= set(holders)
         if isinstance(answer, Granted):
@@ -167,25 +173,29 @@ class Counters:
             self._show_channels(channels)
         return answer
 
-    async def _take(
-        self, limits: Sequence[Limit], segments: Sequence[int], ahead_us: int, holders: Sequence[str], own: Own
-    ) -> Granted | Refused:
+    async def _take(self, ask: Callable[[], Awaitable[Granted | Refused]]) -> Granted | Refused:
         known = self._gate.epoch
         if known in {0, self._behind}:  # 0: none was begun yet; a Redis that forgot all would look like one in step
             await self.rebuild(known)
             known = self._gate.epoch
-        answer = await self._ask(limits, segments, ahead_us, holders, own)
+        answer = await ask()
         if isinstance(answer, Refused) and answer.reason == "rebuild":
             await self.rebuild(known)
-            answer = await self._ask(limits, segments, ahead_us, holders, own)
+            answer = await ask()
         return answer
 
     async def _ask(
-        self, limits: Sequence[Limit], segments: Sequence[int], ahead_us: int, holders: Sequence[str], own: Own
+        self,
+        limits: Sequence[Limit],
+        segments: Sequence[int],
+        ahead_us: int,
+        holders: Sequence[str],
+        own: Own,
+        more: bool,
     ) -> Granted | Refused:
         began = monotonic()
         steps.reached("take:before")
-        answer = await self._gate.take(limits, segments, ahead_us=ahead_us, holders=holders, own=own)
+        answer = await self._gate.take(limits, segments, ahead_us=ahead_us, holders=holders, own=own, more=more)
         steps.reached("take:after")
         self._metrics.gate_seconds.observe(monotonic() - began)
         if isinstance(answer, Refused):
@@ -223,6 +233,13 @@ class Counters:
     def unused(self, *slots: Slot) -> None:
         """Note that nothing leaves in these slots any more, if anything did; see `Gate.unused`."""
         self._gate.unused(*slots)
+
+    async def read_clock(self, clock: RedisClock) -> None:
+        """Ask Redis for the time, once a second: its answer to a take tells it less exactly. Raises RedisAway."""
+        if now_us() - clock.read_us > _CLOCK_US:
+            redis_us, asked_us, received_us = await self._gate.clock()
+            clock.observe(redis_us, received_us, asked_us)
+            clock.read_us = received_us
 
     async def begin(self) -> None:
         """At start: see whether Redis still has the counters, and rebuild them if not. Raises RedisAway."""

@@ -151,8 +151,10 @@ class SenderLoop:
         await self.dispatch.keep_up()
         try:
             asked = [planned.thing for planned in sends]
+            await self.desk.counters.read_clock(self.desk.plan.redis_clock)
             asked_us = now_us()
-            answer = await self.desk.counters.take_texts(sender, self.lease.mode, asked, ahead_us=ahead_us)
+            more = len(sends) >= self.reach
+            answer = await self.desk.counters.take_texts(sender, self.lease.mode, asked, ahead_us=ahead_us, more=more)
         except RedisAway:
             self._note("redis_away")
             await asyncio.sleep(_AWAY_S)
@@ -162,10 +164,10 @@ class SenderLoop:
             return
         self.desk.plan.redis_clock.observe(answer.now_us, now_us(), asked_us)
         granted = len(answer.slots)
-        more = (
+        beyond = (
             granted if answer.then is None else granted // 4 + _FEWEST_ROWS
         )  # what is read and not sent is read again
-        self.reach = min(max(_FEWEST_ROWS, granted + more), _MOST_ROWS)
+        self.reach = min(max(_FEWEST_ROWS, granted + beyond), _MOST_ROWS)
         committing = asyncio.create_task(self.dispatch.commit(sends, Grant(sender, answer, carrier, health)))
         try:
             await asyncio.shield(committing)

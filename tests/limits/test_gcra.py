@@ -53,7 +53,7 @@ class History:
     rolls: list[Roll]
     leases: list[Lease]
     shared: tuple[int, int, int]
-    calls: list[tuple[list[Ask], int, str, int]]  # asks, ahead, worker, how many of its takes before are done
+    calls: list[tuple[list[Ask], int, str, int, bool]]  # asks, ahead, worker, how many of its takes are done, more
     quiet: int
     longest: int
     unheld: int
@@ -93,7 +93,7 @@ def histories(draw: st.DrawFn) -> History:
     for number in range(draw(st.integers(1, 5))):
         messages = [draw(asks(10 * number + i)) for i in range(draw(st.integers(1, 6)))]
         ahead_us, worker = draw(st.sampled_from([0, 200_000, SECOND])), draw(st.sampled_from(["a", "b"]))
-        calls.append((messages, ahead_us, worker, draw(st.integers(0, number))))
+        calls.append((messages, ahead_us, worker, draw(st.integers(0, number)), draw(st.booleans())))
     before = []
     if found.rolls:
         roll = st.integers(0, len(found.rolls) - 1)
@@ -109,7 +109,7 @@ def first_part(roll: Roll, at_us: int) -> int:
 def ask(redis: Redis, request: Request) -> Any:
     keys = [MARKER, *(each.key for each in (*request.paces, *request.quotas))]
     args: list[int | str] = [request.client_us, request.epoch, request.seen, request.ahead_us]
-    args += [request.worker, request.number]
+    args += [request.worker, request.number, int(request.more)]
     args += [len(request.paces), len(request.quotas), len(request.rolls), len(request.leases), len(request.asks)]
     args += request.shared
     for pace in request.paces:
@@ -175,7 +175,7 @@ def test_the_script_answers_as_its_model(server: Redis, begun: Callable[..., Sta
     for place, member, ago, units in history.before:
         roll = history.rolls[place]
         put(server, state, roll, member, max(first // roll.part_us - ago, first_part(roll, first)), units)
-    for number, (asks, ahead_us, worker, done) in enumerate(history.calls, 1):
+    for number, (asks, ahead_us, worker, done, more) in enumerate(history.calls, 1):
         edges = [(key, n, seg, Bounds(*(first + edge for edge in edges))) for key, n, seg, edges in history.quotas]
         request = Request(
             client_us=first,
@@ -190,6 +190,7 @@ def test_the_script_answers_as_its_model(server: Redis, begun: Callable[..., Sta
             asks=tuple(asks),
             worker=worker,
             number=number,
+            more=more,
         )
         status, now, seq, slots, masks, refused, full = ask(server, request)
         model = take(state, request, now)

@@ -13,17 +13,17 @@ THREE = Throughput("sender", 3, 1_000_000)
 def test_writes_on_time_wait_for_their_slot_only() -> None:
     clock = WriteClock(THREE)
     for k in range(20):
-        slot = k * 334_672
+        slot = k * 334_337
         assert clock.due(slot) == slot
         clock.wrote(slot)
 
 
 def test_the_write_one_rate_after_a_late_one_waits_a_period() -> None:
     clock = WriteClock(THREE)
-    for at in (100_000, 334_672, 669_344):  # the first was 100 ms late
+    for at in (100_000, 334_337, 668_672):  # the first was 100 ms late
         clock.wrote(at)
 
-    assert clock.due(1_003_010) == 1_102_500
+    assert clock.due(1_002_507) == 1_101_500
 
 
 def test_lateness_is_made_up_again() -> None:
@@ -39,37 +39,37 @@ def test_lateness_is_made_up_again() -> None:
 def test_the_segments_of_a_message_count_one_after_the_other() -> None:
     clock = WriteClock(THREE)
     clock.wrote(0, segments=2)  # leave at 0 and 333,333
-    clock.wrote(669_344)
+    clock.wrote(668_672)
 
-    assert clock.due(900_000) == 1_002_500
-    assert clock.due(900_000, segments=2) == 1_002_500
-    clock.wrote(1_002_500)
-    assert clock.due(1_200_000) == 1_335_834
+    assert clock.due(900_000) == 1_001_500
+    assert clock.due(900_000, segments=2) == 1_001_500
+    clock.wrote(1_001_500)
+    assert clock.due(1_200_000) == 1_334_834
 
 
 def test_a_call_counts_once() -> None:
     clock = WriteClock(Throughput("trunk", 1, 1_000_000, unit="call"))
     clock.wrote(0, segments=5)
 
-    assert clock.due(0, segments=5) == 1_002_500
+    assert clock.due(0, segments=5) == 1_001_500
 
 
 def test_a_late_first_write_does_not_push_the_next_ones_together() -> None:
     clock = WriteClock(THREE)
     clock.wrote(250_000)  # its slot was 0
 
-    assert clock.due(334_672) == 250_000 + 333_334
+    assert clock.due(334_337) == 250_000 + 333_334
     clock.wrote(583_334)
-    assert clock.due(669_344) == 250_000 + 666_667
+    assert clock.due(668_672) == 250_000 + 666_667
 
 
 def test_a_write_that_the_socket_took_later_moves_whoever_comes_a_period_later() -> None:
     clock = WriteClock(THREE)
     first = clock.wrote(0, segments=2)
-    clock.wrote(669_344)
+    clock.wrote(668_672)
     clock.moved(first, 9_000, segments=2)
 
-    assert clock.due(900_000) == 1_011_500
+    assert clock.due(900_000) == 1_010_500
     for k in range(4):
         clock.wrote(2_000_000 + k)
     clock.moved(first, 5_000_000)  # long gone

@@ -9,6 +9,7 @@
 -- ARGV  client_us   the caller's wall clock           epoch    the counters' epoch the caller knows
 --       seen        highest grant number it knows     ahead_us how far beyond now a slot may lie
 --       worker      who asks: letters and digits      number   of this take, among the worker's
+--       more        1: who asks has more than it asks for, and will be back as soon as it can
 --       throughputs caps rollings leases messages     how many of each follow
 --       shared throughputs, caps, rollings            how many of each, from the first on, bind every message
 --       per throughput  n, period_us (guard included), apart_us (how far unit k keeps from unit k - n at least), 1 if it
@@ -30,7 +31,7 @@
 -- State  marker: hash epoch, seq, now, quiet, longest, server, c:<key> = until when that key must exist; unheld: when
 --        channels were forgotten that others may hold, who renew them within a lease (0: none)
 --        throughput: hash n, period, base, k: no slot before the line's next, base + ceil(k * period / n), 0 <= k < n, and none before `dense`;
---        waits: when it last kept somebody waiting; log: when the last units left, the first and then the steps
+--        waits: when somebody last waited for more; log: when the last units left, the first and then the steps
 --        between; +worker.number: of a take, when its units leave; =worker: up to which take it is told that all have;
 --        count: how many units these have
 --        cap: hash window start -> units debited.  lease: zset holder -> expiry.  Instants are us.
@@ -48,7 +49,7 @@ local function key() key_at = key_at + 1 return KEYS[key_at] end
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local client, epoch, seen, ahead, worker, number = arg(), arg(), arg(), arg(), word(), arg()
+local client, epoch, seen, ahead, worker, number, more = arg(), arg(), arg(), arg(), word(), arg(), arg() == 1
 local throughputs, caps, rollings, leases, messages = arg(), arg(), arg(), arg(), arg()
 local shared_throughputs, shared_caps, shared_rollings = arg(), arg(), arg()
 
@@ -330,7 +331,9 @@ for m = 1, messages do
 end
 
 if granted == 0 then return {'ok', now, seq, slots, charged, stopped, {}} end
-if stopped[1] and stopped[1] <= throughputs then T[stopped[1]].waits = now end
+for i = 1, throughputs do
+  if stopped[1] == i or (more and i <= shared_throughputs) then T[i].waits = now end
+end
 
 -- --- what changed
 
