@@ -20,7 +20,7 @@ from gateway.errors.limits import RedisAway
 from gateway.limits.asking import MARKER, Asking, Own, counter_of, key_of
 from gateway.limits.pacer import MARGIN
 from gateway.limits.server import Server, connect
-from gateway.limits.telling import Telling
+from gateway.limits.telling import Late, Telling
 from gateway.limits.usage import counter_name, spans_of, usage_of
 from gateway.limits.windows import Bounds, bounds
 from gateway.model.limit import (
@@ -44,8 +44,7 @@ AHEAD_US = 1_000_000  # slots reach at most this far, so that one sender never b
 ROWS = 1_000  # usage rows a call of refill.lua
 _log = structlog.get_logger(__name__)
 _TELL_S: Final = 0.25  # what is granted a period later is granted up to 0.2 s before its slot
-_LATE_AT_ONCE: Final = 500  # late writes told in one call
-_TOLERATED: Final = MARGIN * 2 / 3  # of a period: so late a write may be and be told as in time
+_LATE_AT_ONCE: Final = 1_000  # late writes told in one call
 
 
 def _wall_us() -> int:
@@ -89,6 +88,7 @@ class Gate:
         self._windows = windows
         self._telling = Telling(secrets.token_hex(4))
         self._teller: asyncio.Task[None] | None = None
+        self._one_tells = asyncio.Lock()  # at a time: what is told is the first of what is late
 
     @classmethod
     def connect(cls, url: str, *, epoch: int = 0, guard: float = GUARD, timeout_s: float = 2.0) -> Self:
@@ -159,8 +159,7 @@ class Gate:
 
         Redis hears of it soon after: until then what was granted counts in every rolling period.
         """
-        told_us = at_us - round(min((limit.period_us for limit in slot.rates), default=0) * _TOLERATED)
-        self._telling.left(slot, told_us if told_us > slot.at_us else None)
+        self._telling.left(slot, at_us)
         self._tell_soon()
 
     def unused(self, *slots: Slot) -> None:
@@ -171,28 +170,29 @@ class Gate:
 
     async def tell(self) -> None:
         """Tell Redis all that it has not heard of. Raises RedisAway."""
+        async with self._one_tells:
+            await self._tell()
+
+    async def _tell(self) -> None:
         telling = self._telling
-        late = telling.late[:_LATE_AT_ONCE]
-        rates = {limit: telling.done(limit.key, len(late)) for each in late for limit in each.slot.rates}
-        rates |= telling.owed(len(late))
-        if not rates:
-            telling.was_told({}, late)
-            return
-        args: list[int | str] = [telling.worker]
-        for limit, done in rates.items():
-            own = [each for each in late if limit in each.slot.rates]
-            args += [limit.n, self._paced(limit)[1], done, len(own)]
-            for each in own:
-                args += [each.slot.take, each.slot.at_us, each.at_us, each.slot.units_of(limit)]
-        await self._server.eval("told", [key_of(limit) for limit in rates], args)
-        telling.was_told({limit.key: done for limit, done in rates.items()}, late)
+        while True:
+            late = telling.late[:_LATE_AT_ONCE]
+            rates = telling.owed(late)
+            if rates:
+                args: list[int | str] = [telling.worker]
+                for limit, done in rates.items():
+                    args += [limit.n, self._paced(limit)[1], done, _lates(late, limit)]
+                await self._server.eval("told", [key_of(limit) for limit in rates], args)
+            telling.was_told({limit.key: done for limit, done in rates.items()}, late)
+            if len(late) < _LATE_AT_ONCE:
+                return
 
     def _tell_soon(self) -> None:
         if self._teller is None or self._teller.done():
             self._teller = asyncio.get_running_loop().create_task(self._tells())
 
     async def _tells(self) -> None:
-        while self._telling.late or self._telling.owed():
+        while self._telling.owed(self._telling.late):
             await asyncio.sleep(_TELL_S)
             with contextlib.suppress(RedisAway):  # nobody is granted anything meanwhile
                 await self.tell()
@@ -333,3 +333,9 @@ class Gate:
         paced = {limit.key: (*self._paced(limit), done[limit.key]) for limit in asking.throughputs}
         keys, args = asking.ask(wall_us, now_us or wall_us, before, self._windows, paced)
         return cast("list[Any]", await self._server.eval("take", keys, args))
+
+
+def _lates(late: Sequence[Late], limit: Throughput) -> str:
+    """Those under this rate, for told.lua: of each its take, slot, write and units."""
+    own = [each for each in late if limit in each.slot.rates]
+    return "".join(f"{each.slot.take},{each.slot.at_us},{each.at_us},{each.slot.units_of(limit)};" for each in own)

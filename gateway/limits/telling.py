@@ -2,10 +2,12 @@
 
 A unit that was granted counts in every rolling period from its slot on, until it is told that it left: however long a
 process is kept from its core, the others wait for it (docs/decisions/0019). A process numbers its takes, and tells each
-rate up to which number all is done: of a late write, when it was; of any other that it left in its slot, or never will.
+rate up to which number all is done: of each write, when it was; of what was not written that its slot is spent.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import takewhile
 
@@ -23,10 +25,11 @@ class Late:
 
 @dataclass(slots=True)
 class _Take:
-    """The rates it asked for, and the places of its messages that have not left: none before its answer."""
+    """The rates it asked for, the places of its messages that have not left, and how many have and were not told."""
 
     rates: Sequence[Throughput]
     waiting: set[int] = field(default_factory=set)
+    untold: int = 0
     last_us: int = 0
 
 
@@ -80,22 +83,20 @@ class Telling:
             self._end(number)
         return given_up
 
-    def left(self, slot: Slot, late_us: int | None = None) -> None:
-        """Nothing will leave in this slot from now on: it never will, or it has; at `late_us` if that has to be told.
-
-        Harmless when that is known.
-        """
+    def left(self, slot: Slot, at_us: int = 0) -> None:
+        """Nothing will leave in this slot from now on: it never will, or has at `at_us`. Harmless where it is known."""
         take = self._takes.get(slot.take)
         if take is None or slot.place not in take.waiting:
             return
-        if late_us is not None:
-            self.late.append(Late(slot, late_us))
         take.waiting.remove(slot.place)
+        if at_us > slot.at_us:
+            self.late.append(Late(slot, at_us))
+            take.untold += 1
         self._end(slot.take)
 
     def _end(self, number: int) -> None:
         take = self._takes[number]
-        if take.waiting:
+        if take.waiting or take.untold:
             return
         del self._takes[number]
         for limit in take.rates:
@@ -103,25 +104,37 @@ class Telling:
             del rate.under_way[number]
             rate.done = max(rate.done, number)
 
-    def done(self, key: str, telling: int = 0) -> int:
-        """Up to which take all is done on this rate, once the first so many late writes are told."""
+    def done(self, key: str) -> int:
+        """Up to which take all is done on this rate, and told."""
         rate = self._rates.get(key)
-        under_way = next(iter(rate.under_way)) if rate is not None and rate.under_way else self._last + 1
-        late = [each.slot for each in self.late[telling:]]
-        return min([under_way, *(slot.take for slot in late if any(rate.key == key for rate in slot.rates))]) - 1
+        return next(iter(rate.under_way)) - 1 if rate is not None and rate.under_way else self._last
 
-    def owed(self, telling: int = 0) -> dict[Throughput, int]:
-        """The rates that have more to be told than they were, and up to which take they will know all."""
-        found = {
-            rate.limit: self.done(rate.limit.key, telling) for rate in self._rates.values() if rate.done > rate.told
-        }
-        return {limit: done for limit, done in found.items() if done > self._rates[limit.key].told}
+    def owed(self, late: Sequence[Late]) -> dict[Throughput, int]:
+        """The rates of these late writes, and others with more to be told; up to which take each then knows all."""
+        untold = Counter(each.slot.take for each in late)
+        ending = {number for number, count in untold.items() if self._ends(number, count)}
+        found = {limit.key for each in late for limit in each.slot.rates}
+        found |= {key for key, rate in self._rates.items() if rate.done > rate.told and self.done(key) > rate.told}
+        return {self._rates[key].limit: self._done(key, ending) for key in found if key in self._rates}
+
+    def _ends(self, number: int, told: int) -> bool:
+        take = self._takes.get(number)
+        return take is None or (not take.waiting and take.untold == told)
+
+    def _done(self, key: str, ending: AbstractSet[int]) -> int:
+        """As `done`, with these takes ended, too."""
+        left = (number for number in self._rates[key].under_way if number not in ending)
+        return next(left, self._last + 1) - 1
 
     def was_told(self, done: Mapping[str, int], late: Sequence[Late] = ()) -> None:
         """Redis knows so much, by rate, and these late writes, the first there are."""
+        del self.late[: len(late)]
+        for each in late:
+            if (take := self._takes.get(each.slot.take)) is not None:
+                take.untold -= 1
+                self._end(each.slot.take)
         for key, number in done.items():
             if (rate := self._rates.get(key)) is not None:
                 rate.told = max(rate.told, number)
                 if not rate.under_way and rate.done <= rate.told:
                     del self._rates[key]
-        del self.late[: len(late)]

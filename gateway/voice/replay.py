@@ -88,7 +88,8 @@ class _Retelling:
         if keys.startswith(MASKED):
             yield from self._pins(len(keys) - len(keys.lstrip(MASKED)))
         else:
-            yield from (keys[:length] for length in range(1, min(len(keys), LONGEST_ENTRY) + 1))
+            shown = keys.split(MASKED, maxsplit=1)[0]
+            yield from (shown[:length] for length in range(1, min(len(shown), LONGEST_ENTRY) + 1))
         yield from (SILENCE, SPEAKS, NO_TRANSFER)
 
     def _pins(self, length: int) -> Iterator[str]:

@@ -240,7 +240,8 @@ def test_what_is_told_moves_the_script_as_its_model(
     for which, behind, units, done in told:
         number, slot = slots[which % len(slots)]
         words = (number, slot, slot + behind, units)
-        server.eval(script("told"), 1, pace.key, "a", pace.n, pace.keeps_us, done, 1, *words)
+        late = ",".join(map(str, words)) + ";"
+        server.eval(script("told"), 1, pace.key, "a", pace.n, pace.keeps_us, done, late)
         known = max(known, done)
         schedule = schedule.late(Open(slot, "a", number), slot + behind, units)
     schedule = schedule.told("a", known)

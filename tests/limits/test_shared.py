@@ -93,7 +93,7 @@ async def test_a_late_write_under_a_shared_rate_moves_the_gap_that_follows(gate:
     assert isinstance(first, Granted)
     slot_us = first.granted[0].at_us
     gate.wrote(first.granted[0], slot_us + 60_000)
-    gate.wrote(first.granted[1], first.granted[1].at_us + 1_000)  # the rates' margin covers it
+    gate.wrote(first.granted[1], first.granted[1].at_us)
     await gate.tell()
 
     answer = await gate.take([fast, account], [1], ahead_us=SECOND)

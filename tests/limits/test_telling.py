@@ -29,8 +29,7 @@ async def test_a_late_write_moves_the_slot_a_period_later(gate: Gate) -> None:
     await gate.tell()
     second = await gate.take([limit], [1], ahead_us=0)
 
-    in_time_us = 1_000  # what the margin covers is not told
-    assert second == Refused("rate", "sender", slot.at_us + 400_000 - in_time_us + apart_us(limit))
+    assert second == Refused("rate", "sender", slot.at_us + 400_000 + apart_us(limit))
 
 
 async def test_late_writes_cost_nothing_but_the_slots_a_period_later(gate: Gate) -> None:

@@ -164,7 +164,7 @@ MUTANTS: Final = (
     Mutant(
         "late writes are told as if they had left in their slots",
         "limits/gate.py",
-        "self._telling.left(slot, at_us if is_late else None)",
+        "self._telling.left(slot, at_us)",
         "self._telling.left(slot)",
     ),
     Mutant(

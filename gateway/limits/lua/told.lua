@@ -2,8 +2,8 @@
 -- slots taken from now on keep their distance. rate.lua stands before it.
 --
 -- KEYS  the rates
--- ARGV  worker; per rate: n, apart_us (as in take.lua), done (all takes up to this number have left, or never will), how
---       many late writes follow, and per late write: number of its take, slot_us, at_us (this server's clock), units
+-- ARGV  worker; per rate: n, apart_us (as in take.lua), done (all takes up to this number have left, or never will), and
+--       the late writes, each ended by a semicolon: number of its take, slot_us, at_us (this server's clock), units
 -- Returns the number of late writes that were noted. A rate that is not there any more is left alone.
 
 local at = 1
@@ -20,15 +20,16 @@ end
 
 local noted = 0
 for i = 1, #KEYS do
-  local t, done, writes = {key = KEYS[i], n = arg(), apart = arg()}, arg(), arg()
+  local t, done = {key = KEYS[i], n = arg(), apart = arg()}, arg()
   local there, takes, more = redis.call('EXISTS', t.key) == 1, {}, 0
-  for _ = 1, writes do
-    local name, slot, later, count = taken_by(ARGV[1], arg()), arg(), arg(), arg()
+  at = at + 1
+  for number, slot, later, count in string.gmatch(ARGV[at], '(%d+),(%d+),(%d+),(%d+);') do
+    local name = taken_by(ARGV[1], tonumber(number))
     if there then
       noted = noted + 1
       takes[name] = takes[name] or unpacked(redis.call('HGET', t.key, name))
       more = more - #takes[name]
-      moved(t, takes[name], slot, later, count)
+      moved(t, takes[name], tonumber(slot), tonumber(later), tonumber(count))
       more = more + #takes[name]
     end
   end
