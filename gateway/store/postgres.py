@@ -135,9 +135,14 @@ class Postgres:
         """One transaction for the group, under the writers' lock: see Engine."""
         connection = await self._writing()
         try:
-            await connection.execute(f"BEGIN; SELECT pg_advisory_xact_lock({_WRITER})")
-            xid = await connection.fetchval("SELECT pg_current_xact_id()::text")
-            kept = await self._run(connection, gather())
+            xid = await self._begin(connection)
+            group = gather()
+            try:
+                kept = await self._run(connection, group)
+            except asyncpg.InvalidCachedStatementError:  # a migration came in between, and its plans are forgotten now
+                await connection.execute("ROLLBACK")
+                xid = await self._begin(connection)
+                kept = await self._run(connection, group)
         except AWAY as error:
             await _let_go(connection)
             raise StoreUnavailable(why(error)) from error
@@ -152,6 +157,12 @@ class Postgres:
         if ended != "COMMIT":
             raise StoreUnavailable("the transaction was rolled back")
         steps.reached("commit:after")
+
+    @staticmethod
+    async def _begin(connection: Any) -> str:
+        """Take the writers' lock. Returns the transaction's own number."""
+        await connection.execute(f"BEGIN; SELECT pg_advisory_xact_lock({_WRITER})")
+        return str(await connection.fetchval("SELECT pg_current_xact_id()::text"))
 
     async def _writing(self) -> Any:
         if self._writer is not None and not self._writer.is_closed():
@@ -174,6 +185,7 @@ class Postgres:
         for pending in group:
             if not alone:
                 await connection.execute(begin)
+            pending.error = None
             try:
                 pending.result = await pending.work(tx)
             except Exception as error:
