@@ -97,7 +97,3 @@ class RedisClock:
         Raises: ValueError before the first `observe`.
         """
         return redis_us + min(self._offsets)
-
-    def redis(self, local_us: int) -> int:
-        """Give Redis's clock at a monotonic instant: what `Gate.late` wants to know."""
-        return local_us - min(self._offsets)

@@ -18,14 +18,6 @@ _ABANDONED: Final = 2_000  # rows a transaction
 Beats = Mapping[int, int]  # of each holder
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A lease as the database gave it. `was_abandoned`: its last owner never gave it back."""
-
-    token: int
-    was_abandoned: bool
-
-
 @dataclass(slots=True)
 class Stillness:
     """Which holders' beats stood still for the length of a lease, watched by one process. Pure."""
@@ -80,13 +72,13 @@ async def condemn(tx: Tx, holders: Iterable[int]) -> None:
     await tx.run("holders_condemn", ids=sorted(holders))
 
 
-async def take(tx: Tx, things: Things, sender: str, mode: str, holder: int) -> Taken | None:
-    """Take a sender's lease if nobody holds it. Only within `Database.write`, together with `rest_abandoned`."""
-    row = await tx.row("leases_of", things=things, sender=sender, mode=mode)
+async def take(tx: Tx, things: Things, sender: str, mode: str, holder: int) -> int | None:
+    """Take a sender's lease if nobody holds it. Only within `Database.write`, together with `rest_abandoned`.
+
+    Returns: its token, which is larger than any before; None where somebody holds it.
+    """
     token = await tx.value("leases_take", things=things, sender=sender, mode=mode, owner=holder)
-    if token is None:
-        return None
-    return Taken(int(token), row is not None and row["owner"] not in {0, holder})
+    return None if token is None else int(token)
 
 
 async def fence(tx: Tx, things: Things, sender: str, mode: str, holder: int, token: int) -> bool:

@@ -22,9 +22,10 @@ from gateway.store.database import Tx
 from gateway.workers.carrier_health import CarrierHealth
 from gateway.workers.carrier_queue import CarrierQueue
 from gateway.workers.leases import Lease
-from gateway.workers.offer import Offer, now_us
+from gateway.workers.offer import Offer
 from gateway.workers.plan import Planned
 from gateway.workers.settlement import Result
+from gateway.workers.slots import now_us
 from gateway.workers.text_desk import TextDesk
 
 _BEHIND_US: Final = 200_000

@@ -35,14 +35,13 @@ Pair = tuple[str, str]  # sender, mode
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Leave to write for one sender. `was_abandoned`: an owner that is gone may have written a moment ago."""
+    """Leave to write for one sender."""
 
     things: Things
     sender: str
     mode: str
     holder: int
     token: int
-    was_abandoned: bool
 
     async def fence(self, tx: Tx) -> bool:
         """Whether the database agrees: asked in the transaction that commits."""
@@ -133,13 +132,9 @@ class Leases:
 
         async def take(tx: Tx) -> list[Lease]:
             taken = {pair: await leases.take(tx, things, *pair, holder) for pair in pairs}
-            if any(taken.values()):
+            if any(token is not None for token in taken.values()):
                 await leases.rest_abandoned(tx, now_ms())
-            return [
-                Lease(things, *pair, holder, each.token, each.was_abandoned)
-                for pair, each in taken.items()
-                if each is not None
-            ]
+            return [Lease(things, *pair, holder, token) for pair, token in taken.items() if token is not None]
 
         steps.reached("lease:before")
         found = await self._database.write(take)

@@ -1,31 +1,19 @@
 """One text on its way out: it waits for its slot with the connection in hand, and tells when its bytes left."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from gateway import steps
-from gateway.clock import monotonic, now_ms
+from gateway.clock import now_ms
 from gateway.limits.pacer import WriteClock
 from gateway.metrics import Metrics
 from gateway.model.limit import Slot
 from gateway.model.message import Message
 from gateway.workers.plan import Plan, Planned
+from gateway.workers.slots import now_us, sleep_until
 
 LATE_US: Final = 2_000_000  # a slot is charged to every window within 2 s of it, and to no other
-
-
-def now_us() -> int:
-    """This process's monotonic clock, in microseconds."""
-    return int(monotonic() * 1_000_000)
-
-
-async def sleep_until(at_us: int) -> None:
-    """Return at `at_us` of that clock, or up to a millisecond later; at once where that has passed."""
-    wait_us = at_us - now_us()
-    if wait_us > 0:  # uvloop counts in milliseconds: a shorter sleep is none, and asks again and again
-        await asyncio.sleep(max(wait_us, 1_000) / 1_000_000)
 
 
 @dataclass(slots=True)

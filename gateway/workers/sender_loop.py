@@ -31,8 +31,8 @@ from gateway.workers.carrier_queue import FORGOTTEN, CarrierQueue, Left
 from gateway.workers.counters import Stands
 from gateway.workers.dispatch import Dispatch, Grant
 from gateway.workers.leases import Lease
-from gateway.workers.offer import now_us, sleep_until
 from gateway.workers.plan import Planned
+from gateway.workers.slots import now_us, sleep_until
 from gateway.workers.text_desk import TextDesk
 
 _HOLD_CHUNK: Final = 1_000  # rows a transaction: others' commits come in between

@@ -13,10 +13,10 @@ def now_us() -> int:
 
 
 async def sleep_until(at_us: int) -> None:
-    """Return at that time of `now_us`, or at once where it has passed."""
+    """Return at that time of `now_us`, or up to a millisecond later; at once where it has passed."""
     wait_us = at_us - now_us()
-    if wait_us > 0:
-        await asyncio.sleep(wait_us / 1_000_000)
+    if wait_us > 0:  # uvloop counts in milliseconds: a shorter sleep is none, and asks again and again
+        await asyncio.sleep(max(wait_us, 1_000) / 1_000_000)
 
 
 async def for_slot(slot_us: int, clocks: Sequence[WriteClock]) -> None:

@@ -7,8 +7,9 @@ from gateway.clock import now_ms
 from gateway.metrics import Metrics
 from gateway.model.limit import Slot, Throughput
 from gateway.model.message import Message
-from gateway.workers.offer import Offer, now_us
+from gateway.workers.offer import Offer
 from gateway.workers.plan import Plan
+from gateway.workers.slots import now_us
 
 RATE = Throughput("sender:+18005550199:rate", 10, 1_000_000)
 LOST_MS = 200
