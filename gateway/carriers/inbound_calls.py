@@ -79,18 +79,26 @@ class InboundCalls:
         )
         return Answering(call, state)
 
-    async def keep(self, call: Call, holder: int = 0) -> None:
-        """Keep the row of a call that is being answered, with an event. holder: the process that has it on a trunk."""
+    async def keep(self, call: Call, holder: int = 0) -> bool:
+        """Keep the row of a call that is being answered, with an event. holder: the process that has it on a trunk.
 
-        async def work(tx: Tx) -> None:
+        Returns: False where there is one already of what the carrier names so: another process was asked, too.
+        """
+
+        async def work(tx: Tx) -> bool:
+            if call.carrier_id is not None:
+                seen = {"carrier": call.carrier, "token": f"{call.carrier_id}:received", "answer": call.id}
+                if not await tx.run("webhooks_insert", **seen, at_ms=call.created_ms):
+                    return False
             await tx.run("calls_insert", **to_row(call))
             if holder:
                 await tx.run("calls_answered_by_holder", id=call.id, holder=holder)
             data = {"from": call.recipient, "to": call.sender, "dialplan": call.dialplan}
             received = Event("call.received", call.tenant_id, call.mode, call.id, call.created_ms, data)
             await events.add(tx, received)
+            return True
 
-        await self.database.write(work)
+        return await self.database.write(work)
 
     async def known(self, carrier_id: str) -> Call | None:
         """The call that a carrier names so."""

@@ -93,21 +93,23 @@ class VoiceTurns:
         if not sid or not form.get("To"):
             raise BadReport("CallSid and To are both needed")
         async with self._lock(sid):
-            call = await self.inbound.known(sid)
-            if call is None:
-                found = await self.inbound.find(
-                    form["To"],
-                    form.get("From", ""),
-                    mode=self.mode,
-                    carrier=self.carrier.name,
-                    carrier_id=sid,
-                    now_ms=now_ms(),
-                )
-                if not isinstance(found, Answering):
-                    return _reject("rejected")
-                call = calls.with_engine_state(found.call, Between(twiml.TwilioCall(found.state)).to_json())
-                await self.inbound.keep(call)
-        return await self.turn(call.id, 0, form)
+            call = await self.inbound.known(sid) or await self._received(sid, form)
+        return await self.turn(call.id, 0, form) if call is not None else _reject("rejected")
+
+    async def _received(self, sid: str, form: Mapping[str, str]) -> Call | None:
+        """The row of a call that just came in; the other's, where a second process was asked at once."""
+        found = await self.inbound.find(
+            form["To"],
+            form.get("From", ""),
+            mode=self.mode,
+            carrier=self.carrier.name,
+            carrier_id=sid,
+            now_ms=now_ms(),
+        )
+        if not isinstance(found, Answering):
+            return None
+        call = calls.with_engine_state(found.call, Between(twiml.TwilioCall(found.state)).to_json())
+        return call if await self.inbound.keep(call) else await self.inbound.known(sid)
 
     async def _turn(self, call: Call, plan: Plan, step: int, form: Mapping[str, str]) -> str | None:
         asked = now = now_ms() / 1000

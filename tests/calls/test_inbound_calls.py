@@ -1,7 +1,9 @@
 """People ring a sender: the same plan answers on a trunk and by webhook."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 import pytest
 
@@ -148,6 +150,19 @@ async def test_a_number_without_a_status_callback_has_its_calls_asked_for(callin
 
     assert call.outcome == "opted_out"
     assert call.ended_ms is not None
+
+
+async def test_a_call_that_two_processes_are_told_of_at_once_is_one_call(calling: Any) -> None:
+    """Twilio asks again where an answer is late, and a balancer may give the second to another process."""
+    other = replace(calling.turns, _locks=WeakValueDictionary())
+    form = {"CallSid": "CA1", "To": SENDER, "From": PERSON}
+
+    first, second = await asyncio.gather(calling.turns.answer(form), other.answer(form))
+
+    assert first == second
+    assert "<Gather" in first
+    (row,) = await calling.database.read(lambda tx: tx.rows("calls_with_status", status="answered", limit=9))
+    assert await calling.events(row["id"]) == ["call.received", "call.answered"]
 
 
 async def test_a_caller_who_hangs_up_ends_the_call_in_mid_prompt(calling: Any) -> None:
