@@ -76,10 +76,12 @@ class Prompts:
         language:  a BCP 47 tag such as en-US.
         voice:     "engine" or "engine:name", such as "espeak:en-us+f3"; None lets the engines decide.
         Returns:   the audio, from the cache where the same was said before; asked at once by many, it is made once.
-        Raises:    UnspeakableText, UnknownVoice; SpeechUnavailable if every engine that could say it fails.
+        Raises:    UnspeakableText, also if an engine fails at it each time and no other says it; UnknownVoice;
+                   SpeechUnavailable if every engine that could say it fails.
         """
         script = _speakable(text, pieces, language)
         failed: list[str] = []
+        deadly: UnspeakableText | None = None
         for engine, name in self._candidates(language, voice):
             key = _id("said", engine.name, engine.version, name, self._speed, language, _written(script))
             try:
@@ -87,6 +89,11 @@ class Prompts:
             except SpeechUnavailable as error:
                 log.warning("speech_engine_unavailable", engine=engine.name, why=error.why)
                 failed.append(error.why)
+            except UnspeakableText as error:
+                log.warning("speech_text_given_up", engine=engine.name, why=error.why)
+                deadly = error
+        if deadly is not None:
+            raise deadly
         raise SpeechUnavailable("; ".join(failed))
 
     async def joined(self, parts: Sequence[Audio | float]) -> Audio:

@@ -1,7 +1,8 @@
 """Speech engines as the gateway sees them: asked for one sentence at a time, each in a worker process of its own.
 
 The engines are young or old C: they crash on long input, hang on some, and one of them is GPL. So none is loaded
-into the gateway. A worker that dies or is late is replaced and asked once more; then the request fails by name.
+into the gateway. A worker that dies or is late is replaced and asked once more; then the request fails by name. A
+sentence of which three workers died, where the next can say something else, is not given to that engine again.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import contextlib
 import json
 import os
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -16,11 +18,14 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from gateway.errors.speech import SpeechUnavailable, UnknownVoice
+from gateway.errors.speech import SpeechUnavailable, UnknownVoice, UnspeakableText
 
 START_TIMEOUT_S: Final = 60.0  # a cold disk and a busy machine; 1 s is usual
 SENTENCE_TIMEOUT_S: Final = 20.0  # 100 times what the slowest sentence of 280 characters took
 REST_S: Final = 30.0  # how long an engine that cannot be loaded is left alone
+DEATHS: Final = 3  # of one sentence, before it is given up
+REMEMBERED: Final = 1_000  # sentences that a worker died of
+HARMLESS: Final = "a"  # what every engine can say
 PASSED_ON: Final = ("PATH", "HOME", "LANG", "PYTHONPATH", "LD_LIBRARY_PATH", "HIBARI_HOME", "XDG_CACHE_HOME")
 
 log = structlog.get_logger(__name__)
@@ -44,7 +49,8 @@ class Engine(Protocol):
         voice:    a name of the engine's own, "" for its default in that language.
         speed:    1.0 is its own pace.
         Returns:  8 kHz mono PCM16 without silence around it, not levelled; empty where nothing could be spoken.
-        Raises:   UnknownVoice; SpeechUnavailable if it is missing or keeps failing.
+        Raises:   UnknownVoice; SpeechUnavailable if it is missing or keeps failing; UnspeakableText if it says other
+                  words, and fails at these each time.
         """
 
     async def close(self) -> None:
@@ -75,6 +81,7 @@ class WorkerEngine:
         self._process: asyncio.subprocess.Process | None = None
         self._resting_until = 0.0  # event-loop time
         self._resting_why = ""
+        self._deaths: OrderedDict[tuple[str, str, str], int] = OrderedDict()  # by sentence, language, voice
 
     @property
     def pid(self) -> int | None:
@@ -84,13 +91,16 @@ class WorkerEngine:
     async def render(self, sentence: str, *, language: str, voice: str, speed: float) -> bytes:
         """See Engine."""
         request = {"text": sentence, "language": language, "voice": voice, "speed": speed}
+        words = sentence, language, voice
         async with self._turn:
+            self._refuse_deadly(words)
             try:
-                return await self._ask(request)
+                return await self._said(request, words)
             except _Died as first:
                 log.warning("speech_worker_replaced", engine=self.name, why=str(first))
+            self._refuse_deadly(words)
             try:
-                return await self._ask(request)
+                return await self._said(request, words)
             except _Died as second:
                 raise SpeechUnavailable(f"the speech engine {self.name} failed twice: {second}") from second
 
@@ -98,6 +108,32 @@ class WorkerEngine:
         """See Engine."""
         async with self._turn:
             await self._end()
+
+    def _refuse_deadly(self, words: tuple[str, str, str]) -> None:
+        if self._deaths.get(words, 0) >= DEATHS:
+            raise UnspeakableText(f"the speech engine {self.name} failed at it {DEATHS} times, and only at it")
+
+    async def _said(self, request: dict[str, Any], words: tuple[str, str, str]) -> bytes:
+        """Ask, and count the deaths of these words: the last only where it was not the engine that failed."""
+        await self._running()
+        try:
+            pcm = await self._ask(request)
+        except _Died:
+            deaths = self._deaths.pop(words, 0) + 1
+            if deaths < DEATHS or await self._says_anything({**request, "text": HARMLESS}):
+                self._deaths[words] = deaths
+            if len(self._deaths) > REMEMBERED:
+                self._deaths.popitem(last=False)
+            raise
+        self._deaths.pop(words, None)
+        return pcm
+
+    async def _says_anything(self, request: dict[str, Any]) -> bool:
+        try:
+            await self._ask(request)
+        except (_Died, SpeechUnavailable):
+            return False
+        return True
 
     async def _ask(self, request: dict[str, Any]) -> bytes:
         process = await self._running()

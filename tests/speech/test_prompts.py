@@ -143,6 +143,30 @@ async def test_when_the_first_engine_fails_the_next_speaks(counted: Counted, tmp
         await prompts.say("Hello.", "en-US", voice="broken")
 
 
+class Deadly(Counted):
+    """One whose engine fails at whatever it is asked to say, and only at that: pyttsx3 asserts that there is text."""
+
+    async def render(self, sentence: str, *, language: str, voice: str, speed: float) -> bytes:
+        return await super().render("", language=language, voice=voice, speed=speed)
+
+
+async def test_what_one_engine_fails_at_each_time_is_said_by_another_or_refused(
+    counted: Counted, tmp_path: Path
+) -> None:
+    deadly = Deadly()
+    both, alone = (
+        Prompts(tmp_path / "prompts", tmp_path / "cache", engines=engines) for engines in ([deadly, counted], [deadly])
+    )
+    try:
+        with pytest.raises(SpeechUnavailable):
+            await alone.say("Hello.", "en-US")
+        with pytest.raises(UnspeakableText):
+            await alone.say("Hello.", "en-US")
+        assert (await both.say("Hello.", "en-US")).seconds > 0.3
+    finally:
+        await deadly.close()
+
+
 @pytest.mark.parametrize("text", ["", "  \n", "... !?", "¿?", "word " * (LONGEST_TEXT // 5 + 1)])
 async def test_a_text_that_cannot_be_spoken_is_refused(prompts: Prompts, text: str) -> None:
     with pytest.raises(UnspeakableText):

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from gateway.errors.speech import SpeechUnavailable, UnknownVoice
+from gateway.errors.speech import SpeechUnavailable, UnknownVoice, UnspeakableText
 from gateway.media.level import active_level
 from gateway.speech.tts import Timeouts, WorkerEngine, espeak, hibari
 
@@ -148,6 +148,33 @@ async def test_a_worker_whose_engine_fails_is_replaced(espeak_engine: WorkerEngi
     with pytest.raises(SpeechUnavailable, match="failed twice: AssertionError"):
         await say(espeak_engine, "")  # pyttsx3 asserts that there is text
     assert await say(espeak_engine)
+
+
+async def test_a_sentence_of_which_workers_die_is_given_up_and_kills_no_more(espeak_engine: WorkerEngine) -> None:
+    """pyttsx3 asserts that there is text: twice in one request, once in the next."""
+    engine = espeak()
+    try:
+        with pytest.raises(SpeechUnavailable):
+            await say(engine, "")
+        with pytest.raises(UnspeakableText, match="failed at it 3 times, and only at it"):
+            await say(engine, "")
+        assert await say(engine)
+        alive = engine.pid
+        with pytest.raises(UnspeakableText):
+            await say(engine, "")
+        assert (engine.pid, bool(alive)) == (alive, True)
+    finally:
+        await engine.close()
+
+
+async def test_an_engine_that_fails_at_everything_gives_no_sentence_up(espeak_engine: WorkerEngine) -> None:
+    engine = espeak(Timeouts(sentence_s=0.0))
+    try:
+        for _ in range(2):
+            with pytest.raises(SpeechUnavailable, match="failed twice"):
+                await say(engine)
+    finally:
+        await engine.close()
 
 
 async def test_an_engine_that_is_not_there_says_so_and_is_left_alone_for_a_while() -> None:
