@@ -39,8 +39,8 @@ struct call {
 
 static struct call *calls;
 static int count;
-static uint64_t histogram[BUCKETS], frames, late, sent, unsent, missing, heard;
-static int64_t longest_ns, own_worst_ns;
+static uint64_t histogram[BUCKETS], frames, late, sent, unsent, heard;
+static int64_t missing, longest_ns, own_worst_ns;
 static uint64_t own_late, ticks;
 static float *words_ms;
 static int words, up_now, up_most;
@@ -100,6 +100,11 @@ static int64_t kernel_ns(struct msghdr *message) {
     return now_ns(CLOCK_REALTIME);
 }
 
+/* RTCP (RFC 5761, section 4). It goes to the port after a call's audio, where another call of ours may listen. */
+static int is_report(const uint8_t *data) {
+    return data[1] >= 192 && data[1] <= 223;
+}
+
 static int is_silent(const uint8_t *payload, ssize_t length) {
     for (ssize_t n = 0; n < length; n++)
         if (payload[n] != 0xff && payload[n] != 0xd5) return 0;
@@ -115,10 +120,15 @@ static void judge(struct call *call, const uint8_t *data, ssize_t length, int64_
         if (gap_ns > longest_ns) longest_ns = gap_ns;
         histogram[bucket < 0 ? 0 : bucket >= BUCKETS ? BUCKETS - 1 : bucket]++;
         uint16_t ahead = sequence - call->highest;
-        if (ahead < 3000) missing += ahead ? ahead - 1 : 0;
-    } else heard++;
+        if (ahead && ahead < 3000) {
+            missing += ahead - 1;
+            call->highest = sequence;
+        } else missing -= ahead != 0;              /* counted before: the one after it overtook it */
+    } else {
+        heard++;
+        call->highest = sequence;
+    }
     call->heard_any = 1;
-    call->highest = sequence;
     call->last_ns = at_ns;
     if (!call->word_ns && !is_silent(data + 12, length - 12)) {
         call->word_ns = at_ns;
@@ -131,7 +141,7 @@ static void take(struct call *call) {
     struct iovec room = {data, sizeof data};
     struct msghdr message = {.msg_iov = &room, .msg_iovlen = 1, .msg_control = ancillary, .msg_controllen = sizeof ancillary};
     ssize_t length = recvmsg(call->fd, &message, MSG_DONTWAIT);
-    if (length >= 12 && call->up) judge(call, data, length, kernel_ns(&message));
+    if (length >= 12 && call->up && !is_report(data)) judge(call, data, length, kernel_ns(&message));
 }
 
 static int obey(char *line) {
@@ -186,7 +196,7 @@ static void report(void) {
     struct rusage used;
     getrusage(RUSAGE_SELF, &used);
     double cpu_s = used.ru_utime.tv_sec + used.ru_stime.tv_sec + (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
-    printf("{\"frames\": %lu, \"late_share\": %.5f, \"gap_ms_p99\": %.1f, \"gap_ms_max\": %.1f, \"missing\": %lu, "
+    printf("{\"frames\": %lu, \"late_share\": %.5f, \"gap_ms_p99\": %.1f, \"gap_ms_max\": %.1f, \"missing\": %ld, "
            "\"calls_heard\": %lu, \"calls_at_once\": %d, \"calls_with_words\": %d, \"first_word_ms_p50\": %.1f, "
            "\"first_word_ms_max\": %.1f, \"far_end\": {\"sent\": %lu, \"unsent\": %lu, \"own_late_share\": %.5f, "
            "\"own_late_ms_max\": %.1f, \"cpu_s\": %.2f}}\n",
