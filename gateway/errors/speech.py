@@ -44,7 +44,7 @@ class UnknownVoice(GatewayError):
 
 
 class UnspeakableText(GatewayError):
-    """The text holds nothing that can be spoken, is longer than one prompt may be, or is what speech engines fail at."""
+    """The text holds nothing that can be spoken, is longer than one prompt may be, or is what engines fail at."""
 
     slug, status = "unspeakable_text", 422
 
