@@ -25,6 +25,7 @@ M = TypeVar("M", bound=BaseModel)
 
 MAX_PAGE: Final = 200
 MAX_METADATA_BYTES: Final = 4096
+MAX_METADATA_DEPTH: Final = 16  # of lists and objects in one another: what writes JSON gives up at 254
 MAX_URL: Final = 2000
 _LAST_YEAR: Final = 9000  # what follows a start, window after window, must still have a date
 
@@ -90,9 +91,17 @@ def _duration(text: str) -> str:
 
 
 def _metadata(value: dict[str, Any]) -> dict[str, Any]:
+    if not _within(value, MAX_METADATA_DEPTH):
+        raise refuse("too_deep", f"metadata takes at most {MAX_METADATA_DEPTH} lists and objects in one another")
     if len(orjson.dumps(value)) > MAX_METADATA_BYTES:
         raise refuse("too_long", f"metadata takes at most {MAX_METADATA_BYTES} bytes as JSON")
     return value
+
+
+def _within(value: object, depth: int) -> bool:
+    """Whether no more than `depth` lists and objects stand in one another."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return inner is None or (depth > 0 and all(_within(each, depth - 1) for each in inner))
 
 
 def _variables(value: object) -> object:

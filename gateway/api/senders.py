@@ -12,6 +12,7 @@ from gateway.api import limits_of
 from gateway.api.deeds import deed
 from gateway.api.inputs import CallbackUrl, Input, Name, Text
 from gateway.api.operation import Answer, Call, View, operation
+from gateway.api.problems import told_at
 from gateway.api.roads import check_callback
 from gateway.api.views import when
 from gateway.errors.api import FieldProblem, InvalidRequest, NotFound, SenderTaken
@@ -203,7 +204,9 @@ def _check(call: Call, sender: Sender) -> None:
         raise limits_of.invalid(error) from None
     for name in ("stop_text", "start_text", "help_text"):
         text = getattr(sender, name)
-        if text and segment(text).segments > 1:
+        with told_at(name):
+            is_long = bool(text) and segment(text).segments > 1
+        if is_long:
             raise InvalidRequest(FieldProblem(name, "too_long", "an answer must fit into one segment"))
 
 

@@ -102,27 +102,30 @@ class CallbackSender:
     async def _deliver(self, row: Row) -> str:
         """Post one event. Returns "" when the engine took it, else what went wrong."""
         steps.reached("callback:before")
+        try:
+            async with asyncio.timeout(self.settings.timeout_s):
+                status = await self._post(row)
+        except PrivateAddressError:
+            return "private_address"
+        except (OSError, TimeoutError, ValueError) as error:
+            return type(error).__name__
+        except Exception as error:  # noqa: BLE001 - one event that cannot be told must not keep all others back
+            _log.exception("callback_broke", seq=row["seq"], error=repr(error))
+            return "internal"
+        return "" if 200 <= status < 300 else f"http_{status}"
+
+    async def _post(self, row: Row) -> int:
+        """Returns the engine's status."""
         body = orjson.dumps(view(row))
         headers = {
             "Content-Type": "application/json",
             "Gateway-Event": str(row["seq"]),
             "Gateway-Signature": sign(self.secret, now_ms() // 1000, body),
         }
-        try:
-            async with asyncio.timeout(self.settings.timeout_s):
-                answer = await self.http.request(
-                    "POST",
-                    row["callback_url"],
-                    Attempt(),
-                    timeout_s=self.settings.timeout_s,
-                    data=body,
-                    headers=headers,
-                )
-        except PrivateAddressError:
-            return "private_address"
-        except (OSError, TimeoutError, ValueError) as error:
-            return type(error).__name__
-        return "" if 200 <= answer.status < 300 else f"http_{answer.status}"
+        answer = await self.http.request(
+            "POST", row["callback_url"], Attempt(), timeout_s=self.settings.timeout_s, data=body, headers=headers
+        )
+        return answer.status
 
     async def _note(self, tx: Tx, done: tuple[tuple[Row, str], ...]) -> None:
         now = now_ms()

@@ -11,6 +11,11 @@ def text(**more: Any) -> dict[str, Any]:
     return {"to": PERSON, "from": TOLL_FREE, "body": "Your bill is due.", **more}
 
 
+def nested(depth: int) -> dict[str, Any]:
+    """So many objects in one another."""
+    return {"in": nested(depth - 1)} if depth > 1 else {}
+
+
 async def test_a_text_is_on_disk_when_it_is_accepted(api: Api) -> None:
     await api.sender()
 
@@ -90,6 +95,8 @@ async def test_a_text_for_later_is_held_until_then(api: Api) -> None:
         ({"priority": "high"}, {"priority": "wrong_type"}),
         ({"metadata": []}, {"metadata": "wrong_type"}),
         ({"metadata": {"a": "x" * 5000}}, {"metadata": "too_long"}),
+        ({"metadata": nested(17)}, {"metadata": "too_deep"}),
+        ({"metadata": nested(600)}, {"metadata": "too_deep"}),
         ({"reference": "x" * 256}, {"reference": "too_long"}),
         ({"variables": {"name": []}}, {"variables": "bad_variable"}),
         ({"variables": {"na me": "x"}}, {"variables": "bad_variable"}),

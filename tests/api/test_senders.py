@@ -59,6 +59,7 @@ async def test_a_number_of_another_tenant_is_refused_and_stays_theirs(api: Api) 
         (TOLL_FREE, {"limits": {"daily": 5, "zones": ["Mars/Olympus"]}}, {"limits.zones.0": "bad_limits"}),
         (TOLL_FREE, {"limits": {"dayly": 5}}, {"limits.dayly": "unknown_field"}),
         (TOLL_FREE, {"stop_text": "x" * 161}, {"stop_text": "too_long"}),
+        (TOLL_FREE, {"help_text": "x" * 1601}, {"help_text": "bad_text"}),
         (TOLL_FREE, {"inbound_dialplan": "none"}, {"inbound_dialplan": "unknown_dialplan"}),
     ],
     ids=str,

@@ -159,6 +159,27 @@ async def test_one_dead_engine_does_not_delay_another(database: Database) -> Non
         await until(told)
 
 
+async def test_an_event_that_cannot_be_told_keeps_no_other_back(database: Database) -> None:
+    """Nested deeper than what writes JSON goes: the loop of all tenants' callbacks began again and again with it."""
+    nested: dict[str, Any] = {}
+    for _ in range(253):  # the deepest that is kept
+        nested = {"in": nested}
+    async with listening(Engine()) as engine:
+        await database.write(
+            lambda tx: events.add(tx, Event("t", "acme", "live", "job_1", 1, nested, callback_url=engine.url))
+        )
+        await happen(database, engine.url, 2)
+        async with delivering(database, attempts=1):
+
+            async def both() -> Any:
+                broken, other = await database.read(lambda tx: events.numbered(tx, [1, 2]))
+                return broken["callback_error"] and other["callback_done_ms"] and broken
+
+            broken = await until(both)
+
+    assert (broken["callback_error"], broken["callback_due_ms"]) == ("internal", None)
+
+
 async def test_an_engine_that_hangs_does_not_delay_another_tenants(database: Database) -> None:
     """Hundreds of events wait for an engine that takes connections and never answers."""
     await database.write(lambda tx: tenants.add_tenant(tx, Tenant("metro", "Metro", 1)))
