@@ -43,6 +43,7 @@ from gateway.workers.callback_sender import CallbackSender
 from gateway.workers.counters import Counters
 from gateway.workers.housekeeper import Housekeeper
 from gateway.workers.leases import Leases
+from gateway.workers.loops import ended, kept_alive
 from gateway.workers.reconciler import Reconciler
 from gateway.workers.sms_sender import SmsSender
 
@@ -187,7 +188,7 @@ async def _redis_url(settings: Settings, stack: contextlib.AsyncExitStack) -> st
     stack.push_async_callback(valkey.stop)
     url = await valkey.start()
     kept = asyncio.create_task(valkey.keep_running(), name="valkey")
-    stack.push_async_callback(partial(_ended, kept))
+    stack.push_async_callback(partial(ended, kept))
     return url
 
 
@@ -289,26 +290,8 @@ async def _start_loops(parts: Parts, roads: Roads) -> None:
             parts.metrics.ignored.watch(trunk.name, trunk.ignored, partial(getattr, trunk, "trouble"))
         loops["calls"] = calls.run
     for name, loop in loops.items():
-        task = asyncio.create_task(_kept_alive(name, loop), name=name)
-        parts.stack.push_async_callback(partial(_ended, task))
-
-
-async def _kept_alive(name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """A loop that fails is logged and begun again: nothing it works on lives only in it."""
-    while True:
-        try:
-            await loop()
-        except Exception as error:  # noqa: BLE001 - whatever it was, the loop must go on
-            _log.exception("loop_failed", loop=name, error=repr(error))
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                return  # it failed while it was stopped: begun again, nobody would stop it any more
-            await asyncio.sleep(1)
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+        task = asyncio.create_task(kept_alive(name, loop), name=name)
+        parts.stack.push_async_callback(partial(ended, task))
 
 
 def _audio_key(settings: Settings) -> bytes:

@@ -11,12 +11,21 @@ from gateway.limits.valkey import EmbeddedValkey
 from gateway.store.database import Database
 from tests.peers.postgres import PostgresServer, binaries, postgres_server
 from tests.side_by_side import Stages
+from tests.simulation import count
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config) -> Stages:
     """What judges time runs when everything else has ended; see tests/side_by_side.py."""
     return Stages(len(config.getoption("tx")))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many histories were lived, where any were: what a test prints by itself is lost between the workers."""
+    reports = [each for outcome in ("passed", "failed") for each in terminalreporter.getreports(outcome)]
+    told = [value for each in reports for name, value in each.user_properties if name == "histories"]
+    if told or any("test_no_history_breaks" in each.nodeid for each in reports):
+        terminalreporter.write_line(count.line(told))
 
 
 def _likeness(heard: bytes, played: bytes) -> tuple[float, float]:

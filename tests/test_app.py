@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gateway.app import _ended, _kept_alive
 from gateway.errors.store import StoreUnavailable
+from gateway.workers.loops import ended, kept_alive
 
 
 async def test_a_loop_that_fails_while_it_is_stopped_is_not_begun_again() -> None:
@@ -22,10 +22,10 @@ async def test_a_loop_that_fails_while_it_is_stopped_is_not_begun_again() -> Non
         finally:
             raise StoreUnavailable("gone")
 
-    task = asyncio.create_task(_kept_alive("texts", loop))
+    task = asyncio.create_task(kept_alive("texts", loop))
     await asyncio.sleep(0)
     async with asyncio.timeout(1):
-        await _ended(task)
+        await ended(task)
 
     assert begun == [True]
 

@@ -88,13 +88,14 @@ def run_ci(folder: Path, test_recipe: str) -> subprocess.CompletedProcess[str]:
 
 
 @needs_make
-def test_ci_tests_then_lints_and_ends_with_pytests_own_closing_line(tmp_path: Path) -> None:
-    ran = run_ci(tmp_path, "printenv GATEWAY_VECTORS && echo '=== 3 passed, 1 skipped in 1.20s ==='")
+def test_ci_tests_then_lints_and_ends_with_the_histories_and_pytests_own_closing_line(tmp_path: Path) -> None:
+    told = "echo 'histories: 9 of 10000' && echo '=== 3 passed, 1 skipped in 1.20s ==='"
+    ran = run_ci(tmp_path, f"printenv GATEWAY_VECTORS && {told}")
 
     data = tmp_path / "shared" / "data"
-    closing = "=== 3 passed, 1 skipped in 1.20s ==="
+    closing = ["histories: 9 of 10000", "=== 3 passed, 1 skipped in 1.20s ==="]
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.splitlines() == [str(data), closing, "linted", closing]
+    assert ran.stdout.splitlines() == [str(data), *closing, "linted", *closing]
     assert "far ends not installed" in ran.stderr
 
 

@@ -187,7 +187,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a loop that fails while it is stopped is begun again",
-        "app.py",
+        "workers/loops.py",
         "task.cancelling():",
         "task.cancelled():",
     ),

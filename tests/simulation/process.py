@@ -11,7 +11,6 @@ from typing import Any, cast
 from redis.asyncio import Redis as RedisClient
 
 from gateway import steps
-from gateway.app import _ended, _kept_alive
 from gateway.carriers import reports
 from gateway.carriers.base import Incoming, Report
 from gateway.carriers.inbound import InboundTexts
@@ -34,6 +33,7 @@ from gateway.store.signals import Signals
 from gateway.workers.counters import Counters
 from gateway.workers.housekeeper import Housekeeper
 from gateway.workers.leases import Leases
+from gateway.workers.loops import ended, kept_alive
 from gateway.workers.reconciler import Reconciler
 from gateway.workers.sms_sender import SmsSender
 from tests.simulation.redis_client import ModelRedis
@@ -191,8 +191,8 @@ class Process:
             housekeeper = Housekeeper(self._database, self._signals, settings, metrics)
             asking = Reconciler(self._database, self._signals, roads, settings.sms, TIMEOUT_S, metrics)
             for loop in (leases.run, housekeeper.run, texts.run, asking.run):
-                task = asyncio.create_task(_kept_alive(loop.__qualname__, partial(self._watched, loop)))
-                stack.push_async_callback(_ended, task)
+                task = asyncio.create_task(kept_alive(loop.__qualname__, partial(self._watched, loop)))
+                stack.push_async_callback(ended, task)
             self.ready = True
             await asyncio.Event().wait()
 
