@@ -40,6 +40,7 @@ from gateway.store.elsewhere import OtherProcesses
 from gateway.store.signals import Signals, Things
 from gateway.workers.call_runner import CallRunner
 from gateway.workers.callback_sender import CallbackSender
+from gateway.workers.callback_shares import CONNECTIONS
 from gateway.workers.counters import Counters
 from gateway.workers.housekeeper import Housekeeper
 from gateway.workers.leases import Leases
@@ -253,7 +254,7 @@ def _voice_loop(parts: Parts, roads: Roads) -> CallRunner:
 
 async def _callback_loop(parts: Parts) -> CallbackSender:
     settings = parts.settings.callbacks
-    http = await parts.stack.enter_async_context(HttpClient(public_only=not settings.allow_private))
+    http = await parts.stack.enter_async_context(HttpClient(limit=CONNECTIONS, public_only=not settings.allow_private))
     secret = settings.secret.get_secret_value() or _own_secret(parts.settings.data_dir / "callback.secret")
     return CallbackSender(parts.database, parts.signals, http, settings, secret, parts.metrics)
 

@@ -1,6 +1,6 @@
 """The numbered log of what happened, as the engine reads it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -50,18 +50,28 @@ async def numbered(tx: Tx, seqs: Sequence[int]) -> list[Row]:
     return await tx.rows("events_numbered", seqs=seqs) if seqs else []
 
 
-async def due(tx: Tx, now_ms: int, under_way: Mapping[str, Sequence[int]], each_tenant: int, tenants: int) -> list[Row]:
+async def due(
+    tx: Tx, now_ms: int, under_way: Mapping[str, Sequence[int]], share: Callable[[str], int], tenants: int
+) -> list[Row]:
     """Events that are to be delivered now, as `view` takes them.
 
-    under_way:   what is being delivered, by tenant.
-    each_tenant: deliveries that one tenant may have under way; more of the same tenant's wait.
-    tenants:     how many to look at, who has waited longest first.
+    under_way: what is being delivered, by tenant.
+    share:     deliveries that a tenant may have under way; more of the same tenant's wait.
+    tenants:   how many to look at, who has waited longest first.
     """
-    busy = ["", *(tenant for tenant, seqs in under_way.items() if len(seqs) >= each_tenant)]  # SQL knows no empty list
+    busy = [
+        "",
+        *(tenant for tenant, seqs in under_way.items() if len(seqs) >= share(tenant)),
+    ]  # SQL knows no empty list
     found: list[Row] = []
     for row in await tx.rows("events_tenants_due", now_ms=now_ms, busy=busy, limit=tenants):
         seqs = under_way.get(row["id"], ())
-        look = {"tenant_id": row["id"], "now_ms": now_ms, "under_way": [0, *seqs], "limit": each_tenant - len(seqs)}
+        look = {
+            "tenant_id": row["id"],
+            "now_ms": now_ms,
+            "under_way": [0, *seqs],
+            "limit": share(row["id"]) - len(seqs),
+        }
         found += await numbered(tx, [each["seq"] for each in await tx.rows("events_due", **look)])
     return found
 

@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import hmac
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from random import SystemRandom
 from typing import Any, Final
@@ -23,12 +23,13 @@ from gateway.store import events
 from gateway.store.database import Database, Row, Tx
 from gateway.store.events import view
 from gateway.store.signals import Signals
+from gateway.workers.callback_shares import CONNECTIONS, Shares
 
 _TENANTS: Final = 16  # whose callbacks are begun in one look
-_AT_ONCE: Final = 32  # deliveries of one tenant: an engine that hangs must not take every connection
 _IDLE_S: Final = 1.0
 _CLAIM_MORE_S: Final = 5.0  # to note what came of a delivery
 _GLANCE_S: Final = 0.1  # while deliveries are under way
+_SILENT: Final = TimeoutError.__name__
 _dice = SystemRandom()
 _log = structlog.get_logger(__name__)
 
@@ -44,7 +45,7 @@ def sign(secret: str, at_s: int, body: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CallbackSender:
-    """Drains the events that an engine asked to be told of."""
+    """Drains the events that an engine asked to be told of. `http` makes CONNECTIONS requests at once."""
 
     database: Database
     signals: Signals
@@ -52,6 +53,7 @@ class CallbackSender:
     settings: Callbacks
     secret: str
     metrics: Metrics
+    _shares: Shares = field(default_factory=Shares)
 
     async def run(self) -> None:
         """Deliver until cancelled. What was under way then is delivered again, by whoever comes first."""
@@ -80,11 +82,22 @@ class CallbackSender:
                     await self.database.aside(lambda tx: tx.run("events_unclaim", seqs=seqs, now_ms=now_ms()))
 
     async def _start_due(self, under_way: dict[asyncio.Task[str], Row]) -> int:
-        """Start what is due, each tenant's up to `_AT_ONCE`. Returns how many were started."""
+        """Start what is due, each tenant's up to its share. Returns how many were started."""
+        if not (free := CONNECTIONS - len(under_way)):
+            return 0
         by_tenant: defaultdict[str, list[int]] = defaultdict(list)
         for row in under_way.values():
             by_tenant[row["tenant_id"]].append(row["seq"])
-        due = await self.database.read(lambda tx: events.due(tx, now_ms(), by_tenant, _AT_ONCE, _TENANTS))
+
+        def share(tenant_id: str) -> int:
+            return self._shares.of(tenant_id, len(by_tenant[tenant_id]), free)
+
+        due = []
+        for row in await self.database.read(lambda tx: events.due(tx, now_ms(), by_tenant, share, _TENANTS)):
+            if free and len(by_tenant[row["tenant_id"]]) < share(row["tenant_id"]):
+                by_tenant[row["tenant_id"]].append(row["seq"])
+                free -= 1
+                due.append(row)
         if not due:
             return 0
         claimed = await self.database.aside(lambda tx: self._claim(tx, [row["seq"] for row in due]))
@@ -130,6 +143,7 @@ class CallbackSender:
     async def _note(self, tx: Tx, done: tuple[tuple[Row, str], ...]) -> None:
         now = now_ms()
         for row, error in done:
+            (self._shares.hung if error == _SILENT else self._shares.answered)(row["tenant_id"])
             if not error:
                 self.metrics.callbacks.labels("delivered").inc()
                 await tx.run("events_delivered", seq=row["seq"], now_ms=now)

@@ -57,7 +57,7 @@ async def test_the_oldest_callbacks_of_each_tenant_are_due_and_a_long_queue_hide
 
     async def due(**under_way: list[int]) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {}
-        for row in await database.read(lambda tx: events.due(tx, 50, under_way, 4, 9)):
+        for row in await database.read(lambda tx: events.due(tx, 50, under_way, lambda _: 4, 9)):
             found.setdefault(row["tenant_id"], []).append(row["seq"])
         return found
 

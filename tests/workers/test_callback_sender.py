@@ -21,6 +21,7 @@ from gateway.store import events, tenants
 from gateway.store.database import Database
 from gateway.store.signals import Signals
 from gateway.workers.callback_sender import CallbackSender
+from gateway.workers.callback_shares import CONNECTIONS, FEWEST, MOST, Shares
 
 SECRET = "s3cret"
 
@@ -193,7 +194,57 @@ async def test_an_engine_that_hangs_does_not_delay_another_tenants(database: Dat
                 return engine.taken
 
             await until(told)
-    assert len(hanging.taken) <= 32
+    assert len(hanging.taken) <= 4
+
+
+async def test_many_tenants_whose_engines_hang_leave_connections_for_the_others(database: Database) -> None:
+    """Each has more events than it gets connections, and all of theirs are due before."""
+    away = [f"away{number}" for number in range(12)]
+    for name in (*away, "metro"):
+        await database.write(lambda tx, name=name: tenants.add_tenant(tx, Tenant(name, name, 1)))
+    async with listening(Engine(hangs=True)) as hanging, listening(Engine()) as engine:
+        told = [
+            Event("job.completed", name, "live", f"job_{number}", now_ms(), {}, callback_url=hanging.url)
+            for name in away
+            for number in range(40)
+        ]
+        await database.write(lambda tx: events.add(tx, *told))
+        async with delivering(database, timeout_s=30):
+
+            async def all_hang() -> bool:
+                return len(hanging.taken) == len(away) * FEWEST
+
+            await until(all_hang)
+            await happen(database, engine.url, 1, "metro")
+
+            async def came() -> Any:
+                return engine.taken
+
+            await until(came)
+
+
+def test_an_engine_that_answers_has_more_connections_and_one_that_falls_silent_fewer() -> None:
+    shares = Shares()
+    for _ in range(9):
+        shares.answered("acme")
+    assert shares.of("acme", 0, CONNECTIONS) == MOST
+    for _ in range(9):
+        shares.hung("acme")
+    assert shares.of("acme", 0, CONNECTIONS) == FEWEST
+
+
+def test_tenants_that_come_one_after_the_other_with_all_they_may_have_leave_one_for_the_last_of_many() -> None:
+    shares, free = Shares(), CONNECTIONS
+    held = []
+    while free:
+        name = f"tenant{len(held)}"
+        for _ in range(9):
+            shares.answered(name)
+        held.append(shares.of(name, 0, free))
+        free -= held[-1]
+        assert shares.of(name, held[-1], free) == held[-1]
+
+    assert held == [32] * 7 + [16, 8, 4, 2, 1, 1]
 
 
 async def test_processes_that_share_a_database_deliver_each_event_once(postgres_url: str) -> None:
