@@ -13,6 +13,7 @@ import gateway.clock
 from gateway.clock import now_ms
 from gateway.errors.store import StoreUnavailable
 from gateway.model.job import Job
+from gateway.model.limit import Refused
 from gateway.store import jobs, lives, opt_outs
 
 on_both = pytest.mark.parametrize("where", ["sqlite", "postgres"], indirect=True)
@@ -253,6 +254,32 @@ async def test_a_paused_job_stops_at_once_and_goes_on_when_resumed(sending: Any)
     await sending.until_status(ids[-1], "delivered")
     assert at_pause < 20
     assert len(sending.arrived()) == len(set(sending.arrived())) == 20
+
+
+async def test_a_text_taken_back_and_queued_again_while_its_limits_are_asked_for_is_read_anew(
+    sending: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Committed by the reading that was taken back it would be `sending`, with nobody left to write it."""
+    job = Job("job_1", "acme", "live", "sms", "+18005550199", {})
+    await sending.database.write(lambda tx: jobs.accept(tx, job))
+    take = sending.counters.take_texts
+
+    async def paused_and_resumed_meanwhile(*given: Any, **more: Any) -> Any:
+        answer = await take(*given, **more)
+        if isinstance(answer, Refused):  # rates wait for a second after the counters were made
+            return answer
+        monkeypatch.setattr(sending.counters, "take_texts", take)
+        await jobs.change_with_recall(sending.database, sending.signals, job, "paused", 1)
+        await sending.database.write(lambda tx: jobs.change(tx, job, "running", 2))
+        sending.signals.wake("messages")
+        return answer
+
+    monkeypatch.setattr(sending.counters, "take_texts", paused_and_resumed_meanwhile)
+    (message_id,) = await sending.queue("1234", job_id="job_1")
+    sending.start()
+
+    await sending.until_status(message_id, "delivered")
+    assert len(sending.arrived()) == 1
 
 
 async def test_texts_of_a_job_whose_pause_finds_the_disk_full_are_sent_all_the_same(sending: Any) -> None:
