@@ -214,8 +214,11 @@ class Postgres:
 
     async def aside(self, work: Work[T], _write: Callable[[Work[T]], Awaitable[T]]) -> T:
         """Run it in a transaction of its own: see Engine. One whose answer is lost may have been kept."""
-        async with self._using(self._claimers) as tx, tx.connection.transaction():
-            return await work(tx)
+        async with self._using(self._claimers) as tx:
+            try:
+                return await _transaction(tx, work)
+            except asyncpg.InvalidCachedStatementError:  # as for a commit
+                return await _transaction(tx, work)
 
     async def alone(self, name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Hold a lock of the session while it runs: see Engine."""
@@ -249,6 +252,11 @@ class Postgres:
     def free_bytes(self) -> None:
         """Its disk is the server's business: see Engine."""
         return
+
+
+async def _transaction(tx: PostgresTx, work: Work[T]) -> T:
+    async with tx.connection.transaction():
+        return await work(tx)
 
 
 async def _let_go(connection: Any) -> None:

@@ -280,6 +280,48 @@ async def test_a_migration_under_a_running_program_costs_it_nothing(postgres_url
         await database.write(add("good"))
 
 
+async def test_a_migration_in_the_middle_of_a_group_runs_every_work_of_it_again_and_keeps_each_once(
+    postgres_url: str,
+) -> None:
+    look: Any = lambda tx: tx.row("tenants_one", id="acme")  # noqa: E731
+    ran = []
+
+    async def told_while_another_release_migrates(tx: Tx) -> None:
+        await events.add(tx, Event("test.told", "acme", "live", "one", 1, {}))
+        if not ran:
+            await migrated_further(postgres_url)  # commits: nothing of this transaction stands in its way
+        ran.append("first")
+
+    async with Database.open(postgres_url) as database:
+        await database.write(add("acme"))
+        await database.write(look)
+        works = (told_while_another_release_migrates, look, add("good"))
+        _, row, _ = await asyncio.gather(*map(database.write, works))
+
+        assert ran == ["first", "first"]
+        assert row["since"] == ""
+        assert await is_there(database, "good")
+        told = await database.read(lambda tx: events.after(tx, "acme", "live", 0, 9))
+        assert [each["id"] for each in told] == ["one"]
+
+
+async def test_a_migration_costs_a_claim_nothing(postgres_url: str) -> None:
+    async def claim(tx: Tx) -> Any:
+        await tenants.add_tenant(tx, Tenant(f"claim {len(begun)}", "", 1))
+        begun.append(True)
+        return await tx.row("tenants_one", id="acme")
+
+    begun: list[bool] = []
+    async with Database.open(postgres_url) as database:
+        await database.write(add("acme"))
+        await database.aside(claim)
+        await migrated_further(postgres_url)
+
+        assert (await database.aside(claim))["since"] == ""
+        kept = [each for each in range(4) if await is_there(database, f"claim {each}")]
+        assert (len(begun), kept) == (3, [0, 2])  # the one that met the migration left nothing
+
+
 async def test_a_value_that_cannot_be_is_the_askers_fault_and_not_a_database_that_is_away(
     shared: tuple[Database, Database],
 ) -> None:
