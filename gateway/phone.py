@@ -6,7 +6,6 @@ pattern made from that library's own metadata (0.3 µs), and a test holds the tw
 """
 
 import re
-from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -73,15 +72,6 @@ def parse(text: str, *, country: str = "US") -> str:
     if bare.startswith("+1") or (bare[0] != "+" and country in {"US", "CA"}):
         return _parse_nanp(bare)
     return _parse_elsewhere(bare, country)
-
-
-def parse_many(texts: Iterable[str], *, country: str = "US") -> Iterator[str | InvalidNumber]:
-    """Read many numbers; what cannot be a number comes back, in its place, as the error that tells why."""
-    for text in texts:
-        try:
-            yield parse(text, country=country)
-        except InvalidNumber as error:
-            yield error
 
 
 def _parse_nanp(bare: str) -> str:

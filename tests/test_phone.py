@@ -82,13 +82,6 @@ def test_what_is_no_number_is_refused_with_the_reason(text: str, why: str) -> No
     assert not any(digits in str(refused.value) for digits in ("5551234", "62345", "9460958", "123456"))
 
 
-def test_many_numbers_come_back_in_order_with_the_faults_in_their_place() -> None:
-    first, fault, last = phone.parse_many(["2125551234", "nonsense", "+18005550199"])
-
-    assert (first, last) == ("+12125551234", "+18005550199")
-    assert isinstance(fault, InvalidNumber)
-
-
 @pytest.mark.parametrize(
     ("text", "number", "kind"),
     [

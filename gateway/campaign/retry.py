@@ -18,7 +18,6 @@ from typing import Any, Final
 
 from gateway.model.call import Call
 
-OUTCOMES: Final = ("busy", "no_answer", "machine", "failed")
 MOST_ATTEMPTS: Final = 10
 LONGEST_S: Final = 7 * 86_400
 

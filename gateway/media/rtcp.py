@@ -8,7 +8,6 @@ from gateway.errors.media import BadRtp
 
 SENDER_REPORT, RECEIVER_REPORT, SOURCE_DESCRIPTION, GOODBYE = 200, 201, 202, 203
 INTERVAL_S: Final = 5.0  # section 6.2; what is waited is this times 0.5 to 1.5 (6.3.1)
-MOST_BLOCKS: Final = 31
 NTP_EPOCH_S: Final = 2_208_988_800  # from 1900 to 1970
 
 _HEADER: Final = struct.Struct("!BBH")

@@ -59,22 +59,6 @@ WAITING: Final = frozenset({"queued", "held"})
 MESSAGE_FINALS: Final = frozenset(state for state, moves in MESSAGE_MOVES.items() if not moves)
 CALL_FINALS: Final = frozenset(state for state, moves in CALL_MOVES.items() if not moves)
 
-# What ops' views call these (the words people know).
-MESSAGE_WORDS: Final[Mapping[str, str]] = {
-    "queued": "Pending",
-    "held": "Pending",
-    "sending": "In progress",
-    "unknown": "In progress",
-    "sent": "Sent",
-    "no_report": "Sent",
-    "delivered": "Delivered",
-    "undelivered": "Failed",
-    "failed": "Failed",
-    "expired": "Failed",
-    "cancelled": "Failed",
-    "suppressed": "Failed",
-}
-
 
 def sources(moves: Moves, target: str) -> frozenset[str]:
     """The states from which `target` may be reached: what a compare-and-set names in its WHERE."""

@@ -5,7 +5,6 @@ Far ends' bytes that are not UTF-8 survive the round trip (surrogateescape), sin
 
 import re
 from dataclasses import dataclass
-from typing import Self
 
 from gateway.errors.sip import BadSipMessage, UnsafeSipValue
 from gateway.sip.headers import TOKEN, NameAddr, Via, parse_cseq, split_list
@@ -116,10 +115,6 @@ class Request(Message):
     def encode(self) -> bytes:
         """Write the request. Raises UnsafeSipValue if any part holds a line break."""
         return self._encode(f"{self.method} {self.uri} SIP/2.0")
-
-    def with_headers(self, *headers: Header) -> Self:
-        """Return the request with these headers added at the end."""
-        return type(self)((*self.headers, *headers), self.body, self.method, self.uri)
 
     def respond(self, status: int, to_tag: str = "", headers: Headers = (), body: bytes = b"") -> "Response":
         """Build a response (section 8.2.6). `to_tag` is added to To where the request had none."""
