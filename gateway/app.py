@@ -255,7 +255,7 @@ def _voice_loop(parts: Parts, roads: Roads) -> CallRunner:
 async def _callback_loop(parts: Parts) -> CallbackSender:
     settings = parts.settings.callbacks
     http = await parts.stack.enter_async_context(HttpClient(limit=CONNECTIONS, public_only=not settings.allow_private))
-    secret = settings.secret.get_secret_value() or _own_secret(parts.settings.data_dir / "callback.secret")
+    secret = settings.secret.get_secret_value() or own_secret(parts.settings.data_dir / "callback.secret")
     return CallbackSender(parts.database, parts.signals, http, settings, secret, parts.metrics)
 
 
@@ -299,12 +299,18 @@ def _audio_key(settings: Settings) -> bytes:
     """What the addresses of audio are signed with: the same in all processes that share a database."""
     if settings.database.is_shared:
         return hmac.digest(settings.callbacks.secret.get_secret_value().encode(), b"audio", "sha256")
-    return _own_secret(settings.data_dir / "audio.secret").encode()
+    return own_secret(settings.data_dir / "audio.secret").encode()
 
 
-def _own_secret(path: Path) -> str:
-    """What callbacks are signed with where the settings name nothing: made once, readable by its owner alone."""
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32), encoding="ascii")
-    return path.read_text(encoding="ascii").strip()
+def own_secret(path: Path) -> str:
+    """What callbacks are signed with where the settings name nothing: made once, readable by its owner alone.
+
+    It is there whole or not at all: with an empty one, anybody could sign.
+    """
+    secret = path.read_text(encoding="ascii").strip() if path.exists() else ""
+    if not secret:
+        secret, fresh = secrets.token_hex(32), path.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(secret, encoding="ascii")
+        fresh.replace(path)
+    return secret

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from gateway.app import own_secret
 from gateway.errors.store import StoreUnavailable
 from gateway.workers.loops import ended, kept_alive
 
@@ -28,6 +29,17 @@ async def test_a_loop_that_fails_while_it_is_stopped_is_not_begun_again() -> Non
         await ended(task)
 
     assert begun == [True]
+
+
+def test_a_secret_of_our_own_is_never_empty_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    """A process that was killed between making the file and filling it left one that anybody could sign with."""
+    path = tmp_path / "callback.secret"
+    path.touch()
+
+    secret = own_secret(path)
+
+    assert (len(secret), own_secret(path)) == (64, secret)
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 SERVES = """

@@ -17,7 +17,7 @@ from aiohttp import web
 from twilio.request_validator import RequestValidator
 
 from gateway import steps
-from gateway.api.operation import DOORS
+from gateway.api.operation import DOORS, MOST_OF_A_FORM, body_of
 from gateway.carriers.base import SmsCarrier
 from gateway.carriers.inbound import InboundTexts
 from gateway.carriers.report_desk import ReportDesk
@@ -50,7 +50,7 @@ class Signed:
         """
         if request.content_type not in {"application/x-www-form-urlencoded", ""}:
             raise BadReport("the body must be application/x-www-form-urlencoded")
-        body = (await request.read()).decode(errors="replace")
+        body = (await body_of(request, MOST_OF_A_FORM)).decode(errors="replace")
         try:
             form = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=_MAX_FIELDS))
         except ValueError:

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from gateway.api.auth import TOKEN_S
-from gateway.api.operation import AUTHENTICATOR, Answer, Call, View, operation
+from gateway.api.operation import AUTHENTICATOR, MOST_OF_A_FORM, Answer, Call, View, body_of, operation
 from gateway.errors.api import BadMediaType, MissingScope
 
 _FORM: Final = "application/x-www-form-urlencoded"  # in UTF-8, whatever charset it names (RFC 6749, appendix B)
@@ -38,7 +38,7 @@ async def token(call: Call) -> Answer | web.Response:
     if call.request.content_type != _FORM:
         raise BadMediaType([_FORM])
     try:
-        body = (await call.request.read()).decode()
+        body = (await body_of(call.request, MOST_OF_A_FORM)).decode()
         form = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=_MAX_FIELDS))
     except ValueError:
         return web.json_response({"error": "invalid_request"}, status=400)

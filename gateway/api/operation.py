@@ -30,6 +30,7 @@ DOORS: Final = web.AppKey("doors", Doors)
 AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+MOST_OF_A_FORM: Final = 65_536  # bytes, of who is not known yet: a carrier's webhook has some two thousand
 _NOBODY: Final = ApiKey("", "", "", frozenset(), "", "", 0)
 
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
@@ -160,7 +161,7 @@ class Operation:
         if self.body is not None:
             if request.content_type != JSON:
                 raise BadMediaType([JSON])
-            data = await _body(request, doors.settings.http.max_body_bytes)
+            data = await body_of(request, doors.settings.http.max_body_bytes)
             if self.idempotent:
                 call = call.keyed(hashlib.sha256(data))
                 if before := await call.answered_before():
@@ -179,8 +180,11 @@ def _check_address(parts: Mapping[str, str]) -> None:
         raise InvalidRequest(*(FieldProblem(name, "bad_text", "holds the character U+0000") for name in wrong))
 
 
-async def _body(request: web.Request, most: int) -> bytes:
-    """The whole body. `request.read()` would keep it for as long as the request lives."""
+async def body_of(request: web.Request, most: int) -> bytes:
+    """The whole body. `request.read()` would keep it for as long as the request lives.
+
+    Raises: HTTPRequestEntityTooLarge where it has more than `most` bytes.
+    """
     blocks, size = [], 0
     async for block in request.content.iter_any():
         blocks.append(block)

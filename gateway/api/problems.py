@@ -25,7 +25,7 @@ TYPES: Final = "/problems/"
 _SLUGS: Final[Mapping[int, tuple[str, str]]] = {
     404: ("not_found", "there is nothing at this address; /docs lists all there is"),
     405: ("method_not_allowed", "this address does not take this method; see the Allow header"),
-    413: ("body_too_large", "the body is larger than this server takes (http.max_body_bytes)"),
+    413: ("body_too_large", "the body is larger than is taken here (at most http.max_body_bytes; 64 KiB of a form)"),
 }
 
 

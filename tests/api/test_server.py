@@ -43,6 +43,13 @@ async def test_a_body_larger_than_the_server_takes_is_refused(api: Api) -> None:
     assert (said.status, said.slug) == (413, "body_too_large")
 
 
+async def test_who_is_not_known_yet_cannot_fill_the_memory(api: Api) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    said = await api.ask("POST", "/oauth/token", data=io.BytesIO(b"a=" + b"x" * 70_000), headers=form)
+
+    assert (said.status, said.slug) == (413, "body_too_large")
+
+
 async def test_what_broke_is_logged_and_not_told(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise RuntimeError("the password is 1234")

@@ -177,13 +177,17 @@ def test_a_signature_is_the_twilio_packages(form: dict[str, str]) -> None:
     assert signature("token", url, form) == RequestValidator("token").compute_signature(url, form)
 
 
-async def test_a_form_of_more_fields_than_any_carrier_sends_is_refused(sending: Any, http: Any) -> None:
+@pytest.mark.parametrize(
+    ("form", "status"), [({f"field{number}": "" for number in range(201)}, 400), ({"Body": "x" * 65_536}, 413)]
+)
+async def test_a_form_of_more_than_any_carrier_sends_is_refused(
+    sending: Any, http: Any, form: dict[str, str], status: int
+) -> None:
     url = f"{sending.url}/carriers/twilio/inbound"
-    form = {f"field{number}": "" for number in range(201)}
     signed = RequestValidator(sending.far_end.parts.options.auth_token).compute_signature(url, form)
 
     async with http.post(url, data=form, headers={"X-Twilio-Signature": signed}) as response:
-        assert response.status == 400
+        assert response.status == status
 
 
 async def test_a_signature_over_another_url_is_refused(sending: Any, http: Any) -> None:
