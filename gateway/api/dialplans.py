@@ -164,7 +164,8 @@ async def put(call: Call) -> Answer:
     source, given = await _uploaded(call, name)
     kept = await call.doors.database.read(lambda tx: dialplans.kept_tests(tx, tenant_id, name))
     tests = kept if given is None else given
-    _, warnings = await asyncio.to_thread(plans.checked, source, name, call.doors.prompts.of(tenant_id), tests)
+    by_twilio, prompts = bool(call.doors.settings.twilio.account_sid), call.doors.prompts.of(tenant_id)
+    _, warnings = await asyncio.to_thread(plans.checked, source, name, prompts, tests, by_twilio=by_twilio)
 
     async def work(tx: Tx) -> int:
         return await dialplans.publish(tx, tenant_id, name, source, call.now_ms, tests=tests)

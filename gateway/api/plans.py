@@ -68,14 +68,16 @@ def check_variables(plan: Plan, variables: dict[str, str], *, at: str = "variabl
         ) from None
 
 
-def checked(source: str, name: str, prompts: TenantPrompts, tests: str = "") -> tuple[Plan, tuple[PlanProblem, ...]]:
+def checked(
+    source: str, name: str, prompts: TenantPrompts, tests: str = "", *, by_twilio: bool
+) -> tuple[Plan, tuple[PlanProblem, ...]]:
     """Read and check a plan that is to be published. It may take a second: call it in a thread.
 
-    tests:   the tests that stand beside it; it must pass them.
+    tests:   the tests that stand beside it; it must pass them. by_twilio: whether its calls may go over Twilio.
     Returns: the plan and its warnings.
     Raises:  BadDialplan with all that is wrong; also where the plan calls itself otherwise than `name`.
     """
-    plan, warnings = load_checked(source, file=file_of(name), prompts=prompts.names)
+    plan, warnings = load_checked(source, file=file_of(name), prompts=prompts.names, by_twilio=by_twilio)
     if plan.name != name:
         told = f"'name' is {plan.name!r}, and the plan is to be published as {name!r}"
         raise BadDialplan((PlanProblem(file_of(name), 1, None, told),))

@@ -48,7 +48,8 @@ def check_dialplan(
     """
     settings = load(config)
     prompts = Recordings(settings.folders.audio / "prompts", DEFAULT_LIMITS)
-    plans = {file: _good(file, prompts, broadcast=broadcast) for file in _plans(files)}
+    by_twilio = bool(settings.twilio.account_sid)
+    plans = {file: _good(file, prompts, broadcast=broadcast, by_twilio=by_twilio) for file in _plans(files)}
     heard = [sounds_good(plan, settings, category) for plan in plans.values() if plan and render]
     if not all(plans.values()) or not all(heard):
         raise typer.Exit(1)
@@ -58,10 +59,12 @@ def _plans(files: Sequence[Path]) -> list[Path]:
     return [file for file in files if not file.name.endswith(".test.yaml")]
 
 
-def _good(file: Path, prompts: Recordings, *, broadcast: bool) -> Plan | None:
+def _good(file: Path, prompts: Recordings, *, broadcast: bool, by_twilio: bool) -> Plan | None:
     """Print what is wrong with one plan and its tests, or that it is good; returns a good one."""
     try:
-        plan, warnings = check.load_checked(read_text(file), file=str(file), prompts=prompts.names, broadcast=broadcast)
+        plan, warnings = check.load_checked(
+            read_text(file), file=str(file), prompts=prompts.names, broadcast=broadcast, by_twilio=by_twilio
+        )
         results = _results(file, plan)
     except BadDialplan as bad:
         typer.echo(str(bad), err=True)

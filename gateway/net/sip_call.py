@@ -23,7 +23,7 @@ class Line(Protocol):
         """Do something with the user agent now."""
 
     def uri_of(self, number: str) -> SipUri:
-        """A number as the trunk is asked for it."""
+        """A number, or a SIP address, as the trunk is asked for it."""
 
     def own_uri(self, number: str) -> SipUri:
         """A number of ours as the trunk is told it."""
@@ -60,7 +60,7 @@ class SipCall:
         self.endpoint.act(lambda agent, now: agent.hangup(self.handle, now))
 
     async def refer(self, number: str, by: str, headers: Headers = ()) -> None:
-        """Hand the call over to `number`, over the same trunk; `Referred` tells how that goes.
+        """Hand the call over to `number` (or a SIP address), over the same trunk; `Referred` tells how that goes.
 
         by: the number that asks. headers: X- headers for who takes the call. Raises UnsafeSipValue.
         """

@@ -20,7 +20,7 @@ from gateway.sip.registration import RegistrationOptions
 from gateway.sip.sdp import Session
 from gateway.sip.transaction import Traffic
 from gateway.sip.transaction_table import Timers
-from gateway.sip.uri import SipUri
+from gateway.sip.uri import SipUri, parse_uri
 from gateway.sip.user_agent import UserAgent
 
 TOKEN_BYTES = 12  # 96 bits: never the same Call-ID, tag or branch twice, over restarts too
@@ -193,7 +193,9 @@ class SipEndpoint:
         return self.act(place)
 
     def uri_of(self, number: str) -> SipUri:
-        """A number as the trunk is asked for it."""
+        """A number, or a SIP address, as the trunk is asked for it. Raises BadSipMessage for a bad address."""
+        if number.startswith("sip:"):
+            return parse_uri(number)
         return SipUri(number, bracket(self._trunk.host), self._trunk.shown_port)
 
     def own_uri(self, number: str) -> SipUri:

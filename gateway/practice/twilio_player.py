@@ -154,7 +154,7 @@ class Player:
         return Goto(urljoin(base, verb.attributes.get("action", "")), verb.attributes.get("method", "POST"), params)
 
     async def _dial(self, leg: Leg, verb: Verb, base: str) -> Goto:
-        """Ring the number, which always answers, and talk for two seconds."""
+        """Ring the number or address, which always answers, and talk for two seconds."""
         number = verb.children[0].text if verb.children else verb.text
         leg.transcript.append({"dialled": number})
         await self._sleep(SPOKEN_ANSWER_S)

@@ -1,7 +1,7 @@
 """Reading TwiML: an XML document becomes verbs, or an error that says what Twilio would not run.
 
 Source: Twilio's TwiML reference for voice (verbs, attributes, nesting). Only what an announcement call needs is known
-here: Say, Play, Pause, Gather, Redirect, Hangup, Reject, Record and Dial (to a number).
+here: Say, Play, Pause, Gather, Redirect, Hangup, Reject, Record and Dial (to a number or a SIP address).
 """
 
 from collections.abc import Container, Mapping
@@ -59,10 +59,11 @@ ATTRIBUTES: Mapping[str, frozenset[str]] = {
     ),
     "Dial": frozenset({"action", "method", "timeout", "callerId", "timeLimit", "answerOnBridge", "hangupOnStar"}),
     "Number": frozenset({"sendDigits"}),
+    "Sip": frozenset({"username", "password"}),
 }
-_INSIDE: Mapping[str, Container[str]] = {"Gather": {"Say", "Play", "Pause"}, "Dial": {"Number"}}
-_AT_THE_TOP = ATTRIBUTES.keys() - {"Number"}
-_NEED_TEXT = frozenset({"Say", "Play", "Redirect", "Number"})
+_INSIDE: Mapping[str, Container[str]] = {"Gather": {"Say", "Play", "Pause"}, "Dial": {"Number", "Sip"}}
+_AT_THE_TOP = ATTRIBUTES.keys() - {"Number", "Sip"}
+_NEED_TEXT = frozenset({"Say", "Play", "Redirect", "Number", "Sip"})
 _NUMBERS = frozenset({"timeout", "numDigits", "length", "loop", "maxLength"})
 
 

@@ -10,6 +10,7 @@ from gateway.voice import template
 from gateway.voice.dialplan import (
     HANGUP,
     INBOUND_VARIABLES,
+    SIP,
     AskNode,
     CollectNode,
     MenuNode,
@@ -32,12 +33,12 @@ PromptNames = Callable[[str], AbstractSet[str]]
 
 
 def load_checked(
-    source: str, *, file: str, prompts: PromptNames, broadcast: bool = False
+    source: str, *, file: str, prompts: PromptNames, broadcast: bool = False, by_twilio: bool = False
 ) -> tuple[Plan, tuple[PlanProblem, ...]]:
     """Read a plan and check it, so that everything wrong with it is told in one answer.
 
-    source, file:       as for `loader.load`.
-    prompts, broadcast: as for `check`.
+    source, file:                  as for `loader.load`.
+    prompts, broadcast, by_twilio: as for `check`.
     Returns: the plan and its warnings.
     Raises:  BadDialplan with all errors and warnings, when there is at least one error.
     """
@@ -45,18 +46,22 @@ def load_checked(
     plan = parse(source, problems)
     if plan is None:
         raise BadDialplan(tuple(problems.found))
-    whole = check(plan, prompts=prompts, broadcast=broadcast) if not problems.found else _certain(plan, prompts)
+    if problems.found:
+        whole = _certain(plan, prompts)
+    else:
+        whole = check(plan, prompts=prompts, broadcast=broadcast, by_twilio=by_twilio)
     found = tuple(sorted((*problems.found, *whole), key=lambda problem: problem.line))
     if any(problem.severity == "error" for problem in found):
         raise BadDialplan(found)
     return plan, found
 
 
-def check(plan: Plan, *, prompts: PromptNames, broadcast: bool) -> list[PlanProblem]:
+def check(plan: Plan, *, prompts: PromptNames, broadcast: bool, by_twilio: bool = False) -> list[PlanProblem]:
     """Errors and warnings of a plan that `loader.load` gave, by line.
 
     prompts:   gives the names of the recorded prompts that there are in a language.
     broadcast: whether the plan is to call people by itself, who must then be able to opt out by a key.
+    by_twilio: whether its calls may go over Twilio.
     """
     found = [
         *_certain(plan, prompts),
@@ -65,6 +70,7 @@ def check(plan: Plan, *, prompts: PromptNames, broadcast: bool) -> list[PlanProb
         *_told_too_soon(plan),
         *_without_outcome(plan),
         *(_broadcast(plan) if broadcast else ()),
+        *(_left_behind(plan) if by_twilio else ()),
     ]
     return sorted(found, key=lambda problem: problem.line)
 
@@ -233,3 +239,11 @@ def _broadcast(plan: Plan) -> Iterable[PlanProblem]:
     menus = [node for name, node in plan.nodes.items() if name in reached and isinstance(node, MenuNode)]
     if not any(opts_out(plan, target) for menu in menus for target in menu.choices.values()):
         yield _problem(plan, None, "has no opt-out key: a broadcast needs a menu with a key that leads to 'opt_out'")
+
+
+def _left_behind(plan: Plan) -> Iterable[PlanProblem]:
+    """Headers that Twilio does not carry: its <Number> takes none, its <Sip> does."""
+    for name, node in plan.nodes.items():
+        if isinstance(node, TransferNode) and node.headers and not node.to.startswith(SIP):
+            told = "has headers, which Twilio does not carry to a number: a trunk does, and Twilio to a SIP address"
+            yield _problem(plan, name, told, severity="warning")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 HANGUP: Final = "hangup"  # as a target: the call ends here
+SIP: Final = "sip:"  # how a target that is an address, and no number, begins
 KEYS: Final = frozenset("0123456789*#")  # what a telephone has; A to D exist only on test sets
 
 Scope = Literal["tenant", "sender"]
@@ -155,9 +156,9 @@ class OutcomeNode:
 
 @dataclass(frozen=True, slots=True)
 class TransferNode:
-    """`transfer`: hands the person over to another number, after which the plan is over. A failure goes on."""
+    """`transfer`: hands the person over to a number or a SIP address, after which the plan is over. A failure goes on."""
 
-    to: str  # E.164, written in the plan: never what somebody pressed
+    to: str  # E.164 or sip:user@host, written in the plan: never what somebody pressed
     headers: Mapping[str, str]  # X-... -> template; contact data for who takes the call
     ring: float  # seconds until it has failed
     on_failure: str

@@ -214,14 +214,19 @@ def _begin(state: State, node: SpeakNode | AskNode | WaitNode | OptOutNode) -> M
         case MenuNode() | CollectNode():
             return _ask(replace(state, attempt=1), node)
         case TransferNode():
-            held = values(state)
-            headers = {name: _header(template.fill(text, held)) for name, text in node.headers.items()}
-            return state, (Transfer(node.to, headers, node.ring),)
+            return state, (handing_over(state, node),)
         case RecordNode():
             return _speak(state, node.prompt) if node.prompt else _record(state, node)
         case OptOutNode():
             state = replace(state, opted_out=node.scope, outcome=state.outcome or "opted_out")
             return _after((OptOut(node.scope),), _end(state))
+
+
+def handing_over(state: State, node: TransferNode) -> Transfer:
+    """What a transfer asks for in this call, its headers filled in."""
+    held = values(state)
+    headers = {name: _header(template.fill(text, held)) for name, text in node.headers.items()}
+    return Transfer(node.to, headers, node.ring)
 
 
 def _header(text: str) -> str:

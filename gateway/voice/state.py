@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from gateway.voice.dialplan import AskNode, Part, Plan, Scope, WaitNode
+from gateway.voice.dialplan import SIP, AskNode, Part, Plan, Scope, WaitNode
 
 AnsweredBy = Literal["human", "machine", "unknown"]
 EndedBy = Literal["dialplan", "person", "carrier", "gateway"]
@@ -114,7 +114,7 @@ class OptOut:
 class Transfer:
     """Hand the person over to another number, then tell Transferred or TransferFailed.
 
-    to:      E.164.
+    to:      E.164, or a SIP address: `is_address`.
     headers: X-... header -> value, filled in; for who takes the call, where the carrier can carry them.
     ring_s:  how long the number may ring before the transfer has failed.
     """
@@ -122,6 +122,11 @@ class Transfer:
     to: str
     headers: Mapping[str, str]
     ring_s: float
+
+    @property
+    def is_address(self) -> bool:
+        """Whether it goes to a SIP address."""
+        return self.to.startswith(SIP)
 
 
 @dataclass(frozen=True, slots=True)

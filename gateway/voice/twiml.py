@@ -276,7 +276,7 @@ def reply(
     if turn.question:
         response.append(inside)
     elif isinstance(turn.wait, TransferNode):
-        dial(response, turn.wait, following)
+        dial(response, engine.handing_over(turn.call.state, turn.wait), following)
     elif turn.closing != "hangup":
         if isinstance(turn.wait, RecordNode):
             record(response, turn.wait, following)

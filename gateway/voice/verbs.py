@@ -40,7 +40,10 @@ MAX_HEADERS: Final = 10
 
 _WORD: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _PROMPT: Final = re.compile(r"[a-z0-9-]{1,64}")
-_NUMBER: Final = re.compile(r"\+[1-9]\d{7,14}")  # E.164
+# E.164, or a SIP address
+_TARGET: Final = re.compile(
+    r"\+[1-9]\d{7,14}|sip:[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,160}(:[1-9]\d{0,3}|:[1-5]\d{4})?"
+)
 _HEADER: Final = re.compile(r"X-[A-Za-z0-9-]{1,40}")
 
 
@@ -232,11 +235,11 @@ def _outcome(fields: Fields, _languages: Languages) -> Node | None:
 
 
 def _transfer(fields: Fields, _languages: Languages) -> Node | None:
-    """`transfer: NUMBER`, or a block with `to`, `headers` and `ring`."""
+    """`transfer: NUMBER` (or a SIP address), or a block with `to`, `headers` and `ring`."""
     block = fields.fields("transfer") if isinstance(fields.value("transfer"), Block) else None
     where, key = (block, "to") if block else (fields, "transfer")
     node = TransferNode(
-        to=where.text(key, pattern=_NUMBER),
+        to=where.text(key, pattern=_TARGET),
         headers=_headers(block) if block and block.value("headers") else {},
         ring=block.seconds("ring", default=30, low=5, high=120) if block else 30,
         on_failure=fields.text("on_failure"),

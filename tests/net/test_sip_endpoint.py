@@ -82,6 +82,20 @@ async def test_a_call_goes_from_one_endpoint_to_another_and_ends_on_both() -> No
     assert [type(event) for event in heard] == [Answered, Ended]
 
 
+async def test_a_sip_address_is_asked_of_the_trunk_as_it_is() -> None:
+    asked: list[str] = []
+
+    async def note(call: SipCall) -> None:
+        assert call.incoming is not None
+        asked.append(call.incoming.request.uri)
+        await call.reject(480)
+
+    async with pair(on_invite=note) as (caller, _):
+        call = await caller.invite("sip:desk@pbx.example.com:5080", "+18005550199", Session(HERE, 40000))
+        await events(call)
+    assert asked == ["sip:desk@pbx.example.com:5080"]
+
+
 async def test_without_a_handler_an_inbound_call_is_refused() -> None:
     async with pair() as (caller, _):
         call = await place(caller)

@@ -184,6 +184,22 @@ def test_reading_and_checking_tell_all_in_one_answer() -> None:
     assert [problem.line for problem in caught.value.problems] == [11, 13]
 
 
+@pytest.mark.parametrize(
+    ("to", "by_twilio", "count"),
+    [("+18005550199", True, 1), ("sip:desk@pbx.example.com", True, 0), ("+18005550199", False, 0)],
+    ids=["to a number", "to an address", "without Twilio"],
+)
+def test_headers_that_twilio_does_not_carry_are_told(to: str, count: int, *, by_twilio: bool) -> None:
+    end = f"  end: {{transfer: {{to: '{to}', headers: {{X-A: b}}}}, on_failure: noted}}\n"
+    plan = load(SOUND.replace("  end: {outcome: heard, then: hangup}\n", end), file="x.yaml")
+
+    found = check(plan, prompts=recorded, broadcast=True, by_twilio=by_twilio)
+
+    assert [problem.text for problem in found if "Twilio does not carry" in problem.text] == [
+        "has headers, which Twilio does not carry to a number: a trunk does, and Twilio to a SIP address"
+    ] * count
+
+
 def test_a_warning_lets_the_plan_through() -> None:
     plan, warnings = load_checked(
         SOUND.replace("Hello {{ who }}. ", ""), file="x.yaml", prompts=recorded, broadcast=True

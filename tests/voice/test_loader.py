@@ -76,6 +76,10 @@ def test_nodes_keep_their_lines() -> None:
         ("a: {pause: 5, then: hangup}", "'pause' must be a time from 0.1s to 60s such as 5s or 500ms, not '5'"),
         ("a: {pause: 2m, then: hangup}", "'pause' must be a time from 0.1s to 60s"),
         ("a: {transfer: b, on_failure: a}", "'transfer' cannot be 'b': it must match"),
+        (
+            "a: {transfer: 'sip:{{ who }}@example.com', on_failure: a}",
+            "'transfer' cannot be 'sip:{{ who }}@example.com'",
+        ),
         ("a: {transfer: '+18005550199'}", "'on_failure' is missing"),
         ("a: {transfer: '{{ pin }}', on_failure: a}", "'transfer' cannot be '{{ pin }}'"),
         ("a: {transfer: {to: '+18005550199', headers: {Via: b}}, on_failure: a}", "a header is named X-... with"),

@@ -234,6 +234,29 @@ def test_a_transfer_is_a_dial_that_comes_back_with_how_it_went() -> None:
     assert path(answer(call, 2, 1025.0, DialCallStatus="no-answer")[0]) == ["hold", "agent", "busy"]
 
 
+def test_headers_of_a_transfer_go_with_a_sip_address_as_far_as_twilio_takes_them() -> None:
+    long = "Ana " + "\u00e9" * 60
+    headers = '{X-Name: "{{ name }}", X-Long: "{{ name }}{{ name }}{{ name }}", X-Account: "12&34"}'
+    plan = load(
+        f"""\
+name: x
+language: en-US
+start: agent
+variables: {{name: {{default: "{long}"}}}}
+nodes:
+  agent: {{transfer: {{to: "sip:desk@pbx.example.com:5080", headers: {headers}}}, on_failure: bye}}
+  bye: {{hangup}}
+""",
+        file="x.yaml",
+    )
+
+    _, xml = begun(plan)
+
+    sip = ET.fromstring(xml)[0][0]  # noqa: S314  it is our own answer
+    name = "Ana%20" + "%C3%A9" * 60
+    assert (sip.tag, sip.text) == ("Sip", f"sip:desk@pbx.example.com:5080?X-Name={name}&X-Account=12%2634")
+
+
 def test_a_recording_follows_the_words_before_it_and_its_text_is_handed_over_once() -> None:
     call, _ = begun(HANDING)
     call, _ = answer(call, 1, 1002.0)
