@@ -156,7 +156,7 @@ class OutcomeNode:
 
 @dataclass(frozen=True, slots=True)
 class TransferNode:
-    """`transfer`: hands the person over to a number or a SIP address, after which the plan is over. A failure goes on."""
+    """`transfer`: hands the person over to a number or a SIP address; the plan is over then. A failure goes on."""
 
     to: str  # E.164 or sip:user@host, written in the plan: never what somebody pressed
     headers: Mapping[str, str]  # X-... -> template; contact data for who takes the call
