@@ -7,12 +7,12 @@ from gateway.errors import GatewayError
 
 
 class BadRate(GatewayError):
-    """A rate is not a positive number per s, min or h: `3/s`, `1.25/s`, `75/min`."""
+    """A rate is not a positive number per s, min or h, or has too many units in its period."""
 
     slug, status = "bad_rate", 422
 
-    def __init__(self) -> None:
-        super().__init__("a rate is a positive number per s, min or h, such as 3/s, 1.25/s or 75/min")
+    def __init__(self, why: str = "a rate is a positive number per s, min or h, such as 3/s, 1.25/s or 75/min") -> None:
+        super().__init__(why)
 
 
 class BadRolling(GatewayError):

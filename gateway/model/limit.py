@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
+from math import gcd
 from typing import Literal, TypeAlias
 
 from gateway.errors.limits import BadRate, BadRolling
@@ -34,6 +35,10 @@ Reason: TypeAlias = Literal[
 
 NETWORKS: tuple[Network, ...] = ("att", "tmobile", "verizon", "other")
 BUCKETS = 24  # a rolling window is counted in so many parts, and therefore closes up to one part late
+
+MOST_UNITS = (
+    10_000  # of a rate's period: Redis keeps and looks through the instant of each, and serves nobody meanwhile
+)
 
 PERIODS_US = {"s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000}
 LENGTHS_US = {"min": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
@@ -283,14 +288,21 @@ class Usage:
 def parse_rate(text: str) -> tuple[int, int]:
     """Read a rate such as `3/s`, `1.25/s`, `75/min`.
 
-    Returns: (n, period in µs). A broken number widens the period, so `1.25/s` is 5 in 4 s.
+    Returns: (n, period in µs). A broken number widens the period, so `1.25/s` is 5 in 4 s; a large one narrows it,
+             evenly spaced as it is: `100000/h` is 250 in 9 s.
     Raises:  BadRate.
     """
     found = _RATE.fullmatch(text.strip())
     if found is None or not Fraction(found[1]):
         raise BadRate
     count = Fraction(found[1])
-    return count.numerator, count.denominator * PERIODS_US[found[2]]
+    n, period_us = count.numerator, count.denominator * PERIODS_US[found[2]]
+    if n > MOST_UNITS:
+        shared = gcd(n, period_us // PERIODS_US["s"])
+        n, period_us = n // shared, period_us // shared
+    if n > MOST_UNITS:
+        raise BadRate(f"a rate has at most {MOST_UNITS:,} units in its period; give a rounder number, or one per s")
+    return n, period_us
 
 
 def length_of(length_us: int) -> str:

@@ -27,13 +27,21 @@ def shipped() -> Profiles:
 
 @pytest.mark.parametrize(
     ("text", "n", "period_us"),
-    [("3/s", 3, 1_000_000), ("1.25/s", 5, 4_000_000), ("75/min", 75, 60_000_000), ("0.5/s", 1, 2_000_000)],
+    [
+        ("3/s", 3, 1_000_000),
+        ("1.25/s", 5, 4_000_000),
+        ("75/min", 75, 60_000_000),
+        ("0.5/s", 1, 2_000_000),
+        ("100000/h", 250, 9_000_000),
+    ],
 )
 def test_rates_are_n_in_a_period(text: str, n: int, period_us: int) -> None:
     assert parse_rate(text) == (n, period_us)
 
 
-@pytest.mark.parametrize("text", ["", "3", "0/s", "-1/s", "3/day", "1e3/s", "٣/s"])
+@pytest.mark.parametrize(
+    "text", ["", "3", "0/s", "-1/s", "3/day", "1e3/s", "٣/s", "100001/s", "99999/h", "9999999.9999/h"]
+)
 def test_what_is_no_rate_is_told(text: str) -> None:
     with pytest.raises(BadRate):
         parse_rate(text)
