@@ -23,6 +23,7 @@ _RESTED: Final = frozenset({"gateway_restarted", "worker_gone"})  # nobody knows
 _TAKEN: Final = frozenset({"sent", "delivered", "undelivered", "no_report"})
 _REFUSED: Final = frozenset({"failed", "suppressed"})  # after `sending`
 _OFFERED: Final = _TAKEN | {"unknown"}
+_WAITS: Final = frozenset({"held", "unknown"})
 _CONFIRM_WITHIN_MS: Final = 5 * 60_000
 _SLOT_SLACK_US: Final = 4_000_000  # a slot lies at most 1 s ahead of its commit, and within 2 s counts for both windows
 
@@ -83,6 +84,8 @@ def _life(text: Text, judged: Judged) -> Iterator[Finding]:
         yield Finding("illegal_move", text.id, f"it was never sending, and became {min(said, key=states.index)}")
     if text.status not in (states[-1:] or _NEW):
         yield Finding("state_differs", text.id, f"it is {text.status}, its last event says {states[-1:] or 'nothing'}")
+    if text.status in _WAITS and not text.reason:
+        yield Finding("unexplained", text.id, f"it is {text.status}, and no reason says why")
     if judged.ended and text.status not in MESSAGE_FINALS:
         yield Finding("not_ended", text.id, f"it is still {text.status}")
 

@@ -22,6 +22,7 @@ CHECKS: Final[Mapping[str, str]] = {
     "rate": "P4",
     "after_stop": "P5",
     "confirmation": "P5",
+    "unexplained": "P6",
     "regressed": "P7",
     "illegal_move": "P7",
 }
@@ -64,6 +65,7 @@ class Text:
     reference: str = ""
     job_id: str | None = None
     network: str = ""
+    reason: str = ""
     attempts: int = 0
     sent_ms: int | None = None
     moves: tuple[Move, ...] = ()

@@ -94,6 +94,7 @@ def _texts(rows: Iterable[Row]) -> Iterator[Text]:
         "reference",
         "job_id",
         "network",
+        "reason",
     )
     for _, each in groupby(rows, key=lambda row: row["id"]):
         same = list(each)

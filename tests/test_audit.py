@@ -119,6 +119,7 @@ BROKEN: dict[str, tuple[str, Callable[[], Ledgers]]] = {
         "confirmation",
         lambda: ledgers(text(1, kind="stop_reply", at_ms=NOON_MS + 600_000), stops=[stop()]),
     ),
+    "a text waits, and nobody says why": ("unexplained", lambda: ledgers(text(1, "held"))),
     "a final state regressed": ("regressed", lambda: ledgers(text(1, "sending", "delivered", "sent"))),
     "a move that is none": ("illegal_move", lambda: ledgers(text(1, "sending", "held"))),
     "a first move that is none": ("illegal_move", lambda: ledgers(text(1, "delivered"))),
@@ -163,7 +164,10 @@ def test_what_is_allowed_is_not_found() -> None:
     asked_for = ledgers(again, arrivals=[arrival(again), arrival(again, at_ms=NOON_MS + 4000)])
     asked_for = replace(asked_for, usage=Usage(after=(UsageRow(CAP.key, DAY_US, 2, 1),)))
     rested = [text(each, "sending", "unknown") for each in range(6)]
-    rested = [replace(each, moves=(each.moves[0], replace(each.moves[1], reason="worker_gone"))) for each in rested]
+    rested = [
+        replace(each, reason="worker_gone", moves=(each.moves[0], replace(each.moves[1], reason="worker_gone")))
+        for each in rested
+    ]
 
     loading = ledgers(accepted=[Accepted(1, job_id="job_1", people=2)], loading=frozenset({"job_1"}))
     hour_later = ledgers(text(1), text(2, at_ms=NOON_MS + 3_600_000), limits=hourly, usage=Usage())

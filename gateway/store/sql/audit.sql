@@ -4,7 +4,7 @@
 -- A page of texts after the id `after`, each once for every event of it, oldest first.
 SELECT messages.id, messages.tenant_id, messages.mode, messages.sender, messages.recipient, messages.kind,
        messages.status, messages.segments, messages.reference, messages.job_id, messages.attempts, messages.sent_ms,
-       messages.network,
+       messages.network, messages.reason,
        events.seq, events.type, events.at_ms, events.reason AS event_reason
 FROM messages LEFT JOIN events ON events.subject = messages.id
 WHERE messages.id IN (SELECT id FROM messages WHERE id > :after ORDER BY id LIMIT :limit)
