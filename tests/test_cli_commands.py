@@ -1,5 +1,6 @@
 """The table of commands: what is listed can be run, and what is not run is not waited for."""
 
+import os
 import subprocess
 import sys
 
@@ -36,8 +37,9 @@ def imported(*words: str) -> set[str]:
         (["--help"], HEAVY),
         (["why", "bad-id"], HEAVY - {"aiohttp", "gateway.client", "pydantic", "rich", "uvloop"}),
         (["key", "list", "--help"], {"aiohttp", "gateway.client", "numpy", "soundfile"}),
+        (["dialplan", "test", "dialplans/payment-reminder.yaml"], {"numpy", "aiohttp", "gateway.speech.prompts"}),
     ],
-    ids=["version", "help", "why", "key"],
+    ids=["version", "help", "why", "key", "dialplan"],
 )
 def test_a_command_imports_nothing_heavy_that_it_does_not_need(words: list[str], not_needed: set[str]) -> None:
     found = imported(*words)
@@ -72,3 +74,14 @@ def test_examples_can_be_copied_from_the_help_line_by_line() -> None:
 
     assert "  gateway dialplan check dialplans/*.yaml" in told
     assert "  gateway dialplan check dialplans/customer-survey.yaml --render --category telemarketing" in told
+
+
+def test_who_has_seen_enough_of_what_is_printed_makes_no_error() -> None:
+    """`gateway … | head -1`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "gateway.cli", "dialplan", "draw", "dialplans/payment-reminder.yaml"]
+    ran = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, timeout=20)
+    os.close(writing)
+
+    assert (ran.returncode, ran.stderr) == (0, "")

@@ -4,7 +4,9 @@ A command's file is imported when the command is asked for: all of them together
 wants to see a version or why a text waits should sit through.
 """
 
+import os
 import re
+import sys
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
@@ -77,6 +79,16 @@ class Commands(TyperGroup):
         """Find the command that the first word names, among those of the table, and load it."""
         name, found, rest = super().resolve_command(ctx, args)
         return name, load_command(name) if name else found, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Whoever reads what it prints may have seen enough (`| head`): that is no error."""
+        try:
+            done = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter's end finds it closed
+            raise typer.Exit(0) from None
+        return done
 
 
 def list_commands(app: typer.Typer) -> None:

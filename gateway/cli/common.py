@@ -3,14 +3,12 @@
 import asyncio
 import json
 import shutil
+import sys
 from collections.abc import Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from gateway.cli.commands import COMMANDS
 from gateway.errors.cli import FileUnreadable, FileUnwritable
@@ -96,14 +94,21 @@ def show_facts(facts: Iterable[tuple[str, object]]) -> None:
 def show_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table for people; where nobody looks, in a pipe, a line a row with tabs between."""
     cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    console = Console(highlight=False)
-    if not console.is_terminal:
+    if not sys.stdout.isatty():
         for row in [list(headings), *cells]:
             typer.echo("\t".join(row))
         return
+    _draw_table(headings, cells)
+
+
+def _draw_table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - 40 ms, for commands that print no table
+    from rich.markup import escape  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
     table = Table(*headings, box=None, pad_edge=False, header_style="bold")
     for column in table.columns:
         column.overflow = "fold"
     for row in cells:
         table.add_row(*map(escape, row))
-    console.print(table)
+    Console(highlight=False).print(table)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
 import typer
@@ -11,11 +11,13 @@ import typer
 from gateway.cli.common import AsJson, read_bytes, read_text, show, show_table
 from gateway.cli.dialplan_views import dialplan_app
 from gateway.cli.remote import DEFAULT_URL, Key, Url, ask
-from gateway.client import Client
 from gateway.errors.cli import FileUnreadable
 from gateway.voice import loader
 from gateway.voice.dialplan import Plan
 from gateway.voice.replay import PastCall, Replayed, outcomes, replay
+
+if TYPE_CHECKING:
+    from gateway.client import Client
 
 __all__ = ["dialplan_app"]  # with this command added to it
 
@@ -86,7 +88,7 @@ def _versions(rows: Sequence[Json], old: Path | None, url: str, key: str) -> dic
     return {each: loader.load(ask(url, key, partial(_source, *each)), file=f"{each[0]}.yaml") for each in wanted}
 
 
-async def _source(name: str, version: int, client: Client) -> str:
+async def _source(name: str, version: int, client: "Client") -> str:
     answer = await client.get(f"/v1/dialplans/{name}", version=version)
     return str(answer["source"])
 

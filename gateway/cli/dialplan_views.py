@@ -1,23 +1,15 @@
 """Looking at plans: a call made in thought, what changed, a drawing, and real calls under another version."""
 
-from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from gateway.carriers.voice_base import rendered
-from gateway.cli.common import AsJson, pairs, read_text, run, show, write_bytes
+from gateway.cli.common import AsJson, pairs, read_text, show, write_bytes
 from gateway.cli.configured import Config, load
 from gateway.cli.dialplans import dialplan_app
 from gateway.errors.voice import BadVariables
-from gateway.media import wav
-from gateway.settings import Settings
-from gateway.speech.call_sound import sound_of
-from gateway.speech.prompts import Prompts
 from gateway.voice import loader, values
-from gateway.voice.dialplan import Plan
 from gateway.voice.diff import changes
 from gateway.voice.draw import draw
 from gateway.voice.transcript import SILENCE, Transcript, simulate
@@ -52,8 +44,10 @@ def simulate_dialplan(
         if listen is None:
             transcript = simulate(plan, variables, entries)
         else:
-            transcript, pcm = run(_heard(plan, variables, entries, load(config)))
-            write_bytes(listen, wav.write(pcm))
+            from gateway.cli.dialplan_render import heard  # noqa: PLC0415 - the speech engines, half a second
+
+            transcript, sound = heard(plan, variables, entries, load(config))
+            write_bytes(listen, sound)
     except ValueError as error:
         raise typer.BadParameter(f"{error}; such as --keys {SILENCE},1", param_hint="--keys") from None
     except BadVariables as error:
@@ -62,16 +56,6 @@ def simulate_dialplan(
         show(transcript.as_dict())
     else:
         _print(transcript)
-
-
-async def _heard(
-    plan: Plan, variables: Mapping[str, str], entries: Sequence[str], settings: Settings
-) -> tuple[Transcript, bytes]:
-    prompts = Prompts(settings.folders.audio / "prompts", settings.data_dir / "audio")
-    try:
-        return await sound_of(plan, variables, entries, partial(rendered, prompts.of("")))
-    finally:
-        await prompts.close()
 
 
 def _print(transcript: Transcript) -> None:

@@ -3,23 +3,24 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gateway.cli.common import AsJson, group, read_text, show, show_table
 from gateway.cli.configured import Config, load
-from gateway.cli.dialplan_render import sounds_good
 from gateway.cli.remote import DEFAULT_URL, Key, Url, ask
-from gateway.client import Client
 from gateway.errors.cli import FileUnreadable
 from gateway.errors.voice import BadDialplan
 from gateway.model.job import Category
-from gateway.speech.recordings import DEFAULT_LIMITS, Recordings
 from gateway.voice import check, loader
 from gateway.voice.cases import CaseResult, run_tests
 from gateway.voice.coverage import Coverage, coverage
 from gateway.voice.dialplan import Plan
+
+if TYPE_CHECKING:
+    from gateway.client import Client
+    from gateway.speech.recordings import Recordings
 
 dialplan_app = group("dialplan")
 
@@ -46,12 +47,19 @@ def check_dialplan(
     gateway dialplan check dialplans/*.yaml
     gateway dialplan check dialplans/customer-survey.yaml --render --category telemarketing
     """
+    from gateway.speech.recordings import DEFAULT_LIMITS, Recordings  # noqa: PLC0415 - numpy, a tenth of a second
+
     settings = load(config)
     prompts = Recordings(settings.folders.audio / "prompts", DEFAULT_LIMITS)
     by_twilio = bool(settings.twilio.account_sid)
     plans = {file: _good(file, prompts, broadcast=broadcast, by_twilio=by_twilio) for file in _plans(files)}
-    heard = [sounds_good(plan, settings, category) for plan in plans.values() if plan and render]
-    if not all(plans.values()) or not all(heard):
+    are_good = all(plans.values())
+    if render:
+        from gateway.cli.dialplan_render import sounds_good  # noqa: PLC0415 - the speech engines, half a second
+
+        heard = [sounds_good(plan, settings, category) for plan in plans.values() if plan]
+        are_good = are_good and all(heard)
+    if not are_good:
         raise typer.Exit(1)
 
 
@@ -59,7 +67,7 @@ def _plans(files: Sequence[Path]) -> list[Path]:
     return [file for file in files if not file.name.endswith(".test.yaml")]
 
 
-def _good(file: Path, prompts: Recordings, *, broadcast: bool, by_twilio: bool) -> Plan | None:
+def _good(file: Path, prompts: "Recordings", *, broadcast: bool, by_twilio: bool) -> Plan | None:
     """Print what is wrong with one plan and its tests, or that it is good; returns a good one."""
     try:
         plan, warnings = check.load_checked(
@@ -191,7 +199,7 @@ def _write_new(path: Path, text: str) -> None:
         raise FileUnreadable(str(path), error.strerror or "cannot be written") from None
 
 
-async def _published(file: Path, client: Client) -> str:
+async def _published(file: Path, client: "Client") -> str:
     source, tests = read_text(file), tests_of(file)
     name = loader.load(source, file=str(file)).name
     body = {"source": source, "tests": read_text(tests) if tests.is_file() else None}

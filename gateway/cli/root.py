@@ -1,7 +1,6 @@
 """The command `gateway`: what comes before and after each command's own work."""
 
 import asyncio
-import os
 import sys
 from importlib import metadata
 from typing import Annotated
@@ -53,9 +52,6 @@ def main() -> None:
         print(text if "\n" in text or "error:" in text else f"gateway: {text}", file=sys.stderr)  # noqa: T201
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` has seen enough
-        sys.exit(0)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         print(f"gateway: {error.strerror or error}{where}", file=sys.stderr)  # noqa: T201
