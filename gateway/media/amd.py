@@ -19,7 +19,7 @@ from typing import Final, Literal
 import numpy as np
 
 from gateway.media import beeps
-from gateway.media.beeps import BeepWatch
+from gateway.media.beeps import BeepWatch, Tone
 from gateway.media.events import Detected, GreetingEnded
 from gateway.media.g711 import FRAME_TICKS, RATE_HZ
 from gateway.media.level import OVERLOAD, SILENCE_DBOV
@@ -96,11 +96,11 @@ class Detector:
         del self._audio[: _FRAME_BYTES * count]
         return taken
 
-    def judge(self, level_dbov: float, pitches: Sequence[float | None]) -> list[Event]:
+    def judge(self, level_dbov: float, tones: Sequence[Tone | None]) -> list[Event]:
         """Take one frame: its level, and the tones in its two windows."""
         self._at_ms += FRAME_MS
-        self._listen(level_dbov, is_tone=any(pitches))
-        beeped = [beep for beep in map(self._beeps.found, pitches) if beep is not None]
+        beeped = [beep for beep in map(self._beeps.found, tones) if beep is not None]
+        self._listen(level_dbov, is_tone=self._beeps.is_beep)
         if beeped:
             return self._beeped(beeped[-1].hertz, beeped[-1].length_ms)
         return self._decide() if not self._verdict else self._wait()
@@ -137,7 +137,7 @@ class Detector:
         times = self._times
         if self._beeps.length_ms >= LONG_TONE_MS:
             return [self._detected("machine", "tone")]
-        if self._beeps.length_ms:
+        if self._beeps.is_beep:
             return []  # it is a tone that goes on, no greeting
         if self._voice_from_ms is None:
             return [self._detected("unknown", "silence")] if self._at_ms >= times.initial_silence_ms else []
@@ -180,7 +180,7 @@ def hear_all(detectors: Sequence[Detector], now: float) -> list[tuple[int, Event
     frames = slabs[:, -FRAME_TICKS:].astype(np.float32)
     powers = np.einsum("ij,ij->i", frames, frames) / (FRAME_TICKS * OVERLOAD**2)
     levels = np.maximum(10 * np.log10(powers + 1e-12), SILENCE_DBOV)
-    pitches: list[Sequence[float | None]] = [(None, None)] * len(taken)
+    pitches: list[Sequence[Tone | None]] = [(None, None)] * len(taken)
     loud = np.flatnonzero(levels > QUIETEST_DBOV)
     if len(loud):
         windows = np.stack([slabs[loud, : beeps.WINDOW], slabs[loud, beeps.HOP :]], axis=1)
