@@ -64,9 +64,9 @@ class Telling:
         return self._last
 
     def granted(self, number: int, slots: Sequence[Slot]) -> None:
-        """Note which slots a take was granted; none where it failed."""
+        """Note which slots a take was granted; none where it failed. A take of no rate has nobody to be told."""
         take = self._takes[number]
-        take.waiting = {slot.place for slot in slots}
+        take.waiting = {slot.place for slot in slots} if take.rates else set()
         take.last_us = max((slot.at_us for slot in slots), default=0)
         self._end(number)
 

@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from gateway.errors.limits import RedisAway
 from gateway.limits.asking import key_of
@@ -120,6 +121,18 @@ class TestDoubt:
                 used += 1
 
         assert used >= 2 * 54 - 2  # all of a minute but the first six seconds
+
+    async def test_what_was_taken_of_no_rate_is_no_slot_that_somebody_forgot(self) -> None:
+        """A channel for a call that came in, the first look at the counters: each start logged an error."""
+        wall = [1_700_000_000_000_000]
+        gate = Gate(cast("Redis", ModelRedis(Server(lambda: wall[0]))), wall_us=lambda: wall[0])
+        await gate.rebuild([], 1, last_slot_us=0)
+        granted(await gate.take([], [1]))
+        wall[0] += DOUBT_US + 1
+        with capture_logs() as lines:
+            granted(await gate.take([self.LIMIT], [1]))
+
+        assert lines == []
 
     async def test_an_answer_that_was_lost_is_spent(self, gate: Gate) -> None:
         """Redis granted it, and the asker will never know: nothing of it leaves, and nobody waits for it."""
