@@ -6,18 +6,22 @@ memory they took in pieces. `store.loads` makes rows of them.
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 import orjson
 
 from gateway.api.told import Left, Unused
 from gateway.campaign.recipients import Fault, Invalid, Recipient
 from gateway.campaign.recipients import Row as Given
+from gateway.errors.api import FieldProblem, InvalidRequest
 from gateway.errors.sms import BadText, MissingVariable
 from gateway.errors.voice import BadVariables
 from gateway.sms.wording import Wording
 from gateway.store.loads import Person
 from gateway.voice import engine
 from gateway.voice.dialplan import Plan
+
+MOST_BYTES: Final = 256 * 1024 * 1024  # of one request's people, each with a text of their own
 
 
 class People(ABC):
@@ -30,9 +34,10 @@ class People(ABC):
         self.units = 0  # segments, or calls
         self._asked = frozenset(asked)
         self._blocks: list[bytes] = []
+        self._bytes = 0
 
     def take(self, rows: Iterable[Given]) -> None:
-        """Check and keep a chunk."""
+        """Check and keep a chunk. Raises InvalidRequest where all of them are more than one request may keep here."""
         kept: list[Person] = []
         for row in rows:
             if isinstance(row, Invalid):
@@ -49,6 +54,12 @@ class People(ABC):
         if kept:
             self.count += len(kept)
             self._blocks.append(orjson.dumps(kept))
+            self._bytes += len(self._blocks[-1])
+            if self._bytes > MOST_BYTES:
+                told = (
+                    f"with their texts they take more than {MOST_BYTES >> 20} MiB; send some of them in another request"
+                )
+                raise InvalidRequest(FieldProblem("recipients", "too_long", told))
 
     @property
     def blocks(self) -> Sequence[bytes]:

@@ -17,6 +17,7 @@ from gateway.phone import parse
 
 CHUNK: Final = 1000  # rows handed out at a time, so that an event loop can breathe between
 LONGEST_REFERENCE: Final = 255  # characters
+LONGEST_VALUE: Final = 10_000  # characters of a variable: a template may name one some hundred times
 
 is_name: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*").fullmatch
 _NUL: Final = "\x00"  # no database keeps it
@@ -183,6 +184,8 @@ def read_variables(raw: object) -> tuple[dict[str, str], list[BadVariable]]:
         text = value if type(value) is str else as_text(value)
         if text is None:
             wrong.append(BadVariable(str(name), "a value is a text or a number"))
+        elif len(text) > LONGEST_VALUE:
+            wrong.append(BadVariable(str(name), f"a value has at most {LONGEST_VALUE:,} characters"))
         elif _NUL in text:
             wrong.append(BadVariable(str(name), "the character U+0000 cannot be kept or sent"))
         elif not isinstance(name, str) or not is_name(name):

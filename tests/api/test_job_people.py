@@ -1,5 +1,8 @@
 """The people of a broadcast: all that is wrong with each is told, and what of theirs nothing asks for."""
 
+import pytest
+
+from gateway.api import people
 from tests.api.broadcasts import NDJSON, PLAN, number, publish, sms, upload
 from tests.api.conftest import PERSON, TOLL_FREE, Api
 
@@ -40,6 +43,17 @@ async def test_of_very_many_who_are_wrong_a_thousand_are_told_and_all_are_counte
     said = await api.post("/v1/jobs", sms(*({"to": "x"} for _ in range(1500)), on_invalid="skip"))
 
     assert (said.body["skipped"]["count"], len(said.body["skipped"]["entries"])) == (1500, 1000)
+
+
+async def test_people_whose_texts_would_fill_the_memory_are_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short list with a long text: 32 MB that come in would be gigabytes here."""
+    monkeypatch.setattr(people, "MOST_BYTES", 100_000)
+    await api.sender()
+
+    said = await api.post("/v1/jobs", sms(*({"to": number(n)} for n in range(100)), message={"body": "x" * 1600}))
+
+    assert (said.status, said.wrong) == (422, {"recipients": "too_long"})
+    assert (await api.get("/v1/jobs")).body["items"] == []
 
 
 async def test_a_person_whose_text_cannot_be_filled_in_is_told_by_variable(api: Api) -> None:

@@ -56,6 +56,7 @@ def test_a_number_without_plus_is_of_the_country_of_the_intake() -> None:
         ({"to": "+12125551234", "variables": {"a": {}}}, "variables.a", "bad_variable"),
         ({"to": "+12125551234", "variables": {"a b": "x"}}, "variables.a b", "bad_variable"),
         ({"to": "+12125551234", "variables": {"a": "\x00"}}, "variables.a", "bad_variable"),
+        ({"to": "+12125551234", "variables": {"a": "x" * 10_001}}, "variables.a", "bad_variable"),
         ({"to": "+12125551234", "reference": "a\x00"}, "reference", "bad_reference"),
         ({"to": "+12125551234", "reference": {}}, "reference", "bad_reference"),
         ({"to": "+12125551234", "reference": "r" * 256}, "reference", "bad_reference"),
