@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
 from math import gcd
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from gateway.errors.limits import BadRate, BadRolling
+
+SOON_S: Final = 3.0  # hosts' clocks may be 2 s apart
 
 Unit: TypeAlias = Literal["segment", "message", "call"]
 Counts: TypeAlias = Literal["attempts", "accepted"]
@@ -156,6 +158,11 @@ class Refused:
         """How long that is from now, whatever the host's clock says."""
         return None if self.opens_at_us is None else (self.opens_at_us - self.now_us) / 1e6
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether nothing is held for it: a rate; and what opens so soon that whose clock is ahead would release it."""
+        return self.reason == "rate" or (self.opens_in_s is not None and self.opens_in_s <= SOON_S)
+
 
 @dataclass(frozen=True, slots=True)
 class Debit:
@@ -248,10 +255,10 @@ class Granted:
 
     @property
     def again_us(self) -> int:
-        """When asking again makes sense: at the latest slot; where all were passed over, when a rate opens for one."""
+        """When asking again makes sense: at the latest slot; where all were passed over, when one opens."""
         if granted := self.granted:
             return max(slot.at_us for slot in granted)
-        opens = [slot.opens_at_us for slot in self.slots if isinstance(slot, Refused) and slot.reason == "rate"]
+        opens = [slot.opens_at_us for slot in self.slots if isinstance(slot, Refused) and slot.is_waited_for]
         return min([each for each in opens if each is not None] + [self.now_us + 1_000_000]) if opens else self.now_us
 
 

@@ -20,7 +20,7 @@ from gateway.errors.limits import RedisAway
 from gateway.errors.store import StoreUnavailable
 from gateway.limits.profiles import kind_of
 from gateway.model.call import Call
-from gateway.model.limit import Granted, Limit, Refused, Slot
+from gateway.model.limit import SOON_S, Granted, Limit, Refused, Slot
 from gateway.model.sender import Sender
 from gateway.sms.pipeline import Hold, Reject, Send
 from gateway.store import calls, jobs, lives, opt_outs, tenants
@@ -41,6 +41,7 @@ _FEWEST_ROWS: Final = 16
 _MOST_ROWS: Final = 1_000
 _AWAY_S: Final = 0.5
 _LOOK_AGAIN_S: Final = 1.0
+_GLANCE_S: Final = 0.1
 _CAPS: Final = {"cap_day", "cap_week", "cap_month", "cap_rolling"}
 _log = structlog.get_logger(__name__)
 
@@ -173,16 +174,22 @@ class CallLoop:
         return Facts(sender, said_stop, await jobs.hours(tx, ids))
 
     async def _sort_out(self, readings: Sequence[Planned[Call]], facts: Facts) -> list[Planned[Call]]:
-        """Act on every decision but Send; returns what may be dialled."""
+        """Act on every decision but Send; returns what may be dialled. Nothing is held for what opens at once."""
         sends: list[Planned[Call]] = []
         others: defaultdict[Hold | Reject, list[str]] = defaultdict(list)
+        is_soon = False
         for planned in readings:
             call = planned.thing
             match decide(call, facts, now_ms()):
                 case Send():
                     sends.append(planned)
+                case Hold(until_ms=int(until_ms)) if until_ms <= now_ms() + int(SOON_S * 1000):
+                    is_soon = True
                 case decision:
                     others[decision].append(call.id)
+        if is_soon and not sends and not others:
+            self._note("quiet_hours")
+            await asyncio.sleep(_GLANCE_S)
         await self._act(others)
         return sends
 
@@ -207,7 +214,7 @@ class CallLoop:
         """Hold each call whose recipient was tried often enough."""
         held: defaultdict[Hold | Reject, list[str]] = defaultdict(list)
         for call, slot in zip(asked, granted.slots, strict=False):
-            if isinstance(slot, Refused) and slot.reason != "rate":
+            if isinstance(slot, Refused) and not slot.is_waited_for:
                 held[Hold(slot.reason, _ms(slot.opens_at_us))].append(call.id)
         await self._act(held, partial(self.desk.counters.stands, sender=sender, version=granted.version))
 
@@ -215,7 +222,7 @@ class CallLoop:
         stands = partial(self.desk.counters.stands, sender=sender, version=refused.version)
         opens_us = refused.opens_at_us
         self._note(refused.reason, opens_us // 1000 if opens_us else None)
-        if refused.reason == "rate" and (wait_s := refused.opens_in_s) is not None:
+        if refused.is_waited_for and (wait_s := refused.opens_in_s) is not None:
             await asyncio.sleep(min(max(wait_s - AHEAD_US / 2e6, 0.001), 1.0))
         elif refused.reason == "channels":
             self.desk.channels.freed.clear()

@@ -221,10 +221,10 @@ class SenderLoop:
     # --- waiting
 
     async def _hold_passed_over(self, sender: Sender, sends: Sequence[Planned[Message]], granted: Granted) -> None:
-        """Hold each message that a cap of its recipient or network holds; one that a rate holds stays in the queue."""
+        """Hold each message that a cap of its recipient or network holds; what opens at once stays queued."""
         held: defaultdict[Hold | Reject, list[str]] = defaultdict(list)
         for planned, slot in zip(sends, granted.slots, strict=False):
-            if isinstance(slot, Refused) and slot.reason != "rate":
+            if isinstance(slot, Refused) and not slot.is_waited_for:
                 held[Hold(slot.reason, _ms(slot.opens_at_us))].append(planned.thing.id)
         if held:
             await self._hold_if(held, partial(self.desk.counters.stands, sender=sender, version=granted.version))
@@ -241,14 +241,14 @@ class SenderLoop:
         stands = partial(self.desk.counters.stands, sender=sender, version=refused.version)
         opens_us = refused.opens_at_us
         self._note(refused.reason, opens_us // 1000 if opens_us else None)
-        if refused.reason in _CAPS and opens_us is not None:
+        if refused.is_waited_for and (wait_s := refused.opens_in_s) is not None:
+            await asyncio.sleep(min(max(wait_s - self.desk.settings.commit_ahead_ms / 2000, 0.001), 1.0))
+        elif refused.reason in _CAPS and opens_us is not None:
             await self._hold_all(refused.reason, _ms(opens_us), stands)
         elif refused.reason in _CAPS:  # it alone is larger than the cap
             await self._hold_if({Hold(refused.reason, None): [first.thing.id]}, stands)
         elif refused.reason == "blocked":
             await self._hold_all(f"{kind_of(refused.limit_key)}_blocked", None, stands)
-        elif refused.reason == "rate" and (wait_s := refused.opens_in_s) is not None:
-            await asyncio.sleep(min(max(wait_s - self.desk.settings.commit_ahead_ms / 2000, 0.001), 1.0))
         else:
             _log.warning("gate_refuses", reason=refused.reason)
             await asyncio.sleep(_AWAY_S)

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -14,6 +15,7 @@ from gateway.model.opt_out import OptOut
 from gateway.store import abandonment, calls, jobs, lives, opt_outs
 from gateway.store.abandonment import Heard
 from gateway.store.records import to_record
+from gateway.workers import call_loop
 
 SENDER = "+18005550199"
 TEXT = {"text": "Hello {{ name }}, we called you.", "signed": "City Water", "smart_encoding": False}
@@ -221,6 +223,28 @@ async def test_nobody_is_called_outside_of_the_jobs_hours(calling: Any) -> None:
     assert held.reason == "quiet_hours"
     assert 6 * 3_600_000 < held.hold_until_ms - now_ms() <= 8 * 3_600_000 + 1000
     assert len(calling.heard()) == 1
+
+
+async def test_who_may_be_called_in_a_second_is_not_held_until_then(
+    calling: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose clock is ahead would release them at once, to be held again, and so on."""
+    now = datetime.now(UTC)
+    ahead_ms = 60_000 - (now.second * 1000 + now.microsecond // 1000) - 1500
+    noon = f"Etc/GMT{now.hour - 12:+}"
+    begins = datetime.fromtimestamp(now.timestamp() + 60, ZoneInfo(noon))
+    monkeypatch.setattr(call_loop, "now_ms", lambda: now_ms() + ahead_ms)
+    hours = {"from": f"{begins:%H:%M}", "to": "24:00", "zone": noon}
+    days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+    job = Job("job_1", "acme", "live", "voice", SENDER, {}, hours={**hours, "days": days}, created_ms=now_ms())
+    await calling.database.write(lambda tx: jobs.accept(tx, job))
+    (call_id,) = await calling.queue("0400", job_id="job_1")
+    await calling.start()
+
+    await calling.until_gate("quiet_hours")
+    await calling.until_status(call_id, "busy")
+
+    assert await calling.events(call_id) == ["call.dialing", "call.ringing", "call.busy"]
 
 
 async def test_thousands_who_wait_for_the_morning_do_not_keep_others_waiting_for_minutes(calling: Any) -> None:
