@@ -196,8 +196,17 @@ async def _redis_url(settings: Settings, stack: contextlib.AsyncExitStack) -> st
 async def _build_roads(parts: Parts) -> Roads:
     ours = parts.settings.public_url or parts.own_url
     key = _audio_key(parts.settings)
+    plans, ends = Plans(parts.database), parts.metrics.media_ends
     builder = RoadBuilder(
-        parts.settings, parts.stack, parts.database, parts.signals, parts.prompts, Plans(parts.database), ours, key
+        parts.settings,
+        parts.stack,
+        parts.database,
+        parts.signals,
+        parts.prompts,
+        plans,
+        ours,
+        key,
+        lambda why: ends.labels(why).inc(),
     )
     return await builder.build()
 

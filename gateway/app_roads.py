@@ -1,5 +1,6 @@
 """The wiring of roads: which carriers and trunks the settings name, for live keys and for test keys."""
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Final
@@ -66,7 +67,10 @@ def _trouble_of(trunk: SipTrunk) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RoadBuilder:
-    """What roads are built from. `our_url` is where carriers reach us; `audio_key` signs what they fetch."""
+    """What roads are built from. `our_url` is where carriers reach us; `audio_key` signs what they fetch.
+
+    media_ended: told of media processes that died or hung.
+    """
 
     settings: Settings
     stack: AsyncExitStack
@@ -76,6 +80,7 @@ class RoadBuilder:
     plans: Plans
     our_url: str
     audio_key: bytes
+    media_ended: Callable[[str], None]
 
     async def build(self) -> Roads:
         """Build every road that the settings name; trunks only where calls are held.
@@ -135,14 +140,15 @@ class RoadBuilder:
         if settings.trunks:
             sip = settings.sip
             ports = (sip.rtp_port_min, sip.rtp_port_max)
-            rtp = await self._rtp(RtpEngine(sip.host, ports, processes=sip.media_processes, dscp=sip.dscp))
+            count, told = sip.media_processes, self.media_ended
+            rtp = await self._rtp(RtpEngine(sip.host, ports, processes=count, dscp=sip.dscp, on_end=told))
             for name, trunk in settings.trunks.items():
                 if trunk.driver == "pyvoip":
                     roads.voice["live", name] = self._extension(name, trunk)
                     continue
                 roads.voice["live", name] = self._trunk(roads, name, "live", trunk, rtp)
         if settings.practice.sip_port:
-            rtp = await self._rtp(RtpEngine(_LOOPBACK, None))
+            rtp = await self._rtp(RtpEngine(_LOOPBACK, None, on_end=self.media_ended))
             practice = self._trunk(roads, "practice", "test", self._practice_phone(), rtp)
             for name in (*settings.trunks, "practice"):
                 roads.voice["test", name] = practice

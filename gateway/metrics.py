@@ -190,6 +190,13 @@ class Metrics:
         self.channels = Gauge(
             "gateway_channels", "Channels in use, by scope (trunk:NAME).", ["scope"], registry=registry
         )
+        self.media_ends = Counter(
+            "gateway_media_ends",
+            "Media processes that ended by themselves (died) or gave no sign of life and were killed (hung), each "
+            "with its calls; another is started.",
+            ["why"],
+            registry=registry,
+        )
         self.ignored = Ignored()
         registry.register(self.ignored)
         self.line = LineMetrics(registry)

@@ -12,6 +12,7 @@ stats = await stream.close()
 import asyncio
 import itertools
 import socket
+from collections.abc import Callable
 from typing import Final
 
 from gateway.errors.media import MediaDown, MediaLimit
@@ -24,7 +25,7 @@ START_TIMEOUT_S: Final = 10.0
 
 
 class RtpEngine:
-    """The media processes and the streams in them. A process that dies takes its own streams only."""
+    """The media processes and the streams in them. A process that dies, or hangs, takes its own streams only."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class RtpEngine:
         drain_s: float = 5.0,
         lost_after_s: float = 30.0,
         dscp: int = EXPEDITED,
+        on_end: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Nothing runs before `start`.
 
@@ -46,11 +48,12 @@ class RtpEngine:
         drain_s:      how long a port rests between two calls.
         lost_after_s: a far end silent for so long is reported as Lost, `no_rtp`.
         dscp:         the mark on each packet, 0 to 63.
+        on_end:       told of each process that ended by itself (`died`) or had to be killed (`hung`).
         """
         self._bind_ip = bind_ip
         self._library = Library()
         self._keepers = [
-            Keeper(Config(bind_ip, first, last, drain_s, lost_after_s, most_streams, dscp), self._library)
+            Keeper(Config(bind_ip, first, last, drain_s, lost_after_s, most_streams, dscp), self._library, on_end)
             for first, last in _shares(port_range, processes)
         ]
 

@@ -1,10 +1,12 @@
-"""One media process as the gateway sees it: started, spoken to, and started again when it dies."""
+"""One media process as the gateway sees it: started, spoken to, and started again when it dies or hangs."""
 
 import asyncio
 import socket
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Final
 
@@ -13,6 +15,7 @@ import structlog
 
 from gateway.media import g711
 from gateway.media.events import Lost
+from gateway.net.rtp_heart import ASK_S, Heart, pulse_of
 from gateway.net.rtp_library import AudioId, Library
 from gateway.net.rtp_ports import Config
 from gateway.net.rtp_stream import RtpStream
@@ -26,10 +29,15 @@ RESTART_WINDOW_S: Final = 60.0
 
 
 class Keeper:
-    """A media process and the streams in it. When it dies, its streams end with Lost and another is started."""
+    """A media process and the streams in it. When it dies, its streams end with Lost and another is started.
 
-    def __init__(self, config: Config, library: Library) -> None:
+    One that hangs is killed. `on_end` is told of each end that nobody asked for: `died` or `hung`.
+    """
+
+    def __init__(self, config: Config, library: Library, on_end: Callable[[str], None]) -> None:
         self.library = library
+        self._on_end = on_end
+        self._heart: Heart | None = None  # while there is a process to listen to
         self.restarts = 0
         self.pid: int | None = None
         self.ready = asyncio.Event()
@@ -115,16 +123,31 @@ class Keeper:
             theirs.close()  # the process has its own; with ours closed too, it sees the end
             reader, writer = await asyncio.open_unix_connection(sock=ours.dup())
         self._writer, self.pid = writer, process.pid
+        watch = asyncio.create_task(self._watch(process), name="media process's heart")
         try:
             await self._read(reader)
-            self._lose_streams()
+            self._lose_streams("hung" if watch.done() else "died")
         finally:
+            watch.cancel()
+            await asyncio.wait([watch])
             await self._end(writer, process)
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+        """Ask for signs of life, and kill it when none come: the rest is as with any process that died."""
+        await self.ready.wait()
+        self._heart = Heart(time.monotonic(), pulse_of(process.pid))
+        while not self._heart.hangs(time.monotonic(), pulse_of(process.pid)):
+            self._write({"op": "ask"})
+            await asyncio.sleep(ASK_S)
+        with suppress(ProcessLookupError):  # it has just died
+            process.kill()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         unpacker = Unpacker()
         try:
             while data := await reader.read(1 << 16):
+                if self._heart is not None:
+                    self._heart.beat()
                 for message, blob in unpacker.feed(data):
                     self._take(message, blob)
         except ConnectionError:
@@ -133,6 +156,7 @@ class Keeper:
     def _take(self, message: Message, blob: bytes) -> None:
         if message["re"] == "ready":
             self.ready.set()
+        if "stream" not in message:
             return
         stream = self.streams.get(message["stream"])
         if stream is None:
@@ -143,14 +167,15 @@ class Keeper:
         else:
             stream.answer(message, blob)
 
-    def _lose_streams(self) -> None:
-        _log.error("media process died", streams=len(self.streams))
+    def _lose_streams(self, why: str) -> None:
+        _log.error(f"media process {why}", pid=self.pid, streams=len(self.streams))
+        self._on_end(why)
         for stream in self.streams.values():
             stream.take(Lost(time.monotonic(), "process_died"))
 
     async def _end(self, writer: asyncio.StreamWriter, process: asyncio.subprocess.Process) -> None:
         """Close our end, end the streams that were in the process, and see it go."""
-        self._writer = self.pid = None
+        self._writer = self._heart = self.pid = None
         self.ready.clear()
         writer.close()
         self._sent.clear()

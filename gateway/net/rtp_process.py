@@ -150,6 +150,8 @@ class MediaProcess:
                 self.audio.pop(audio, None)
             case {"op": "open", "stream": number}:
                 self._open(number)
+            case {"op": "ask"}:
+                self._say({"re": "alive"})
             case {"stream": number} if number in self.streams:
                 self._act_on(self.streams[number], message)
 

@@ -10,6 +10,7 @@ A message is two lengths (4 bytes each, big-endian), a JSON object and a blob (a
     listen stream seconds | recording stream              the latter answered by recording + blob
     join stream other                                     two far ends hear each other
     detect stream times                                   who answered: Detected, GreetingEnded
+    ask                                                   answered by alive, at once
 
 From it: ready; the answers; `events` stream and a list of [name, field, ...].
 """

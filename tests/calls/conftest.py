@@ -86,6 +86,7 @@ class Calling:
     roads: dict[tuple[str, str], Road]
     trunk: SipTrunk
     rtp: RtpEngine
+    media_ends: list[str]
     turns: VoiceTurns
     url: str
     shutdown_s: float = 0.5
@@ -207,7 +208,8 @@ async def calling(tmp_path: Path, valkey_url: str, speech_cache: Path) -> AsyncI
         sip_port = free_port(socket.SOCK_DGRAM)
         options = Options(pause_ms=500, gateway_sip=f"127.0.0.1:{sip_port}", voice_url=f"{url}/carriers/twilio/voice")
         far_end = await stack.enter_async_context(running(options))
-        rtp = RtpEngine("127.0.0.1", None)
+        media_ends: list[str] = []
+        rtp = RtpEngine("127.0.0.1", None, on_end=media_ends.append)
         await rtp.start()
         stack.push_async_callback(rtp.stop)
         trunk = SipTrunk("main", trunk_to(far_end.sip_port, local_port=sip_port), rtp)
@@ -235,7 +237,7 @@ async def calling(tmp_path: Path, valkey_url: str, speech_cache: Path) -> AsyncI
             ("live", "main"): TrunkRoad(trunk, 20.0, 10, 2),
             ("live", "twilio"): WebhookRoad(twilio, 20.0, 10, 5, timeout_s=2.0),
         }
-        calling = Calling(database, signals, counters, prompts, far_end, roads, trunk, rtp, turns, url)
+        calling = Calling(database, signals, counters, prompts, far_end, roads, trunk, rtp, media_ends, turns, url)
         await calling.sender()
         await calling.publish(PLAN, "bill")
         yield calling

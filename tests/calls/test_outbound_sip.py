@@ -99,21 +99,31 @@ async def test_a_key_interrupts_the_prompt_and_is_its_answer(calling: Any) -> No
     assert 0.8 < call.prompts[0]["seconds"] < 1.3
 
 
-@pytest.mark.parametrize(("ending", "status"), [("1234", "answered"), ("0401", "ringing")])
-async def test_a_killed_media_process_ends_its_calls_by_name_and_the_next_ones_work(
-    calling: Any, ending: str, status: str
+@pytest.mark.parametrize(
+    ("ending", "status", "fault", "why"),
+    [
+        ("1234", "answered", signal.SIGKILL, "died"),
+        ("0401", "ringing", signal.SIGKILL, "died"),
+        ("1234", "answered", signal.SIGSTOP, "hung"),
+    ],
+)
+async def test_a_media_process_that_dies_or_hangs_ends_its_calls_by_name_and_the_next_ones_work(
+    calling: Any, ending: str, status: str, fault: signal.Signals, why: str
 ) -> None:
+    """Stopped, it keeps its sockets and says nothing: people would hear silence for as long as they bear it."""
     (call_id,) = await calling.queue(ending)
     await calling.start()
     await calling.until_status(call_id, status)
+    pid = calling.rtp.pids[0]
 
-    os.kill(calling.rtp.pids[0], signal.SIGKILL)
+    os.kill(pid, fault)
     call = await calling.until_status(call_id, "failed")
-    (next_id,) = await calling.queue("0101")
+    (next_id,) = await calling.queue("0304")  # presses its key at once
 
     assert call.reason == "media_down"
     assert (await calling.until_status(next_id, "completed")).outcome == "confirmed"
     assert calling.heard()[0]["state"] in {"ended", "failed"}  # by BYE or CANCEL
+    assert (calling.media_ends, pid in calling.rtp.pids) == ([why], False)
 
 
 async def test_an_opt_out_key_ends_the_call_and_stops_what_waits_for_that_person(calling: Any) -> None:
