@@ -1,6 +1,7 @@
 """`/v1/events`: the numbered log, as pages or as a stream of server-sent events; `/v1/inbound`: texts that came in."""
 
 import asyncio
+from collections import Counter
 from typing import Any, Final
 
 import orjson
@@ -13,7 +14,7 @@ from gateway.api.middleware import set_headers
 from gateway.api.operation import AUTHENTICATOR, Answer, Call, View, operation
 from gateway.api.views import Listed, when
 from gateway.clock import monotonic
-from gateway.errors.api import FieldProblem, InvalidRequest, MissingScope, Unauthorized
+from gateway.errors.api import FieldProblem, InvalidRequest, MissingScope, TooManyStreams, Unauthorized
 from gateway.store import events
 from gateway.store.database import Tx
 
@@ -22,6 +23,8 @@ SCOPE: Final = "reports:read"
 HEARTBEAT_S: Final = 15.0
 _LOOK_EVERY_S: Final = 1.0
 _MOST: Final = 1000
+STREAMS: Final = web.AppKey("streams", Counter[str])  # by tenant
+MOST_STREAMS: Final = 64  # of one tenant: each asks the database whenever anything happens
 
 
 class EventsQuery(Query):
@@ -82,6 +85,17 @@ async def _after(call: Call, query: EventsQuery, seq: int, limit: int) -> tuple[
 
 
 async def _stream(call: Call, query: EventsQuery) -> web.StreamResponse:
+    streams, whose = call.request.app[STREAMS], call.key.tenant_id
+    if streams[whose] >= MOST_STREAMS:
+        raise TooManyStreams(MOST_STREAMS)
+    streams[whose] += 1
+    try:
+        return await _listened(call, query)
+    finally:
+        streams[whose] -= 1
+
+
+async def _listened(call: Call, query: EventsQuery) -> web.StreamResponse:
     woken = call.doors.signals.listen("events")
     seq = _resumed(call) or await _from(call, query)
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -89,7 +103,7 @@ async def _stream(call: Call, query: EventsQuery) -> web.StreamResponse:
     await response.prepare(call.request)
     closing = call.request.app[CLOSING]
     written = monotonic()
-    while not closing.is_set() and await _may_listen(call):
+    while not closing.is_set() and call.request.transport is not None and await _may_listen(call):
         found, seq = await _after(call, query, seq, MAX_PAGE)
         for each in found:
             await response.write(_message(each))
@@ -127,6 +141,7 @@ def _message(event: EventView) -> bytes:
 def close_with(app: web.Application) -> None:
     """End all streams when the server stops; each notices within a second."""
     app[CLOSING] = asyncio.Event()
+    app[STREAMS] = Counter()
 
     async def close(_app: web.Application) -> None:
         app[CLOSING].set()

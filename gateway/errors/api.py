@@ -104,6 +104,15 @@ class NotUnknown(GatewayError):
         super().__init__(f"the text is {status}, so there is nothing to settle")
 
 
+class TooManyStreams(GatewayError):
+    """The tenant listens to as many streams of events as one may in a process. End one, or read pages."""
+
+    slug, status = "too_many_streams", 429
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"this tenant listens to {most} streams already; end one, or read pages")
+
+
 class BadIdempotencyKey(GatewayError):
     """The Idempotency-Key is not 1 to 255 visible ASCII characters."""
 

@@ -121,6 +121,22 @@ async def read(content: StreamReader) -> dict[str, Any]:
     return fields
 
 
+async def test_a_tenant_listens_to_so_many_streams_and_to_another_when_one_ends(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "MOST_STREAMS", 1)
+    async with stream(api):
+        said = await api.get("/v1/events", headers={"Accept": "text/event-stream"})
+        assert (said.status, said.slug) == (429, "too_many_streams")
+        assert (await api.get("/v1/events")).status == 200
+    async with asyncio.timeout(5):
+        while api.client.app[events.STREAMS]["acme"]:  # it notices at its next look
+            await asyncio.sleep(0.02)
+
+    async with stream(api):
+        pass
+
+
 async def test_a_stream_tells_what_was_and_then_what_happens(api: Api) -> None:
     await happen(api, "message.sent")
 
