@@ -4,11 +4,13 @@ Slots tell when a write may begin at the earliest on Redis's clock. A write that
 the unit one rate's worth later (segment k, where k-N was late) must wait for one period after that actual write.
 """
 
+import math
 from collections import deque
 
 from gateway.model.limit import Throughput
 
-MARGIN = 0.0015  # of the period; less than the gate's guard, so that the rest makes lateness up again
+DRIFT = 0.0005  # what Linux slews a clock by at most: adjtimex(2)
+MARGIN = DRIFT  # of the period; less than the gate's guard, so that the rest makes lateness up again
 
 
 class WriteClock:
@@ -67,33 +69,40 @@ class WriteClock:
 class RedisClock:
     """Turns instants of Redis's clock into this process's monotonic clock. Times in us.
 
-    The answer that came back fastest of the last `keep` tells the offset best; the others were only delayed. A clock
-    that is stepped or slewed is followed as old answers fall out. read_us: when it was asked for nothing but the time.
+    The answer that came back fastest of the last `keep` tells the offset best; the others were only delayed. What an
+    answer told is the less exact the older it is, since one of the two clocks may run up to DRIFT faster.
+    read_us: when it was asked for nothing but the time.
     """
 
     read_us: int
 
     def __init__(self, keep: int = 32) -> None:
         self.read_us = -(10**12)
-        self._offsets: deque[int] = deque(maxlen=keep)
-        self._earliest: deque[int] = deque(maxlen=keep)  # what each offset is at least
+        self._answers: deque[tuple[int, int, int]] = deque(maxlen=keep)  # when; the offset at most, and at least
+        self._offset = 0
+        self._earliest = 0
 
     def observe(self, redis_us: int, received_us: int, asked_us: int | None = None) -> None:
         """Note an answer: Redis said `redis_us` (Granted.now_us), and it was here at `received_us`, monotonic.
 
         asked_us: when it was asked for; without it nothing is known of the way back.
         """
-        self._offsets.append(received_us - redis_us)
-        self._earliest.append((received_us if asked_us is None else asked_us) - redis_us)
+        sent_us = received_us if asked_us is None else asked_us
+        self._answers.append((received_us, received_us - redis_us, sent_us - redis_us))
+        drifted = [(math.ceil((received_us - at) * DRIFT), most, least) for at, most, least in self._answers]
+        self._offset = min(most + drift for drift, most, _ in drifted)
+        self._earliest = max(least - drift for drift, _, least in drifted)
 
     @property
     def doubt_us(self) -> int:
         """By how much `local` may be too late at most."""
-        return max(0, min(self._offsets) - max(self._earliest))
+        return max(0, self._offset - self._earliest)
 
     def local(self, redis_us: int) -> int:
         """Give the monotonic instant of `redis_us`, early by nothing and late by at most the fastest answer's way back.
 
         Raises: ValueError before the first `observe`.
         """
-        return redis_us + min(self._offsets)
+        if not self._answers:
+            raise ValueError("Redis has not told its time yet")
+        return redis_us + self._offset

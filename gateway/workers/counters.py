@@ -45,7 +45,7 @@ from gateway.workers.slots import now_us
 
 _OTHERS_REBUILD_S: Final = 2.0  # how long one process may take to fill Redis before another does it
 _LOOK_AGAIN_S: Final = 0.05
-_CLOCK_US: Final = 1_000_000
+_CLOCK_US: Final = 250_000
 _log = structlog.get_logger(__name__)
 
 Stands: TypeAlias = Callable[[Tx], Awaitable[bool]]  # whether a refusal still holds; see `Counters.stands`
@@ -235,7 +235,7 @@ class Counters:
         self._gate.unused(*slots)
 
     async def read_clock(self, clock: RedisClock) -> None:
-        """Ask Redis for the time, once a second: its answer to a take tells it less exactly. Raises RedisAway."""
+        """Ask Redis for the time, four times a second: its answer to a take tells it less exactly. Raises RedisAway."""
         if now_us() - clock.read_us > _CLOCK_US:
             redis_us, asked_us, received_us = await self._gate.clock()
             clock.observe(redis_us, received_us, asked_us)

@@ -1,10 +1,17 @@
 """Waiting for slots, on the clock that Redis's is translated to."""
 
 import asyncio
+import sys
 from collections.abc import Sequence
+from typing import Final
+from weakref import WeakKeyDictionary
 
 from gateway.clock import monotonic
 from gateway.limits.pacer import WriteClock
+from gateway.workers.alarm import Alarm
+
+HAS_ALARM: Final = sys.platform == "linux"
+_alarms: WeakKeyDictionary[asyncio.AbstractEventLoop, Alarm] = WeakKeyDictionary()
 
 
 def now_us() -> int:
@@ -13,9 +20,13 @@ def now_us() -> int:
 
 
 async def sleep_until(at_us: int) -> None:
-    """Return at that time of `now_us`, or up to a millisecond later; at once where it has passed."""
+    """Return at that time of `now_us`, or up to a millisecond later without a timer of the kernel's."""
     wait_us = at_us - now_us()
-    if wait_us > 0:  # uvloop counts in milliseconds: a shorter sleep is none, and asks again and again
+    if wait_us <= 0:
+        return
+    if HAS_ALARM:
+        await _alarms.setdefault(asyncio.get_running_loop(), Alarm()).until(at_us)
+    else:  # uvloop counts in milliseconds: a shorter sleep is none, and asks again and again
         await asyncio.sleep(max(wait_us, 1_000) / 1_000_000)
 
 

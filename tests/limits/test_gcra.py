@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -254,9 +254,9 @@ def assert_kept(server: Redis, pace: Pace, schedule: Schedule) -> None:
     now = now_us(server)
     names = ["n", "period", "base", "k", "waits", "dense"]
     n, period, base, k, waits, dense = (int(word) for word in server.hmget(pace.key, names))
-    fields = {name.decode(): text.decode() for name, text in server.hgetall(pace.key).items()}
-    takes = {tuple(name[1:].split(".")): _unpacked(text) for name, text in fields.items() if name[0] == "+"}
-    log = _unpacked(fields.get("log", ""))
+    fields = {name.decode(): text for name, text in server.hgetall(pace.key).items()}
+    takes = {tuple(name[1:].split(".")): _unpacked(server, text) for name, text in fields.items() if name[0] == "+"}
+    log = _unpacked(server, fields["log"]) if "log" in fields else []
     assert int(fields["count"]) == len(log) + sum(map(len, takes.values()))
     kept = Schedule(n, period, pace.keeps_us, base, k, waits, tuple(log), dense_us=dense)
     kept = replace(kept, open=tuple(Open(at, who, int(nr)) for (who, nr), ats in takes.items() for at in ats))
@@ -265,8 +265,8 @@ def assert_kept(server: Redis, pace: Pace, schedule: Schedule) -> None:
     assert _lately(kept, now) == _lately(schedule, now)
 
 
-def _unpacked(text: str) -> list[int]:
-    return list(accumulate(int(step) for step in text.split(",") if step))
+def _unpacked(server: Redis, text: bytes) -> list[int]:
+    return list(accumulate(cast("list[int]", server.eval("return cmsgpack.unpack(ARGV[1])", 0, text))))
 
 
 def _lately(schedule: Schedule, now: int) -> Schedule:

@@ -8,7 +8,7 @@ from typing import Final
 import gateway.clock
 from gateway import steps
 from gateway.clock import IdMaker
-from gateway.workers import carrier_health, housekeeper, leases
+from gateway.workers import carrier_health, housekeeper, leases, slots
 from tests.simulation.process import Process
 from tests.simulation.virtual_loop import Killed, VirtualLoop, process_of
 from tests.simulation.world import Clocks
@@ -20,16 +20,19 @@ _MOST_FINALLIES: Final = 20
 def patched(clocks: Clocks, chance: Random) -> Iterator[None]:
     """Time and chance come from the history, and nothing else does."""
     was = gateway.clock.time, gateway.clock._ids, carrier_health._dice, leases._dice, housekeeper._EVERY_S
+    had_alarm = slots.HAS_ALARM
     gateway.clock.time = clocks  # type: ignore[assignment]
     gateway.clock._ids = IdMaker(dice=chance.getrandbits)
     carrier_health._dice = leases._dice = chance  # type: ignore[misc,assignment]
     housekeeper._EVERY_S = 3.0  # type: ignore[misc]
+    slots.HAS_ALARM = False  # type: ignore[misc]  # the kernel knows no virtual time
     steps.listen(_step)
     try:
         yield
     finally:
         steps.listen(None)
         gateway.clock.time, gateway.clock._ids, carrier_health._dice, leases._dice, housekeeper._EVERY_S = was  # type: ignore[misc]
+        slots.HAS_ALARM = had_alarm  # type: ignore[misc]
 
 
 def _step(step: str) -> None:

@@ -18,6 +18,18 @@ _lua = LuaRuntime(unpack_returned_tuples=True)  # one a process: compiling a scr
 _with = _lua.eval("""function(source)
   return assert(loadstring('local KEYS, ARGV, redis = ...\\n' .. source))
 end""")
+_lua.execute("""cmsgpack = {  -- what a server's Lua has; only lists of whole numbers, and in a format of its own
+  pack = function(numbers)
+    local words = {}
+    for i, each in ipairs(numbers) do words[i] = string.format('%.0f', each) end
+    return table.concat(words, ',')
+  end,
+  unpack = function(text)
+    local numbers = {}
+    for each in string.gmatch(text, '[^,]+') do numbers[#numbers + 1] = tonumber(each) end
+    return numbers
+  end,
+}""")
 _compiled: dict[str, Any] = {}
 _shas: dict[str, str] = {}
 _asked: list["Server"] = []  # whose script runs. Lua itself is told of none: what it was given it lets go of too late

@@ -31,7 +31,7 @@
 -- State  marker: hash epoch, seq, now, quiet, longest, server, c:<key> = until when that key must exist; unheld: when
 --        channels were forgotten that others may hold, who renew them within a lease (0: none)
 --        throughput: hash n, period, base, k: no slot before the line's next, base + ceil(k * period / n), 0 <= k < n, and none before `dense`;
---        waits: when somebody last waited for more; log: when the last units left, the first and then the steps
+--        waits: when somebody last waited for more; log, as MessagePack: when the last units left, the first and then the steps
 --        between; +worker.number: of a take, when its units leave; =worker: up to which take it is told that all have;
 --        count: how many units these have
 --        cap: hash window start -> units debited.  lease: zset holder -> expiry.  Instants are us.
