@@ -85,6 +85,7 @@ def test_a_sender_keeps_what_a_change_does_not_name(gateway: Gateway) -> None:
     assert shown["keyword_replies"] == "gateway"
     assert (shown["limits"]["rate"], shown["limits"]["daily"], shown["limits"]["weekly"]) == ("20/s", 500, 2000)
     assert [window["limit"] for window in shown["usage"]["windows"]] == [500, 2000]
+    assert f"\n{SENDER}\ttoll_free\tverified\ttwilio\t" in gateway.must("sender", "list")
 
 
 def test_a_sender_that_cannot_be_is_refused_with_the_field(gateway: Gateway) -> None:
@@ -124,6 +125,7 @@ def test_a_job_is_planned_submitted_watched_and_explained(gateway: Gateway, tmp_
     submitted = gateway.run(*submit)
     job_id = submitted.stdout.strip()
     watched = gateway.must("job", "watch", job_id)
+    listed = gateway.must("job", "list", "--status", "completed").splitlines()
     why = gateway.must("why", job_id)
 
     assert (planned["accepted"], planned["segments"]) == (2, 2)
@@ -135,6 +137,7 @@ def test_a_job_is_planned_submitted_watched_and_explained(gateway: Gateway, tmp_
     )  # by its line in the file, though only three were handed over
     assert "nothing asks for the variable 'nmae', which 1 of them have; did you mean name?" in submitted.stderr
     assert "is completed: 2 recipients (delivered 2)" in watched
+    assert listed[1].startswith(f"{job_id}\tsms\tcompleted\t{SENDER}\t")
     assert "The job is completed." in why
 
 

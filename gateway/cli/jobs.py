@@ -14,7 +14,7 @@ from ruamel.yaml.error import YAMLError
 
 from gateway.campaign.readers import read, reader_for
 from gateway.campaign.recipients import Intake, Invalid, Recipient
-from gateway.cli.common import group, pairs, read_bytes, read_text, show
+from gateway.cli.common import AsJson, group, pairs, read_bytes, read_text, show, show_table
 from gateway.cli.remote import DEFAULT_URL, Key, Url, ask
 from gateway.client import Client, Json
 from gateway.clock import new_id
@@ -31,6 +31,24 @@ _KINDS: Final = {
 }
 _EVERY_S: Final = 1.0
 _ENDED: Final = frozenset({"completed", "cancelled"})
+
+
+_COLUMNS: Final = ("id", "channel", "status", "from", "created_at", "finished_at", "reference")
+
+
+@app.command("list")
+def list_jobs(
+    status: Annotated[str, typer.Option(help="Only these: running, paused, completed or cancelled.")] = "",
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """List the newest fifty, newest first."""
+    items = ask(url, key, lambda client: client.get("/v1/jobs", status=status))["items"]
+    if as_json:
+        show(items)
+        return
+    show_table(_COLUMNS, ([item[name] for name in _COLUMNS] for item in items))
 
 
 @app.command("submit")

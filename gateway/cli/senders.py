@@ -111,6 +111,19 @@ async def _known_sender(client: Client, number: str) -> Json:
     return {name: found[name] for name in _SENDER_FIELDS}
 
 
+_COLUMNS: Final = ("number", "kind", "status", "carrier", "voice", "campaign", "limits")
+
+
+@app.command("list")
+def list_senders(url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """List them all."""
+    items = ask(url, key, lambda client: client.get("/v1/senders"))["items"]
+    if as_json:
+        show(items)
+        return
+    show_table(_COLUMNS, ([_words(item[name]) for name in _COLUMNS] for item in items))
+
+
 @app.command("show")
 def show_sender(number: Number, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
     """Show a sender, its rate, and how full every cap is."""
