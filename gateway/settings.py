@@ -23,6 +23,7 @@ from gateway.settings_types import (
     Address,
     Country,
     HttpUrl,
+    PerSecond,
     Port,
     Seconds,
     Section,
@@ -123,7 +124,7 @@ class Twilio(Account):
     keyword_replies: Literal["carrier", "gateway", "network"] = "carrier"
     machine_detection: Literal["", "Enable", "DetectMessageEnd"] = ""
     ring_timeout_s: Annotated[int, Field(ge=5, le=600)] = 30
-    calls_per_second: Annotated[float, Field(gt=0)] = 1
+    calls_per_second: PerSecond = 1
     channels: Annotated[int, Field(ge=1)] = 100
     audio_url_s: Annotated[int, Field(ge=60)] = 3600
     delete_recordings: bool = True

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, SecretStr
 
 from gateway.settings_layers import Key
-from gateway.settings_types import NO_SECRET, Address, CallerId, Codecs, Port, Section, Text, like, split
+from gateway.settings_types import NO_SECRET, Address, CallerId, Codecs, PerSecond, Port, Section, Text, like, split
 
 SHORTEST_SESSION_S = 90
 CallerName = Annotated[str, AfterValidator(like(r"[^\x00-\x1f\x7f]{1,80}", "one line of at most 80 characters"))]
@@ -52,7 +52,7 @@ class Trunk(Section):
     caller_name: CallerName = ""
     asserted_identity: bool = False
     codecs: Codecs = ("PCMU", "PCMA")
-    calls_per_second: Annotated[float, Field(gt=0)] = 1
+    calls_per_second: PerSecond = 1
     channels: Annotated[int, Field(ge=1)] = 10
     ring_timeout_s: Annotated[int, Field(ge=1, le=180)] = 30
     machine_detection: bool = True

@@ -40,6 +40,7 @@ def _address(text: str) -> str:
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
+PerSecond = Annotated[float, Field(ge=0.001, le=1000)]
 Text = Annotated[str, Field(min_length=1)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]
 Address = Annotated[str, AfterValidator(_address)]

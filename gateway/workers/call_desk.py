@@ -90,8 +90,7 @@ class Desk:
     def limits_of(self, road: Road, mode: str) -> tuple[Limit, ...]:
         """What a road's calls are limited by: calls per second, and calls at once."""
         name = road.carrier.name if isinstance(road, TrunkRoad) else f"{road.carrier.name}/api"
-        rate = f"{road.calls_per_second:.4f}".rstrip("0").rstrip(".")
-        return self.counters.of_trunk(name, mode, {"rate": f"{rate}/s", "channels": road.channels})
+        return self.counters.of_trunk(name, mode, {"rate": rate_of(road.calls_per_second), "channels": road.channels})
 
     def wrote(self, slot: Slot) -> None:
         """A call leaves in this slot, now: all that share its rates keep their distance, other processes too."""
@@ -114,6 +113,11 @@ class Desk:
         if call.job_id is not None:
             audio.check(state, longest_s=self.launches.longest_s)
         return Prepared(state, audio)
+
+
+def rate_of(per_second: float) -> str:
+    """Write a setting as a limit reads it, to four figures: of more, a rate would have too many units in its period."""
+    return f"{float(f'{per_second:.4g}'):.4f}".rstrip("0").rstrip(".") + "/s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import pytest
 from gateway.errors.limits import BadLimits, BadRate, UnknownProfile
 from gateway.limits.profiles import Profiles
 from gateway.model.limit import Blocked, Cap, Concurrency, Throughput, parse_rate
+from gateway.workers.call_desk import rate_of
 
 SHIPPED = Path(__file__).parents[2] / "config" / "limits.toml"
 TODAY = date(2026, 11, 20)
@@ -45,6 +46,15 @@ def test_rates_are_n_in_a_period(text: str, n: int, period_us: int) -> None:
 def test_what_is_no_rate_is_told(text: str) -> None:
     with pytest.raises(BadRate):
         parse_rate(text)
+
+
+@pytest.mark.parametrize(
+    ("per_second", "n", "period_us"),
+    [(1.0, 1, 1_000_000), (33.33333, 3333, 100_000_000), (1.33333, 1333, 1_000_000_000), (0.0015, 3, 2_000_000_000)],
+)
+def test_a_trunks_setting_is_a_rate_of_few_units(per_second: float, n: int, period_us: int) -> None:
+    """Whatever a division has left: every unit of a period is kept."""
+    assert parse_rate(rate_of(per_second)) == (n, period_us)
 
 
 def test_pending_toll_free_keeps_both_readings_of_pst(shipped: Profiles) -> None:
