@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import structlog
 
@@ -16,10 +16,8 @@ from gateway.model.call import Call
 from gateway.model.limit import Limit, Refused, Slot
 from gateway.model.outcome import NotSent
 from gateway.voice.state import Transfer
+from gateway.workers.call_desk import Desk
 from gateway.workers.slots import for_slot, now_us
-
-if TYPE_CHECKING:
-    from gateway.workers.call_desk import Desk
 
 HandedResult = Literal["transferred", "busy", "no_answer", "failed", "unknown"]
 _LINE_S: Final = 5.0  # how long a free channel and a slot are waited for
@@ -31,7 +29,7 @@ _log = structlog.get_logger(__name__)
 class Bridge:
     """Puts the person of one call through. The second call takes a channel and a slot of the trunk, as any other."""
 
-    desk: "Desk"
+    desk: Desk
     road: TrunkRoad
     call: Call
 

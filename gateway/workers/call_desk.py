@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from random import SystemRandom
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from gateway import phone
 from gateway.campaign import hours
@@ -23,7 +23,6 @@ from gateway.store.signals import Signals
 from gateway.voice import engine
 from gateway.voice.state import State
 from gateway.workers.call_audio import CallAudio
-from gateway.workers.call_session import CallSession
 from gateway.workers.channels import Channels
 from gateway.workers.counters import Counters
 from gateway.workers.launch import Launches
@@ -58,6 +57,13 @@ class Prepared:
     audio: CallAudio
 
 
+class UnderWay(Protocol):
+    """A call over a trunk, as the desk knows it."""
+
+    def end(self, reason: str) -> None:
+        """End the call from our side, whatever its state."""
+
+
 @dataclass(slots=True)
 class Desk:
     """Shared by the loops.
@@ -81,7 +87,7 @@ class Desk:
     leases: Leases
     launches: Launches
     plan: Plan[Call]
-    sessions: dict[str, CallSession] = field(default_factory=dict)
+    sessions: dict[str, UnderWay] = field(default_factory=dict)
     elsewhere: set[str] = field(default_factory=set)
     is_closing: bool = False  # no new calls: the gateway stops
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
