@@ -123,7 +123,7 @@ class RoadBuilder:
         roads.routes += SmsWebhooks(texts, mode, signed, inbound, reports, self.signals).routes()
 
         calls = TwilioVoice(
-            known, http, machine_detection=twilio.machine_detection, deletes_recordings=twilio.delete_recordings
+            known, http, detects_machines=twilio.machine_detection, deletes_recordings=twilio.delete_recordings
         )
         answering = InboundCalls(self.database, self.plans)
         turns = VoiceTurns(calls, mode, self.database, self.signals, self.prompts, self.plans, answering, urls)

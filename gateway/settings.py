@@ -122,7 +122,7 @@ class Twilio(Account):
     base_url: HttpUrl = "https://api.twilio.com"
     timeout_s: Seconds = 10
     keyword_replies: Literal["carrier", "gateway", "network"] = "carrier"
-    machine_detection: Literal["", "Enable", "DetectMessageEnd"] = ""
+    machine_detection: bool = False
     ring_timeout_s: Annotated[int, Field(ge=5, le=600)] = 30
     calls_per_second: PerSecond = 1
     channels: Annotated[int, Field(ge=1)] = 100

@@ -24,12 +24,13 @@ from gateway.net.http_client import Attempt, HttpClient
 from gateway.speech.shaping import decoded
 from gateway.store.calls import Prompt
 from gateway.voice import twiml
-from gateway.voice.dialplan import Plan
+from gateway.voice.dialplan import MachineAction, Plan
 
 _RECORDING: Final = re.compile(r"RE[0-9a-f]{32}")
 _MOST_RECORDED_S: Final = 660.0
 _MOST_RECORDED_BYTES: Final = 12 << 20
 _SPEECH_END_MS: Final = 1200  # MachineDetectionSpeechEndThreshold
+_LISTENS: Final[dict[MachineAction, str]] = {"hangup": "Enable", "leave": "DetectMessageEnd"}  # at once; after the beep
 _EVENTS: Final = ("initiated", "ringing", "answered", "completed")
 
 # What Twilio's CallStatus means to us, and why it ended so; what is missing here changes nothing.
@@ -130,21 +131,28 @@ def between(plan: Plan, engine_state: str) -> Between:
 class TwilioVoice:
     """The voice road of one Twilio account.
 
-    machine_detection: "" (off), "Enable" or "DetectMessageEnd".
+    detects_machines:   whether Twilio listens for who answers, in calls whose plan asks.
     deletes_recordings: whether what was fetched is deleted there.
     """
 
     def __init__(
-        self, account: TwilioAccount, http: HttpClient, *, machine_detection: str = "", deletes_recordings: bool = True
+        self,
+        account: TwilioAccount,
+        http: HttpClient,
+        *,
+        detects_machines: bool = False,
+        deletes_recordings: bool = True,
     ) -> None:
         self.name = account.name
         self.deletes_recordings = deletes_recordings
         self.secrets = frozenset({account.auth_token})
         self._account = account
         self._client = account.client(http)
-        self._machine_detection = machine_detection
+        self._detects_machines = detects_machines
 
-    async def place(self, call: Call, ready: Ready, *, timeout_s: float, ring_timeout_s: int) -> Outcome:
+    async def place(
+        self, call: Call, ready: Ready, *, machine: MachineAction, timeout_s: float, ring_timeout_s: int
+    ) -> Outcome:
         """Offer one call, once. See `WebhookCarrier.place`."""
         attempt = Attempt(ready)
         current_attempt.set((attempt, timeout_s))
@@ -152,8 +160,8 @@ class TwilioVoice:
         fields |= {"url": self.action(call.id, 0), "method": "POST"}
         fields["status_callback"] = f"{self._account.webhook_url}/voice-status?{urlencode({'call': call.id})}"
         fields |= {"status_callback_event": list(_EVENTS), "status_callback_method": "POST"}
-        if self._machine_detection:
-            fields["machine_detection"] = self._machine_detection
+        if self._detects_machines and machine in _LISTENS:
+            fields["machine_detection"] = _LISTENS[machine]
         try:
             created = await self._client.calls.create_async(**fields)
         except Exception as error:  # noqa: BLE001 - whatever it was, the call was placed once or not at all

@@ -15,7 +15,7 @@ from gateway.model.call import Call
 from gateway.model.outcome import NotSent, Outcome
 from gateway.speech.audio import Audio
 from gateway.speech.prompts import TenantPrompts
-from gateway.voice.dialplan import Play, Say
+from gateway.voice.dialplan import MachineAction, Play, Say
 from gateway.voice.state import Transfer
 
 ReferResult = Literal["transferred", "busy", "no_answer", "failed", "unknown", "refused"]
@@ -165,8 +165,13 @@ class WebhookCarrier(Protocol):
 
     name: str
 
-    async def place(self, call: Call, ready: Ready, *, timeout_s: float, ring_timeout_s: int) -> Outcome:
-        """Offer a call, once. What the carrier did is returned, never raised; see `SmsCarrier.send`."""
+    async def place(
+        self, call: Call, ready: Ready, *, machine: MachineAction, timeout_s: float, ring_timeout_s: int
+    ) -> Outcome:
+        """Offer a call, once. What the carrier did is returned, never raised; see `SmsCarrier.send`.
+
+        machine: what its plan does with one: whether, and how long, the carrier is to listen for who answers.
+        """
         ...
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 HANGUP: Final = "hangup"  # as a target: the call ends here
+MachineAction = Literal["human", "hangup", "leave"]
 SIP: Final = "sip:"  # how a target that is an address, and no number, begins
 KEYS: Final = frozenset("0123456789*#")  # what a telephone has; A to D exist only on test sets
 
@@ -213,7 +214,7 @@ Node = SpeakNode | AskNode | WaitNode | BranchNode | SetNode | OutcomeNode | Sms
 class Machine:
     """What to do when a machine answers: go on as with a human, hang up, or leave one node after the beep."""
 
-    action: Literal["human", "hangup", "leave"]
+    action: MachineAction
     node: str | None = None  # the node to leave; set exactly when the action is "leave"
     line: int = 1
 

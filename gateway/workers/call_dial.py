@@ -134,7 +134,11 @@ class Dialling:
         """Offer a call to a carrier that asks by webhook what to do. Once it is taken, its reports end it."""
         call = offer.call
         outcome = await road.carrier.place(
-            call, self._ready(offer), timeout_s=road.timeout_s, ring_timeout_s=road.ring_timeout_s
+            call,
+            self._ready(offer),
+            machine=offer.prepared.state.plan.machine.action,
+            timeout_s=road.timeout_s,
+            ring_timeout_s=road.ring_timeout_s,
         )
         if isinstance(outcome, NotSent):
             await self._not_sent(offer, outcome)
