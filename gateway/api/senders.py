@@ -22,7 +22,7 @@ from gateway.model.scope import SCOPE_KINDS
 from gateway.model.sender import KEYWORD_REPLIES, KINDS, STATUSES, Sender
 from gateway.phone import parse_sender, sender_kind
 from gateway.sms.segments import segment
-from gateway.store import audit_log, dialplans, lives, scopes, tenants
+from gateway.store import audit_log, dialplans, lives, scopes, tenants, usage
 from gateway.store.database import Tx
 from gateway.store.signals import Things
 
@@ -151,6 +151,8 @@ async def put(call: Call, body: NewSender) -> Answer:
             raise SenderTaken
         if before is None or replace(before, created_ms=sender.created_ms) != sender:
             await audit_log.add(tx, deed(call, "sender.put", sender.number, _facts(sender)))
+        if before is not None and _has_other_limits(before, sender):
+            await usage.tell_again(tx, f"sender:{sender.number}")
         return before, await tenants.sender(tx, sender.number) or sender
 
     before, kept = await call.doors.database.write(work)
@@ -225,10 +227,14 @@ async def _check_campaign(tx: Tx, sender: Sender) -> None:
 
 async def _release(call: Call, before: Sender, sender: Sender) -> None:
     """Let what waited for this sender's status, road or limits go on, some at a time."""
-    governs = ("kind", "status", "limits", "campaign", "carrier")
-    limits_changed = any(getattr(before, name) != getattr(sender, name) for name in governs)
-    reasons = _RELEASED + ((*RELEASED_CAPS, *BLOCKED_SCOPES) if limits_changed else ())
+    has_others = _has_other_limits(before, sender)
+    reasons = _RELEASED + ((*RELEASED_CAPS, *BLOCKED_SCOPES) if has_others else ())
     await release(call, sender.number, reasons)
+
+
+def _has_other_limits(before: Sender, sender: Sender) -> bool:
+    governs = ("kind", "status", "limits", "campaign", "carrier")
+    return any(getattr(before, name) != getattr(sender, name) for name in governs)
 
 
 async def release(call: Call, number: str, reasons: Sequence[str]) -> None:

@@ -4,12 +4,16 @@ from collections.abc import Sequence
 
 from gateway.model.scope import Scope
 from gateway.model.sender import Sender
+from gateway.store import usage
 from gateway.store.database import Tx
 from gateway.store.records import to_record, to_row
 
 
 async def put(tx: Tx, scope: Scope) -> None:
     """Keep a scope as it is now; what was granted before is not written any more."""
+    before = await one(tx, scope.tenant_id, scope.kind, scope.name)
+    if before is not None and (before.status, before.limits) != (scope.status, scope.limits):
+        await usage.tell_again(tx, scope.counters)
     await tx.run("scopes_put", **to_row(scope))
     await tx.run("version_raise")
 

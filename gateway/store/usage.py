@@ -39,6 +39,12 @@ async def reached(tx: Tx, windows: Iterable[Full], now_us: int) -> list[Reached]
     return found
 
 
+async def tell_again(tx: Tx, counters: str) -> None:
+    """A scope's limits have changed: what its windows have come to is told anew. `counters`: what they are named by."""
+    for scope in (counters, f"test:{counters}"):
+        await tx.run("usage_untold", first=f"{scope}:", last=f"{scope};")  # ; comes right after :
+
+
 async def _came_to(tx: Tx, window: Full, percent: int, now_us: int) -> int | None:
     cap, window_us = window.cap, window.window_start_us
     units = -(-cap.limit * percent // 100)

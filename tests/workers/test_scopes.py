@@ -73,6 +73,22 @@ async def test_eighty_and_a_hundred_per_cent_of_a_shared_cap_are_told_to_its_cal
     assert waiting == 2  # both, for the scope's own callback address
 
 
+@pytest.mark.parametrize("limit", [{"daily": 5, "zones": ["America/Los_Angeles"]}, {"rolling": ["5/24h"]}], ids=str)
+async def test_of_a_cap_that_was_raised_eighty_per_cent_are_told_anew(sending: Any, limit: dict[str, Any]) -> None:
+    raised = limit | {"daily": 10} if "daily" in limit else {"rolling": ["10/24h"]}
+    await put(sending, "tenant", "acme", **limit)
+    first = await sending.queue(*(f"{1000 + each}" for each in range(5)))
+    sending.start()
+    await sending.until_status(first[4], "delivered")
+    await put(sending, "tenant", "acme", **limit)  # nothing changed: nothing is told twice
+
+    await put(sending, "tenant", "acme", **raised)
+    more = await sending.queue(*(f"{2000 + each}" for each in range(3)))
+    await sending.until_status(more[2], "delivered")
+
+    assert await told(sending) == [("acme", 80, 5), ("acme", 100, 5), ("acme", 80, 8)]
+
+
 async def test_what_was_granted_under_other_limits_is_not_written(sending: Any) -> None:
     await sending.queue("1001")
     sender = await sending.database.read(lambda tx: tx.row("senders_one", number="+18005550199"))

@@ -27,6 +27,10 @@ WHERE limit_key = :limit_key AND window_us = :window_us
   AND (SELECT SUM(part.used) FROM limit_usage AS part
        WHERE part.limit_key = :limit_key AND part.until_us > :now_us) >= :units;
 
+-- name: usage_untold!
+-- Forget what was told of the limits whose keys lie between these two.
+UPDATE limit_usage SET told = 0 WHERE limit_key >= :first AND limit_key < :last AND told > 0;
+
 -- name: usage_rolling
 SELECT CAST(COALESCE(SUM(used), 0) AS BIGINT) FROM limit_usage WHERE limit_key = :limit_key AND until_us > :now_us;
 
