@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 import structlog
 from twilio.twiml.voice_response import VoiceResponse
 
+from gateway.carriers import handed_on
 from gateway.carriers.audio_urls import AudioUrls
 from gateway.carriers.inbound_calls import Answering, InboundCalls
 from gateway.carriers.twilio_voice import (
@@ -18,7 +19,6 @@ from gateway.carriers.twilio_voice import (
     between,
     detection,
     message_delay_ms,
-    recorded,
 )
 from gateway.carriers.voice_base import rendered
 from gateway.clock import now_ms
@@ -29,12 +29,12 @@ from gateway.model.event import Event
 from gateway.model.message import Message
 from gateway.model.states import CALL_FINALS, CALL_MOVES
 from gateway.speech.prompts import Prompts
-from gateway.store import call_texts, calls, events, lives, opt_outs, recordings
+from gateway.store import call_texts, calls, events, lives, opt_outs
 from gateway.store.calls import Plans
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals
 from gateway.voice import twiml
-from gateway.voice.dialplan import Pause, Plan, Play, Say, TransferNode
+from gateway.voice.dialplan import Pause, Plan, Play, Say
 from gateway.voice.state import OptOut
 from gateway.voice.twiml_verbs import Clip
 
@@ -81,11 +81,22 @@ class VoiceTurns:
     async def _turn_of(self, call: Call | None, step: int, form: Mapping[str, str]) -> str | None:
         """The answer to a webhook of a call as it was read; None: read it again, it has gone on in another process."""
         if call is None or call.status in CALL_FINALS or not call.engine_state:
-            if call is not None:  # who hung up on a recording has said it all the same
-                await self.database.write(lambda tx: self._handed_on(tx, call, step, "", form, None))
+            if call is not None:
+                await self._told_late(call, step, form)
             return _hangup()
         _, plan = await self.plans.get(call.tenant_id, call.dialplan, call.dialplan_version)
         return await self._turn(call, plan, step, form)
+
+    async def _told_late(self, call: Call, step: int, form: Mapping[str, str]) -> None:
+        """Keep what became of the node in which the person hung up: what they said, or whom they spoke to."""
+        _, plan = await self.plans.get(call.tenant_id, call.dialplan, call.dialplan_version)
+
+        async def keep(tx: Tx) -> None:
+            over = await calls.get(tx, call.id) or call
+            node = str(over.path[-1]["node"]) if over.path else ""
+            await handed_on.keep(tx, over, plan, node, step, form)
+
+        await self.database.write(keep)
 
     async def answer(self, form: Mapping[str, str]) -> str:
         """Answer the first webhook of a call that came in. Raises BadReport."""
@@ -143,7 +154,7 @@ class VoiceTurns:
             if step == 0:
                 await calls.found(tx, call.id, calls.Evidence(detection(form), delay_ms if pieces else None))
             else:
-                await self._handed_on(tx, call, step, kept.call.state.node or "", form, plan)
+                await handed_on.keep(tx, call, plan, kept.call.state.node or "", step, form)
             return True
 
         if not await self.database.write(keep):
@@ -162,29 +173,6 @@ class VoiceTurns:
             await tx.run("calls_taken", id=call.id, carrier=self.carrier.name, carrier_id=sid)
         await calls.answered(tx, call.id, now, state.answered_by or "unknown")
         await calls.progress(tx, call.id, state, prompts, now, engine_state=kept.to_json())
-
-    async def _handed_on(
-        self, tx: Tx, call: Call, step: int, node: str, form: Mapping[str, str], plan: Plan | None
-    ) -> None:
-        """Keep what a webhook tells of a recording or a transfer, made in that node; of its repeat nothing."""
-        recordings_, transfers, said = list(call.recordings), list(call.transfers), recorded(form)
-        if said is not None and said[0] not in {each["id"] for each in recordings_}:
-            recordings_.append({"id": said[0], "node": node, "seconds": said[1]})
-            await recordings.add(tx, call, said[0], node, b"", now_ms(), source=self.carrier.name)
-        if "DialCallStatus" in form and await self._is_first(tx, f"{call.id}:dialled:{step}"):
-            asked = plan.nodes.get(node) if plan is not None else None
-            to = {"to": asked.to} if isinstance(asked, TransferNode) else {}
-            transfers.append({**to, "how": "dial", "result": twiml.dialled(form["DialCallStatus"])})
-        if (len(recordings_), len(transfers)) != (len(call.recordings), len(call.transfers)):
-            evidence = calls.Evidence(call.detection, call.message_delay_ms, transfers, recordings_)
-            await calls.found(tx, call.id, evidence)
-
-    async def _is_first(self, tx: Tx, token: str) -> bool:
-        name = self.carrier.name
-        if await tx.row("webhooks_seen", carrier=name, token=token) is not None:
-            return False
-        await tx.run("webhooks_insert", carrier=name, token=token, answer="", at_ms=now_ms())
-        return True
 
     async def _obey(self, call: Call, turn: twiml.Turn) -> None:
         """Record opt-outs: on disk, and what waits for that person taken back, before Twilio is answered."""

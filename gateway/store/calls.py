@@ -137,6 +137,11 @@ async def found(tx: Tx, call_id: str, evidence: Evidence) -> None:
     )
 
 
+async def was_transferred(tx: Tx, call_id: str) -> bool:
+    """A call that is over was put through: that is its outcome, where its plan gave none. Returns whether it is now."""
+    return bool(await tx.run("calls_was_transferred", id=call_id))
+
+
 async def answered(tx: Tx, call_id: str, now_ms: int, by: str) -> bool:
     """Somebody, or something, picked up. Returns whether that was news."""
     moved = await lives.move(tx, "calls", [call_id], "answered", now_ms, data={"answered_by": by})

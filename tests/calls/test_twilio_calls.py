@@ -359,6 +359,23 @@ async def test_what_became_of_a_transfer_is_told_once_however_often_it_is_posted
     assert (await calling.call(call_id)).transfers == [{"to": "+12125550100", "how": "dial", "result": "transferred"}]
 
 
+async def test_who_hangs_up_on_the_agent_was_put_through_though_the_calls_end_is_told_first(
+    calling: Any, twilio: Twilio
+) -> None:
+    await calling.publish(NOTE.replace("name: note", "name: bill"), "bill")
+    call_id = await placed(calling, version=2)
+    await twilio.turn(call_id, 0)
+    await twilio.turn(call_id, 1)  # nothing was said into the recording
+    await twilio.status(call_id, "completed", 9)
+    for _ in range(2):
+        await twilio.turn(call_id, 2, DialCallStatus="completed")
+
+    call = await calling.call(call_id)
+    assert (call.status, call.outcome) == ("completed", "transferred")
+    assert call.transfers == [{"to": "+12125550100", "how": "dial", "result": "transferred"}]
+    assert await calling.events(call_id) == ["call.answered", "call.completed", "call.report"]
+
+
 async def test_a_recording_id_that_is_none_of_twilios_is_not_fetched(calling: Any, twilio: Twilio) -> None:
     await calling.publish(NOTE.replace("note", "odd"), "odd")
     (call_id,) = await calling.queue("1234", status="dialing", carrier="twilio", carrier_id="CA1", dialplan="odd")

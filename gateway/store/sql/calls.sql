@@ -25,6 +25,9 @@ UPDATE calls SET detection = :detection, message_delay_ms = :message_delay_ms, t
                  recordings = :recordings, quality = :quality
 WHERE id = :id;
 
+-- name: calls_was_transferred!
+UPDATE calls SET outcome = 'transferred' WHERE id = :id AND outcome = '' AND ended_ms IS NOT NULL;
+
 -- name: calls_answered!
 UPDATE calls SET answered_ms = :now_ms WHERE id = :id AND answered_ms IS NULL;
 
