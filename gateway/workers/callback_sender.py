@@ -27,6 +27,7 @@ from gateway.workers.callback_shares import CONNECTIONS, Shares
 
 _TENANTS: Final = 16  # whose callbacks are begun in one look
 _IDLE_S: Final = 1.0
+_REST_S: Final = 0.05  # after a look that found nothing: a broadcast's commits have events, mostly nobody's
 _CLAIM_MORE_S: Final = 5.0  # to note what came of a delivery
 _GLANCE_S: Final = 0.1  # while deliveries are under way
 _SILENT: Final = TimeoutError.__name__
@@ -64,6 +65,7 @@ class CallbackSender:
                 if await self._start_due(under_way):
                     continue  # maybe more is due, for others
                 if not under_way:
+                    await asyncio.sleep(_REST_S)
                     await woken.wait(_IDLE_S)
                     continue
                 await asyncio.wait(under_way, timeout=_GLANCE_S, return_when=asyncio.FIRST_COMPLETED)

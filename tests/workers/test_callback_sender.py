@@ -5,6 +5,7 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -274,3 +275,28 @@ async def test_what_a_stopped_sender_had_under_way_is_due_again_at_once(database
             await until(came)
 
         assert (await row(database))["callback_due_ms"] <= now_ms()
+
+
+async def test_a_broadcast_with_nothing_to_tell_is_looked_at_twenty_times_a_second(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its commits wakes the callbacks, in every process; nearly all of its events are nobody's."""
+    signals, looks = Signals(), list[int]()
+    due = events.due
+
+    async def counted(tx: Any, *which: Any) -> Any:
+        looks.append(now_ms())
+        return await due(tx, *which)
+
+    monkeypatch.setattr(events, "due", counted)
+    async with HttpClient() as http:
+        sender = CallbackSender(database, signals, http, Callbacks(), SECRET, Metrics())
+        task = asyncio.create_task(sender.run())
+        for _ in range(100):
+            await asyncio.sleep(0.005)
+            signals.wake("events")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    assert len(looks) >= 2
+    assert all(later - earlier >= 45 for earlier, later in pairwise(looks))
