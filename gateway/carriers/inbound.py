@@ -91,7 +91,7 @@ class InboundTexts:
         if keyword.kind == "stop":
             before = await opt_outs.of_person(tx, sender.tenant_id, inbound.mode, inbound.person)
             await opt_outs.stop(tx, said, callback_url=callback_url)
-            act = not before
+            act = all(each["scope"] != "tenant" for each in before)  # to one sender alone is less than this
         elif keyword.kind == "start":
             act = await opt_outs.start(tx, replace(said, scope=sender.number), callback_url=callback_url)
         elif keyword.kind == "help":

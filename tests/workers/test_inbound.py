@@ -10,6 +10,8 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from gateway.api.carrier_webhooks import signature
+from gateway.clock import now_ms
+from gateway.model.opt_out import OptOut
 from gateway.store import events, opt_outs
 
 SENDER, PERSON = "+18005550199", "+12125551234"
@@ -66,6 +68,17 @@ async def test_a_stop_cancels_what_waits_and_is_confirmed_once(sending: Any, htt
     assert sending.arrived() == [PERSON]  # the one confirmation
     (told,) = await log(sending, "opt_out.created")
     assert told["data"]["cancelled"] == [waiting]
+
+
+async def test_a_stop_is_confirmed_to_who_had_only_stopped_another_sender(sending: Any, http: Any) -> None:
+    said = OptOut("acme", "live", PERSON, "+18005550188", "api", "a letter", now_ms())
+    await sending.database.write(lambda tx: opt_outs.stop(tx, said))
+
+    assert await text_in(sending, http, "STOP") == 200
+    assert await text_in(sending, http, "STOP") == 200
+
+    (reply,) = await sending.database.read(lambda tx: tx.rows("messages_with_status", status="queued", limit=9))
+    assert reply["kind"] == "stop_reply"
 
 
 async def test_the_same_webhook_again_has_no_second_effect(sending: Any, http: Any) -> None:
