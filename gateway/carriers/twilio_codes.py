@@ -4,7 +4,13 @@ from typing import Final
 
 # code: (our reason, the state it ends in)
 REFUSALS: Final[dict[str, tuple[str, str]]] = {
+    "21210": ("sender_not_usable", "failed"),
     "21211": ("invalid_number", "failed"),
+    "21212": ("sender_not_usable", "failed"),
+    "21214": ("unreachable", "failed"),
+    "21215": ("region_not_enabled", "failed"),
+    "21216": ("blocked", "failed"),
+    "21217": ("invalid_number", "failed"),
     "21408": ("region_not_enabled", "failed"),
     "21606": ("sender_not_usable", "failed"),
     "21610": ("opted_out_at_carrier", "suppressed"),
@@ -30,8 +36,8 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
     "30036": ("validity_expired", "expired"),
 }
 
-# Never processed: too fast, or the sender's queue at Twilio is full.
-THROTTLES: Final = frozenset({"20429", "21611", "63017"})
+# Never processed: too fast, as many calls as the account may have at once, or the sender's queue at Twilio is full.
+THROTTLES: Final = frozenset({"10004", "20429", "21611", "63017"})
 
 # Our account's fault, not the message's: nothing was taken, and every message would fare the same.
 ACCOUNT: Final = frozenset({"20003", "20005", "20403"})

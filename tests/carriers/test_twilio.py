@@ -142,6 +142,8 @@ async def test_every_parameter_stands_in_twilios_own_description() -> None:
         (400, {"code": 99999, "message": "no", "status": 400}, Refused("99999", "carrier_refused")),
         (429, {"code": 20429, "message": "slow", "status": 429}, Throttled("20429")),
         (400, {"code": 21611, "message": "full", "status": 400}, Throttled("21611")),
+        (400, {"code": 10004, "message": "calls", "status": 400}, Throttled("10004")),
+        (400, {"code": 21217, "message": "no number", "status": 400}, Refused("21217", "invalid_number")),
         (401, {"code": 20003, "message": "who", "status": 401}, NotSent("carrier_account")),
         (500, {"code": 20500, "message": "oh", "status": 500}, Unknown("http_500")),
         (503, {}, Unknown("http_503")),
