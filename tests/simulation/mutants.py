@@ -128,8 +128,8 @@ MUTANTS: Final = (
     Mutant(
         "what may have left in a slot that has passed is not counted",
         "limits/lua/rate.lua",
-        "if each >= now then t.log[#t.log + 1] = each else t.doubt = t.doubt + 1 end",
-        "if each >= now then t.log[#t.log + 1] = each end",
+        "if each >= now then t.ahead[#t.ahead + 1] = each else t.doubt = t.doubt + 1 end",
+        "if each >= now then t.ahead[#t.ahead + 1] = each end",
     ),
     Mutant(
         "a reading that was taken back and read again may be written twice",
