@@ -90,14 +90,12 @@ class CallWatch:
             _log.exception("cannot_ask_for_call", call=call.id)
 
     async def _ask_carrier(self, call: Call) -> None:
-        turns = self.turns.get((call.mode, call.carrier))
-        if turns is None:
-            return
         if call.carrier_id is None:  # neither an answer to our request nor a webhook ever came
             await self.desk.database.write(lambda tx: self._rest(tx, call))
             return
-        report = await turns.carrier.ask(call.carrier_id, timeout_s=_ASK_TIMEOUT_S)
-        if report is not None:
+        turns = self.turns.get((call.mode, call.carrier))  # None: that carrier is configured no longer
+        report = await turns.carrier.ask(call.carrier_id, timeout_s=_ASK_TIMEOUT_S) if turns is not None else None
+        if turns is not None and report is not None:
             _log.info("carrier_asked", status=report.status)
             await turns.report(call.id, report)
         elif now_ms() - call.updated_ms > self.longest_ms:

@@ -1,9 +1,12 @@
 """The same calls over Twilio's wire: REST out, signed webhooks in, audio fetched by address."""
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 from xml.etree import ElementTree as ET
@@ -272,6 +275,38 @@ async def test_a_call_of_which_the_carrier_never_tells_again_is_given_up(calling
 
     assert call.reason == "no_response"
     await calling.until_true(lambda: runner.desk.channels._held == {})
+
+
+async def test_a_call_whose_carrier_is_configured_no_longer_is_given_up(calling: Any) -> None:
+    call_id = await placed(calling)
+    runner = await calling.start()
+    runner._watch.turns = {}
+    runner._watch.quiet_ms = runner._watch.longest_ms = 300
+
+    assert (await calling.until_status(call_id, "unknown")).reason == "no_response"
+
+
+async def test_a_key_that_is_pressed_while_the_database_is_away_for_a_moment_is_obeyed(
+    calling: Any, twilio: Twilio, tmp_path: Path
+) -> None:
+    """Somebody else holds its lock; an error would end the call, and the person would be called again."""
+    call_id = await placed(calling)
+    await twilio.turn(call_id, 0)
+
+    async def impatient(tx: Any) -> None:
+        tx.connection.execute("PRAGMA busy_timeout = 20")
+
+    await calling.database.write(impatient)
+    with contextlib.closing(sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        turning = asyncio.create_task(twilio.turn(call_id, 1, Digits="9"))
+        await asyncio.sleep(0.5)
+        assert not turning.done()
+        other.execute("ROLLBACK")
+        last = await turning
+
+    assert [verb.tag for verb in last] == ["Hangup"]
+    assert await calling.database.read(lambda tx: opt_outs.of_person(tx, "acme", "live", "+12125551234"))
 
 
 async def test_what_twilio_says_of_who_answered_is_kept_with_the_call(calling: Any, twilio: Twilio) -> None:
