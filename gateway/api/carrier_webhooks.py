@@ -18,6 +18,7 @@ from twilio.request_validator import RequestValidator
 
 from gateway import steps
 from gateway.api.operation import DOORS, MOST_OF_A_FORM, body_of
+from gateway.api.patience import patiently
 from gateway.carriers.base import SmsCarrier
 from gateway.carriers.inbound import InboundTexts
 from gateway.carriers.report_desk import ReportDesk
@@ -135,7 +136,8 @@ class SmsWebhooks:
     async def take_inbound(self, request: web.Request) -> web.Response:
         """A text came in. Answered with empty TwiML: our own answers leave through the gate, as messages."""
         text = self.carrier.read_incoming(await self.signed.form(request))
-        await self.inbound.take(self.carrier.name, self.mode, text, now_ms())
+        came_ms = now_ms()
+        await patiently(lambda: self.inbound.take(self.carrier.name, self.mode, text, came_ms))
         return web.Response(text=EMPTY_TWIML, content_type="text/xml")
 
     async def take_status(self, request: web.Request) -> web.Response:

@@ -1,26 +1,16 @@
 """What carriers call about calls: `/carriers/{name}/voice` and `/voice-status`, and the audio they fetch."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
 
-import structlog
 from aiohttp import web
 
 from gateway.api.carrier_webhooks import Signed
+from gateway.api.patience import patiently
 from gateway.carriers.audio_urls import AudioUrls
 from gateway.carriers.voice_turns import VoiceTurns
-from gateway.clock import monotonic
 from gateway.errors.carriers import BadReport
 from gateway.errors.speech import UnknownAudio
-from gateway.errors.store import StoreUnavailable
 from gateway.speech.prompts import Prompts
-
-_PATIENCE_S: Final = 8.0  # Twilio waits for 15 s
-_AGAIN_S: Final = 0.2
-T = TypeVar("T")
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,33 +30,17 @@ class VoiceWebhooks:
         form = await self.signed.form(request)
         call_id, step = request.query.get("call", ""), _step(request.query.get("step", "0"))
         if call_id:
-            xml = await _patiently(lambda: self.turns.turn(call_id, step, form))
+            xml = await patiently(lambda: self.turns.turn(call_id, step, form))
         else:
-            xml = await _patiently(lambda: self.turns.answer(form))
+            xml = await patiently(lambda: self.turns.answer(form))
         return web.Response(text=xml, content_type="text/xml")
 
     async def take_status(self, request: web.Request) -> web.Response:
         """A call's progress."""
         form = await self.signed.form(request)
         call_id, report = request.query.get("call", ""), self.turns.carrier.read_status(form)
-        await _patiently(lambda: self.turns.report(call_id, report))
+        await patiently(lambda: self.turns.report(call_id, report))
         return web.Response(status=204)
-
-
-async def _patiently(take: Callable[[], Awaitable[T]]) -> T:
-    """Try again while the database is away: an error would end the call, with the key that was just pressed lost.
-
-    Raises: StoreUnavailable once the carrier would not wait any longer.
-    """
-    until = monotonic() + _PATIENCE_S
-    while True:
-        try:
-            return await take()
-        except StoreUnavailable as error:
-            if monotonic() > until:
-                raise
-            _log.error("webhook_waits", error=str(error))
-        await asyncio.sleep(_AGAIN_S)
 
 
 def _step(text: str) -> int:

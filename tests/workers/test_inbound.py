@@ -1,8 +1,11 @@
 """Texts that come in over signed webhooks: kept once, obeyed, answered, told."""
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -43,6 +46,26 @@ async def log(sending: Any, kind: str) -> list[dict[str, Any]]:
 
 async def opted_out(sending: Any) -> bool:
     return bool(await sending.database.read(lambda tx: opt_outs.of_person(tx, "acme", "live", PERSON)))
+
+
+async def test_a_stop_that_comes_while_the_database_is_away_for_a_moment_is_obeyed(
+    sending: Any, http: Any, tmp_path: Path
+) -> None:
+    """Somebody else holds its lock; Twilio does not send it again."""
+
+    async def impatient(tx: Any) -> None:
+        tx.connection.execute("PRAGMA busy_timeout = 20")
+
+    await sending.database.write(impatient)
+    with contextlib.closing(sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        coming = asyncio.create_task(text_in(sending, http, "STOP"))
+        await asyncio.sleep(0.5)
+        assert not coming.done()
+        other.execute("ROLLBACK")
+        assert await coming == 200
+
+    assert await opted_out(sending)
 
 
 async def test_a_character_that_no_database_keeps_is_replaced(sending: Any, http: Any) -> None:
