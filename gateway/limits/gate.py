@@ -4,13 +4,10 @@ When Redis is away every method raises RedisAway and nothing may be sent. When i
 restarted, failed over, evicted) `take` answers Refused("rebuild") until `rebuild` was called.
 """
 
-import asyncio
-import contextlib
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any, Final, Self, cast
+from typing import Any, Self, cast
 
 import structlog
 from redis.asyncio import Redis
@@ -20,7 +17,7 @@ from gateway.errors.limits import RedisAway
 from gateway.limits.asking import MARKER, Asking, Own, counter_of, key_of
 from gateway.limits.pacer import MARGIN
 from gateway.limits.server import Server, connect
-from gateway.limits.telling import Late, Telling
+from gateway.limits.teller import Teller
 from gateway.limits.usage import counter_name, spans_of, usage_of
 from gateway.limits.windows import Bounds, bounds
 from gateway.model.limit import (
@@ -43,8 +40,6 @@ GUARD = 0.0025  # the share of a rate left over, so that jitter on the way does 
 AHEAD_US = 1_000_000  # slots reach at most this far, so that one sender never blocks a limit that others share
 ROWS = 1_000  # usage rows a call of refill.lua
 _log = structlog.get_logger(__name__)
-_TELL_S: Final = 0.25  # what is granted a period later is granted up to 0.2 s before its slot
-_LATE_AT_ONCE: Final = 1_000  # late writes told in one call
 
 
 def _wall_us() -> int:
@@ -86,9 +81,7 @@ class Gate:
         self.guard = guard
         self._wall_us = wall_us
         self._windows = windows
-        self._telling = Telling(secrets.token_hex(4))
-        self._teller: asyncio.Task[None] | None = None
-        self._one_tells = asyncio.Lock()  # at a time: what is told is the first of what is late
+        self._teller = Teller(self._server, lambda limit: self._paced(limit)[1])
 
     @classmethod
     def connect(cls, url: str, *, epoch: int = 0, guard: float = GUARD, timeout_s: float = 2.0) -> Self:
@@ -97,8 +90,7 @@ class Gate:
 
     async def aclose(self) -> None:
         """Close the connections. What was not told by then is in doubt for some seconds."""
-        if self._teller is not None:
-            self._teller.cancel()
+        self._teller.stop()
         await self._server.redis.aclose()
 
     async def take(
@@ -129,17 +121,17 @@ class Gate:
         if blocked is not None:
             return Refused("blocked", blocked.key)
         asking = Asking(limits, segments, holders, own)
-        number = self._telling.begin(asking.throughputs)
+        number = self._teller.telling.begin(asking.throughputs)
         taken: Granted | Refused | None = None
         try:
             taken = await self._asked(asking, number, ahead_us, more=more)
         finally:
-            self._telling.granted(number, taken.granted if isinstance(taken, Granted) else ())
+            self._teller.telling.granted(number, taken.granted if isinstance(taken, Granted) else ())
         return taken
 
     async def _asked(self, asking: Asking, number: int, ahead_us: int, *, more: bool) -> Granted | Refused:
-        done = {limit.key: self._telling.done(limit.key) for limit in asking.throughputs}
-        words: list[int | str] = [min(ahead_us, AHEAD_US), self._telling.worker, number, int(more)]
+        done = {limit.key: self._teller.telling.done(limit.key) for limit in asking.throughputs}
+        words: list[int | str] = [min(ahead_us, AHEAD_US), self._teller.telling.worker, number, int(more)]
         answer = await self._take(asking, words, done)
         if answer[0] == b"bounds":  # the clocks disagree about which window this is; by less than the skew allowed
             answer = await self._take(asking, words, done, now_us=answer[1])
@@ -149,8 +141,8 @@ class Gate:
         self.seen = max(self.seen, seq)
         taken = asking.read(answer, number, self.epoch)
         if isinstance(taken, Granted) and taken.granted:
-            self._telling.was_told(done)
-            if lost := self._telling.forget(taken.now_us):
+            self._teller.telling.was_told(done)
+            if lost := self._teller.telling.forget(taken.now_us):
                 _log.error("slots_of_nobody", slots=lost)
         return taken
 
@@ -159,43 +151,15 @@ class Gate:
 
         Redis hears of it soon after: until then what was granted counts in every rolling period.
         """
-        self._telling.left(slot, at_us)
-        self._tell_soon()
+        self._teller.wrote(slot, at_us)
 
     def unused(self, *slots: Slot) -> None:
         """Nothing leaves in these slots any more; they are spent. Harmless for one that was written."""
-        for slot in slots:
-            self._telling.left(slot)
-        self._tell_soon()
+        self._teller.unused(*slots)
 
     async def tell(self) -> None:
         """Tell Redis all that it has not heard of. Raises RedisAway."""
-        async with self._one_tells:
-            await self._tell()
-
-    async def _tell(self) -> None:
-        telling = self._telling
-        while True:
-            late = telling.late[:_LATE_AT_ONCE]
-            rates = telling.owed(late)
-            if rates:
-                args: list[int | str] = [telling.worker]
-                for limit, done in rates.items():
-                    args += [limit.n, self._paced(limit)[1], done, _lates(late, limit)]
-                await self._server.eval("told", [key_of(limit) for limit in rates], args)
-            telling.was_told({limit.key: done for limit, done in rates.items()}, late)
-            if len(late) < _LATE_AT_ONCE:
-                return
-
-    def _tell_soon(self) -> None:
-        if self._teller is None or self._teller.done():
-            self._teller = asyncio.get_running_loop().create_task(self._tells())
-
-    async def _tells(self) -> None:
-        while self._telling.owed(self._telling.late):
-            await asyncio.sleep(_TELL_S)
-            with contextlib.suppress(RedisAway):  # nobody is granted anything meanwhile
-                await self.tell()
+        await self._teller.tell()
 
     def _paced(self, limit: Throughput) -> tuple[int, int]:
         period_us = guarded_us(limit, self.guard)
@@ -333,9 +297,3 @@ class Gate:
         paced = {limit.key: (*self._paced(limit), done[limit.key]) for limit in asking.throughputs}
         keys, args = asking.ask(wall_us, now_us or wall_us, before, self._windows, paced)
         return cast("list[Any]", await self._server.eval("take", keys, args))
-
-
-def _lates(late: Sequence[Late], limit: Throughput) -> str:
-    """Those under this rate, for told.lua: of each its take, slot, write and units."""
-    own = [each for each in late if limit in each.slot.rates]
-    return "".join(f"{each.slot.take},{each.slot.at_us},{each.at_us},{each.slot.units_of(limit)};" for each in own)

@@ -1,6 +1,5 @@
 """The gate together with the database's side of it: limits of a scope, grants of the right epoch, rebuilds."""
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -8,17 +7,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final, TypeAlias
 
-import structlog
-
 from gateway import steps
 from gateway.clock import monotonic, now_ms, rfc3339
 from gateway.errors.limits import RedisAway
 from gateway.limits.asking import Own
 from gateway.limits.binding import Binding
-from gateway.limits.gate import AHEAD_US, Gate
+from gateway.limits.gate import Gate
 from gateway.limits.pacer import RedisClock
 from gateway.limits.profiles import Profiles, kind_of, scope_name
-from gateway.limits.schedule import DOUBT_US
 from gateway.metrics import Metrics
 from gateway.model.call import Call
 from gateway.model.event import Event
@@ -41,18 +37,16 @@ from gateway.model.sender import Sender
 from gateway.store import events, tenants, usage
 from gateway.store.database import Database, Tx
 from gateway.workers.limits_in_force import LimitsInForce, Unknown
+from gateway.workers.rebuilder import Channels, Rebuilder
 from gateway.workers.slots import now_us
 
-_OTHERS_REBUILD_S: Final = 2.0  # how long one process may take to fill Redis before another does it
-_LOOK_AGAIN_S: Final = 0.05
 _CLOCK_US: Final = 250_000
-_log = structlog.get_logger(__name__)
 
 Stands: TypeAlias = Callable[[Tx], Awaitable[bool]]  # whether a refusal still holds; see `Counters.stands`
 
 
 class Counters:
-    """Limits as the loops take them. One for all of them: a rebuild is made once.
+    """Limits as the loops take them. One for all of them.
 
     unknown_network: see `LimitsInForce`.
     alone: no other process writes for these limits, now or a moment ago.
@@ -72,11 +66,9 @@ class Counters:
         self._database = database
         self._profiles = profiles
         self._metrics = metrics
-        self._alone = alone
         self._in_force = LimitsInForce(database, profiles, unknown_network)
-        self._rebuilding = asyncio.Lock()
-        self._held: dict[tuple[str, str], Concurrency] = {}
-        self._asking: set[str] = set()  # holders that ask for a channel this moment, and have none yet
+        self._channels = Channels()
+        self._rebuilder = Rebuilder(gate, database, self._channels, alone=alone)
         self._behind = -1  # an epoch that the database has left, though Redis has not: a rebuild stopped half way
 
     def of_trunk(self, name: str, mode: str, overrides: Mapping[str, object]) -> tuple[Limit, ...]:
@@ -161,26 +153,28 @@ class Counters:
         holders: where a limit is a Concurrency, who holds each channel; kept alive by `renew`, freed by `release`.
         Raises:  RedisAway, StoreUnavailable.
         """
-        self._asking |= set(holders)
+        self._channels.asking |= set(holders)
         try:
             asked = partial(self._ask, limits, segments, ahead_us, holders, own, more)
             answer = await self._take(asked)
         finally:
-            self._asking -= set(holders)
+            self._channels.asking -= set(holders)
         if isinstance(answer, Granted):
             channels = [limit for limit in limits if isinstance(limit, Concurrency)]
-            self._held |= {(limit.key, each): limit for limit in channels for each in _granted(holders, answer)}
+            self._channels.held |= {
+                (limit.key, each): limit for limit in channels for each in _granted(holders, answer)
+            }
             self._show_channels(channels)
         return answer
 
     async def _take(self, ask: Callable[[], Awaitable[Granted | Refused]]) -> Granted | Refused:
         known = self._gate.epoch
         if known in {0, self._behind}:  # 0: none was begun yet; a Redis that forgot all would look like one in step
-            await self.rebuild(known)
+            await self._rebuilder.rebuild(known)
             known = self._gate.epoch
         answer = await ask()
         if isinstance(answer, Refused) and answer.reason == "rebuild":
-            await self.rebuild(known)
+            await self._rebuilder.rebuild(known)
             answer = await ask()
         return answer
 
@@ -207,7 +201,7 @@ class Counters:
 
     def _show_channels(self, channels: Sequence[Concurrency]) -> None:
         for limit in channels:
-            in_use = sum(key == limit.key for key, _ in self._held)
+            in_use = sum(key == limit.key for key, _ in self._channels.held)
             self._metrics.channels.labels(limit.key.removesuffix(":channels")).set(in_use)
 
     async def renew(self, limit: Concurrency, holder: str) -> bool:
@@ -216,7 +210,7 @@ class Counters:
 
     async def release(self, limit: Concurrency, holder: str) -> None:
         """Free a channel. Where Redis is away it comes back by itself when its lease runs out."""
-        self._held.pop((limit.key, holder), None)
+        self._channels.held.pop((limit.key, holder), None)
         self._show_channels([limit])
         with contextlib.suppress(RedisAway):
             await self._gate.release(limit, holder)
@@ -244,69 +238,6 @@ class Counters:
     async def begin(self) -> None:
         """At start: see whether Redis still has the counters, and rebuild them if not. Raises RedisAway."""
         await self.take((), [1], ahead_us=0)
-
-    async def rebuild(self, known: int) -> None:
-        """Begin a new epoch of the counters from the usage rows, unless somebody else does; then adopt that.
-
-        known: the epoch that Redis did not know any more. Grants of it are not written from now on.
-        """
-        async with self._rebuilding:
-            beyond = 0
-            while self._gate.epoch == known or beyond:  # else another task of this process was first
-                raising = partial(usage.raise_epoch, beyond=beyond, now_ms=now_ms(), known=known)
-                raised = await self._database.write(raising)
-                if isinstance(raised, int):
-                    if await self._adopt(raised):
-                        return
-                    known = raised  # whoever raised it never came: do it in its place
-                    continue
-                beyond, known = await self._begin(raised), raised.epoch
-                if beyond == 0:  # clocks disagree: nothing is granted; when they agree, this epoch is found missing
-                    self._gate.adopt(known)
-                if beyond in {0, known}:
-                    return
-
-    async def _begin(self, wanted: usage.Rebuild) -> int:
-        """Fill Redis. Returns the epoch in force: a Redis that outlived its database may be further on than that.
-
-        0: none, for its clock and ours disagree.
-        """
-        steps.reached("rebuild:before")
-        held = [(limit, holder) for (_, holder), limit in self._held.items()]
-        last_us = self._last_slot_us() if wanted.has_sent else 0
-        in_force = await self._gate.rebuild(
-            wanted.rows,
-            wanted.epoch,
-            last_slot_us=last_us,
-            longest=wanted.longest,
-            held=held,
-            unheld=not wanted.calls <= {holder for _, holder in held} | self._asking,
-        )
-        steps.reached("rebuild:after")
-        word = "counters_rebuilt" if in_force else "clocks_disagree"
-        say = _log.warning if wanted.rows or not in_force else _log.info  # the first start of all is no trouble
-        say(word, epoch=in_force, windows=len(wanted.rows), channels=len(held))
-        return in_force
-
-    def _last_slot_us(self) -> int | None:
-        """Until when others may write what they were granted before Redis forgot it; None: nobody else does."""
-        return None if self._alone else now_ms() * 1000 + AHEAD_US + DOUBT_US
-
-    async def _adopt(self, epoch: int) -> bool:
-        """Wait for whoever raised the epoch to fill Redis, and take it over, with the channels this process holds.
-
-        Returns: False where that did not come.
-        """
-        self._gate.adopt(epoch)
-        until = monotonic() + _OTHERS_REBUILD_S
-        while await self._gate.take((), [1], ahead_us=0) == Refused("rebuild"):
-            if monotonic() > until:
-                return False
-            await asyncio.sleep(_LOOK_AGAIN_S)
-        for (_, holder), limit in list(self._held.items()):
-            await self._gate.renew(limit, holder)
-        _log.info("counters_adopted", epoch=epoch)
-        return True
 
 
 def _under(bound: Binding, answer: Granted | Refused) -> Granted | Refused:

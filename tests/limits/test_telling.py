@@ -89,7 +89,7 @@ class TestDoubt:
             gate.wrote(slot, slot.at_us)
 
         async with asyncio.timeout(5):
-            while await redis.hget(key_of(self.LIMIT), f"={gate._telling.worker}") != b"1":
+            while await redis.hget(key_of(self.LIMIT), f"={gate._teller.telling.worker}") != b"1":
                 await asyncio.sleep(0.02)
 
     async def test_who_died_before_telling_is_waited_for_until_its_writes_have_surely_left(self) -> None:

@@ -163,9 +163,9 @@ MUTANTS: Final = (
     ),
     Mutant(
         "late writes are told as if they had left in their slots",
-        "limits/gate.py",
-        "self._telling.left(slot, at_us)",
-        "self._telling.left(slot)",
+        "limits/teller.py",
+        "self.telling.left(slot, at_us)",
+        "self.telling.left(slot)",
     ),
     Mutant(
         "the log of a rate is not looked at",

@@ -142,7 +142,7 @@ async def test_a_redis_replaced_between_two_lives_of_the_first_gateway_is_notice
 
     await flush(valkey_url)
     epoch = await sending.database.read(usage.epoch)
-    sending.counters._gate = Gate.connect(valkey_url, epoch=epoch)
+    sending.counters._gate = sending.counters._rebuilder._gate = Gate.connect(valkey_url, epoch=epoch)
     await sending.counters.begin()
     await sending.queue(*(f"{number:04}" for number in range(1005, 1015)))
     sending.start()

@@ -13,7 +13,7 @@ from tests.workers.conftest import SENDER
 async def left_open(sending: Any) -> list[str]:
     """Give the rates of which Redis does not know that all that they granted has left."""
     await sending.gate.tell()
-    return list(sending.gate._telling._rates)
+    return list(sending.gate._teller.telling._rates)
 
 
 @pytest.mark.parametrize("ending", ["1234", "0030", "0429", "0500"])
