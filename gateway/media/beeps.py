@@ -1,7 +1,7 @@
 """Beeps: narrow steady tones in what is heard, as a voicemail plays before it records.
 
 Windows of 32 ms every 10 ms. A window holds a tone when nearly all of its power lies within two bins of its peak. Five
-such windows in a row, of one pitch to within a few hertz, make a beep of 80 ms. Below 700 Hz it takes 150 ms, and one
+such windows in a row, of one pitch to within a few hertz, make a beep of 80 ms. Below 700 Hz it takes 200 ms, and one
 loudness: on telephone lines, which cut the lowest pitch away, vowels and hums ("no", "mm") are often one harmonic that
 drowns the others, for a tenth of a second and longer, but few are held that still for that long.
 """
@@ -25,7 +25,7 @@ SHARE: Final = 0.88  # of the power in five bins: a tone 9 dB above all else tha
 STEADY_HZ: Final = 4.0  # an estimate of a clean tone is within 2 Hz of it
 STEADY: Final = 0.006
 VOICES_TO_HZ: Final = 700.0  # below it a tone may be a voice's; then it is a beep
-VOICES_MS: Final = 150  # from this length on,
+VOICES_MS: Final = 200  # from this length on,
 STEADY_DB: Final = 3.0  # with so much at most from its loudest window to its softest: 2 with noise 8 dB below a beep
 WINDOWS_TO_BEGIN: Final = 5
 WINDOWS_TO_END: Final = 3
