@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
+from gateway.limits.quotas import NEVER, Quota, Roll, full, rolled_full, starts_of, windows_of
 from gateway.limits.schedule import Schedule
-from gateway.limits.windows import Bounds
 
-NEAR_US = 2_000_000  # a slot this close to a boundary is charged to both windows
 SKEW_US = 2_000_000  # clocks that differ by more are not trusted
-NEVER = 0
 
 Refusal: TypeAlias = tuple[int, int]  # place of the limit, when it opens or NEVER
 Own: TypeAlias = tuple[int, str]  # place of a limit among throughputs, caps, rollings; a rolling one's member
@@ -33,32 +31,6 @@ class Pace:
     def keeps_us(self) -> int:
         """How far unit k keeps from unit k - n at least."""
         return self.apart_us or self.period_us
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """One cap as the script sees it, with the windows around the caller's idea of now."""
-
-    key: str
-    limit: int
-    segments: bool
-    bounds: Bounds
-
-
-@dataclass(frozen=True, slots=True)
-class Roll:
-    """One family of rolling counters as the script sees it; `member` where all messages share one."""
-
-    key: str
-    limit: int
-    segments: bool
-    length_us: int
-    part_us: int
-    member: str = ""
-
-    def over_us(self, part: int) -> int:
-        """When what was charged to this part no longer counts."""
-        return (part + 1) * self.part_us + self.length_us + NEAR_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,21 +216,22 @@ class _Grant:
         return ask.segments if limit.segments else 1
 
     def _outside(self, bound: _Bound, slot: int) -> bool:
-        return any(_windows(self.request.quotas[place].bounds, slot) is None for place in bound.quotas)
+        return any(windows_of(self.request.quotas[place].bounds, slot) is None for place in bound.quotas)
 
     def _refusals(self, bound: _Bound, ask: Ask, slot: int) -> list[Refusal]:
         found: list[Refusal] = []
         first = len(self.request.paces)
         for place in bound.quotas:
             quota = self.request.quotas[place]
-            charged = _windows(quota.bounds, slot)
-            opens = [slot] if charged is None else _full(self.state, quota, charged, self._units(quota, ask))
+            charged = windows_of(quota.bounds, slot)
+            opens = [slot] if charged is None else full(self.state.used, quota, charged, self._units(quota, ask))
             found += [(first + place, each) for each in opens]
         first += len(self.request.quotas)
         for place, member in bound.rolls:
             roll = self.request.rolls[place]
             found += [
-                (first + place, each) for each in _rolled_full(self.state, roll, member, slot, self._units(roll, ask))
+                (first + place, each)
+                for each in rolled_full(self.state.rolled, roll, member, slot, self._units(roll, ask))
             ]
         return found
 
@@ -283,8 +256,8 @@ class _Grant:
                 )
             for place in bound.quotas:
                 quota = self.request.quotas[place]
-                for window in _windows(quota.bounds, slot) or ():
-                    key = (quota.key, _starts(quota.bounds)[window])
+                for window in windows_of(quota.bounds, slot) or ():
+                    key = (quota.key, starts_of(quota.bounds)[window])
                     self.state.used[key] = self.state.used.get(key, 0) + self._units(quota, ask)
                     charged.add((place, window))
             for place, member in bound.rolls:
@@ -299,52 +272,10 @@ class _Grant:
     def _full(self) -> frozenset[tuple[int, int]]:
         quotas = self.request.quotas
         used = {
-            each: self.state.used[quotas[each[0]].key, _starts(quotas[each[0]].bounds)[each[1]]]
+            each: self.state.used[quotas[each[0]].key, starts_of(quotas[each[0]].bounds)[each[1]]]
             for each in self.changed
         }
         return frozenset(each for each, units in used.items() if units * 5 >= quotas[each[0]].limit * 4)
-
-
-def _starts(bounds: Bounds) -> tuple[int, int, int, int]:
-    return bounds.previous_us, bounds.start_us, bounds.end_us, bounds.after_us
-
-
-def _windows(bounds: Bounds, slot_us: int) -> tuple[int, ...] | None:
-    if slot_us < bounds.start_us or slot_us + NEAR_US >= bounds.after_us:
-        return None
-    charged = (
-        slot_us - bounds.start_us <= NEAR_US,
-        slot_us <= bounds.end_us + NEAR_US,
-        slot_us >= bounds.end_us - NEAR_US,
-    )
-    return tuple(window for window, yes in enumerate(charged) if yes)
-
-
-def _full(state: State, quota: Quota, charged: Sequence[int], need: int) -> list[int]:
-    starts = _starts(quota.bounds)
-    if need > quota.limit:
-        return [NEVER]
-    return [
-        starts[window + 1] + NEAR_US + 1
-        for window in charged
-        if state.used.get((quota.key, starts[window]), 0) + need > quota.limit
-    ]
-
-
-def _rolled_full(state: State, roll: Roll, member: str, slot: int, need: int) -> list[int]:
-    """When there is room again; empty while there is."""
-    if need > roll.limit:
-        return [NEVER]
-    counted = {part: used for (key, who, part), used in state.rolled.items() if (key, who) == (roll.key, member)}
-    live = sorted(part for part in counted if roll.over_us(part) > slot)
-    total = need + sum(counted[part] for part in live)
-    if total <= roll.limit:
-        return []
-    for part in live:
-        total -= counted[part]
-        if total <= roll.limit:
-            return [roll.over_us(part)]
-    raise AssertionError("without any of it there is room: need <= limit")
 
 
 def _binding(refusals: Sequence[Refusal]) -> Refusal | None:
