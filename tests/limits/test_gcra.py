@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from gateway.limits.asking import MARKER, TAG, index_of, part_of
-from gateway.limits.gcra import Ask, Lease, Pace, Quota, Request, Roll, State, take
+from gateway.limits.gcra import Ask, Lease, Pace, Request, State, take
+from gateway.limits.quotas import Quota, Roll
 from gateway.limits.schedule import DOUBT_US, Open, Schedule
 from gateway.limits.server import script
 from gateway.limits.windows import Bounds
