@@ -1,6 +1,7 @@
 """The pure model of `lua/take.lua`: the same inputs give the same outputs. Tests hold the two against each other.
 
-Rates are `schedule.py`'s, caps and rolling limits `quotas.py`'s. All instants and spans are integers, in microseconds; the time is handed in.
+Rates are `schedule.py`'s, caps and rolling limits `quotas.py`'s. All instants and spans are integers, in microseconds;
+the time is handed in.
 """
 
 from collections.abc import Sequence
