@@ -223,7 +223,8 @@ async def _serve(parts: Parts, listening: socket.socket, roads: Roads) -> None:
         ready=roads.missing,
         webhooks=tuple(roads.routes),
     )
-    runner = web.AppRunner(build(doors), access_log=None, shutdown_timeout=parts.settings.http.shutdown_s)
+    shutdown_s = parts.settings.http.shutdown_s
+    runner = web.AppRunner(build(doors), access_log=None, shutdown_timeout=shutdown_s, auto_decompress=False)
     await runner.setup()
     parts.stack.push_async_callback(runner.cleanup)
     await web.SockSite(runner, listening).start()

@@ -17,6 +17,7 @@ from gateway.api import problems
 from gateway.api.operation import DOORS
 from gateway.clock import new_id
 from gateway.errors import GatewayError
+from gateway.errors.api import EncodedBody
 
 REQUEST_ID: Final = "X-Request-Id"
 REQUEST: Final = web.RequestKey("request_id", str)
@@ -29,6 +30,7 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+_AS_IT_IS: Final = "identity"
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger(__name__)
 
@@ -63,9 +65,15 @@ def set_headers(request: web.Request, response: web.StreamResponse) -> None:
         response.headers.setdefault(name, value)
 
 
+def _refuse_encoded(request: web.Request) -> None:
+    if request.headers.get("Content-Encoding", _AS_IT_IS).lower() != _AS_IT_IS:
+        raise EncodedBody
+
+
 async def _answer(request: web.Request, handler: Handler, request_id: str, route: str) -> web.StreamResponse:
     limit_s = None if route in request.app[UNTIMED] else request.app[DOORS].settings.http.request_timeout_s
     try:
+        _refuse_encoded(request)
         async with asyncio.timeout(limit_s):
             return await handler(request)
     except GatewayError as error:

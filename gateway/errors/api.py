@@ -52,6 +52,15 @@ class BadMediaType(GatewayError):
         super().__init__("the Content-Type must be one of: " + ", ".join(taken))
 
 
+class EncodedBody(GatewayError):
+    """The body is compressed. A small one can unpack to gigabytes, so none is taken."""
+
+    slug, status = "encoded_body", 415
+
+    def __init__(self) -> None:
+        super().__init__("send the body as it is, without a Content-Encoding")
+
+
 class Unauthorized(GatewayError):
     """No key was given, or one that does not exist, was revoked, or has expired."""
 

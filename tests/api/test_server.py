@@ -50,6 +50,15 @@ async def test_who_is_not_known_yet_cannot_fill_the_memory(api: Api) -> None:
     assert (said.status, said.slug) == (413, "body_too_large")
 
 
+@pytest.mark.parametrize("path", ["/v1/messages", "/oauth/token", "/v1/nothing"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "x-none"])
+async def test_a_body_that_must_be_unpacked_is_refused(api: Api, path: str, encoding: str) -> None:
+    headers = {"Content-Encoding": encoding, "Content-Type": "application/json"}
+    said = await api.ask("POST", path, data=b"", headers=headers)
+
+    assert (said.status, said.slug) == (415, "encoded_body")
+
+
 async def test_what_broke_is_logged_and_not_told(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise RuntimeError("the password is 1234")
