@@ -2,28 +2,22 @@
 
 import asyncio
 import contextlib
-import fcntl
-import gc
 import hmac
-import os
-import resource
-import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from aiohttp import web
 
 from gateway import logs
 from gateway.api.server import Doors, build
+from gateway.app_process import leave_loaded_alone, listen, locked, own_secret, raise_file_limit
 from gateway.app_roads import RoadBuilder, Roads
 from gateway.carriers.line_quality import observer
-from gateway.errors.app import DataDirInUse, PortTaken
 from gateway.errors.limits import RedisAway
 from gateway.limits.gate import Gate
 from gateway.limits.profiles import Profiles
@@ -48,8 +42,6 @@ from gateway.workers.loops import ended, kept_alive
 from gateway.workers.reconciler import Reconciler
 from gateway.workers.sms_sender import SmsSender
 
-_OPEN_FILES: Final = 65_536
-_GARBAGE_AFTER: Final = 10_000  # objects; Python's 700 come together in a millisecond of sending
 _log = structlog.get_logger(__name__)
 
 
@@ -91,7 +83,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     Raises: DataDirInUse, PortTaken, StoreUnavailable, ValkeyDown, BadLimits, BadKeywords: before anything listens.
     """
     async with contextlib.AsyncExitStack() as stack:
-        listening = stack.enter_context(_listen(settings.http.host, settings.http.port))
+        listening = stack.enter_context(listen(settings.http.host, settings.http.port))
         host, port = listening.getsockname()[:2]
         parts = await _open(settings, stack, f"http://{host}:{port}")
         roads = await _build_roads(parts)
@@ -105,45 +97,20 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
 async def serve(settings: Settings, *, ready: Callable[[Running], None]) -> None:
     """Run until SIGTERM or SIGINT; `ready` is called once it listens."""
     logs.setup(settings.logs.level, settings.logs.format, secrets=settings.secrets())
-    _raise_file_limit()
+    raise_file_limit()
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     async with running(settings) as gateway:
-        _leave_loaded_alone()
+        leave_loaded_alone()
         ready(gateway)
         await stop.wait()
-
-
-def _raise_file_limit() -> None:
-    """Have as many open files as the system lets us: each text that a carrier has not answered for holds a socket."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _leave_loaded_alone() -> None:
-    """Look for garbage less often, and never again among the modules and what else was made until now.
-
-    A fifth of a sending process's time went into looking: nearly all it makes is freed without that.
-    """
-    gc.freeze()
-    gc.set_threshold(_GARBAGE_AFTER, 10, 10)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=1024)
-    except OSError as error:
-        raise PortTaken(host, port, os.strerror(error.errno) if error.errno else str(error)) from None
 
 
 async def _open(settings: Settings, stack: contextlib.AsyncExitStack, own_url: str) -> Parts:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not settings.database.is_shared:
-        stack.enter_context(_locked(settings.data_dir))
+        stack.enter_context(locked(settings.data_dir))
     profiles = Profiles.load(settings.folders.limits)
     database = await stack.enter_async_context(Database.open(settings.database_at, migrate=True))
     epoch = await database.read(usage.epoch)
@@ -169,17 +136,6 @@ async def _open(settings: Settings, stack: contextlib.AsyncExitStack, own_url: s
     things = [roles[role] for role in settings.roles if role in roles]
     leases = Leases(database, signals, alone=database.bus is None, things=things)
     return Parts(settings, stack, database, signals, metrics, gate, counters, profiles, prompts, leases, own_url)
-
-
-@contextlib.contextmanager
-def _locked(data_dir: Path) -> Any:
-    """One serving process owns a data directory: two would send from one queue."""
-    with (data_dir / "gateway.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataDirInUse(str(data_dir)) from None
-        yield
 
 
 async def _redis_url(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
@@ -310,17 +266,3 @@ def _audio_key(settings: Settings) -> bytes:
     if settings.database.is_shared:
         return hmac.digest(settings.callbacks.secret.get_secret_value().encode(), b"audio", "sha256")
     return own_secret(settings.data_dir / "audio.secret").encode()
-
-
-def own_secret(path: Path) -> str:
-    """What callbacks are signed with where the settings name nothing: made once, readable by its owner alone.
-
-    It is there whole or not at all: with an empty one, anybody could sign.
-    """
-    secret = path.read_text(encoding="ascii").strip() if path.exists() else ""
-    if not secret:
-        secret, fresh = secrets.token_hex(32), path.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_text(secret, encoding="ascii")
-        fresh.replace(path)
-    return secret

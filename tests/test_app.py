@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gateway.app import own_secret
+from gateway.app_process import own_secret
 from gateway.errors.store import StoreUnavailable
 from gateway.workers.loops import ended, kept_alive
 

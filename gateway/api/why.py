@@ -1,13 +1,14 @@
 """Why something waits or ended so: the gate that holds it, and when that opens (promise P6)."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from pydantic import Field
 
 from gateway.api import limits_of
 from gateway.api.operation import Call, View
 from gateway.api.views import when
+from gateway.api.why_words import CALL_ENDED, CAPS, ENDED, HOLDS, IN_CALL, PAUSES, UNDER_WAY
 from gateway.clock import monotonic
 from gateway.errors.limits import BadLimits, UnknownProfile
 from gateway.limits.profiles import kind_of, scope_name
@@ -43,97 +44,6 @@ class JobWhy(Why):
     held: list[HeldFor]
 
 
-# What holds: a sentence each. Slugs as the sender's loop and the state tables write them.
-_HOLDS: Final[Mapping[str, str]] = {
-    "cap_day": "A daily cap of the sender, or of a scope it belongs to, is used up",
-    "cap_week": "A weekly cap of the sender, or of a scope it belongs to, is used up",
-    "cap_month": "A monthly cap of the sender, or of a scope it belongs to, is used up",
-    "rate": "Others of this sender leave before it, at the sender's rate",
-    "cap_rolling": "As much as is allowed in that time has left",
-    "quiet_hours": "It is not the time of day at which its job may call this person",
-    "retry": "A call reached nobody; this follows it as the job's table says",
-    "recipient_limit": "This person was tried as often as is allowed in that time",
-    "campaign_blocked": "The sender's campaign is not registered or is blocked",
-    "brand_blocked": "The sender's brand is blocked",
-    "tenant_blocked": "The tenant is blocked",
-    "account_blocked": "The carrier account is blocked",
-    "channels": "All channels of the trunk are busy",
-    "blocked": "The sender is blocked",
-    "rendering": "What is to be said is being rendered and looked at",
-    "speech_unavailable": "The speech engines fail, or that of its language (the extra [espeak]) is missing; it waits",
-    "scheduled": "It is scheduled for later",
-    "paused": "Its job is paused; resume it with POST /v1/jobs/{id}/resume",
-    "sender_unverified": "The sender is not verified; it sends nothing until its status changes",
-    "sender_blocked": "The sender is blocked; it sends nothing until its status changes",
-    "sender_unknown": "The sender was taken away",
-    "carrier_not_configured": "No carrier of the sender's is configured here",
-    "carrier_throttled": "The carrier asked to slow down",
-    "carrier_unreachable": "The carrier cannot be reached",
-    "trunk_down": "The trunk does not answer; calls go out when it does",
-    "trunk_not_registered": "The trunk has not accepted our registration",
-    "media_down": "The media processes do not run; calls go out when they do",
-    "media_limit": "No port for audio is free; calls go out when one is",
-    "too_many_calls": "The trunk's endpoint holds as many calls as it may",
-    "carrier_account": "The carrier does not accept our account, or there is nothing at its address",
-    "carrier_slow": "The carrier has not answered yet for what was offered to it",
-    "carrier_queue": "The carrier has not sent on yet what it took; more would only wait there, out of reach",
-    "circuit_open": "The carrier failed several times in a row, so nothing is offered to it",
-    "no_worker": "No process that would send it is running: start one with --roles sms (texts) or voice (calls)",
-    "lease_not_renewed": "The database does not answer, so nobody knows whether this process may still send",
-    "redis_away": "Redis is away, and without it no limit can be kept; sending goes on when it is back",
-    "rebuild": "The counters of the limits are being rebuilt",
-    "clock_skew": "The clocks of Redis and this machine disagree by more than two seconds",
-    "delivery_report": "The carrier took it; its delivery report has not come yet",
-    "carrier_answer": "It is being offered to the carrier",
-}
-
-# Why a job is paused that nobody paused.
-_PAUSES: Final[Mapping[str, str]] = {
-    "abandonment": "Too many of the people who answered heard the message late or never (see `abandoned` of the job)",
-    "launch": "Its calls would not be heard as they must",
-}
-
-# The windows of the caps that are held for ("": any stretch of time), and how a sentence says them.
-_CAPS: Final[Mapping[str, tuple[str, str]]] = {
-    "cap_day": ("day", "a day"),
-    "cap_week": ("week", "a week"),
-    "cap_month": ("month", "a month"),
-    "cap_rolling": ("", "in that time"),
-}
-
-_ENDED: Final[Mapping[str, str]] = {
-    "delivered": "It was delivered",
-    "undelivered": "The carrier could not deliver it",
-    "no_report": "It was sent, and the carrier never reported on it",
-    "failed": "The carrier refused it",
-    "expired": "It waited longer than it was to",
-    "cancelled": "It was cancelled before it left",
-    "suppressed": "The person has opted out, so nothing was sent",
-    "completed": "The call took place",
-    "busy": "The line was busy",
-    "no_answer": "Nobody answered",
-    "unknown": "The far end never answered, so nobody knows whether the call took place; it is not repeated",
-}
-
-_UNDER_WAY: Final[Mapping[str, str]] = {
-    "sending": "carrier_answer",
-    "sent": "delivery_report",
-}
-
-# What is otherwise of calls, by state and reason ("": any other).
-_CALL_ENDED: Final[Mapping[tuple[str, str], str]] = {
-    ("cancelled", ""): "It was cancelled before anybody answered",
-    ("unknown", "worker_gone"): "The process that held it is gone, so nobody knows how it ended; it is not repeated",
-    ("unknown", "internal"): "A fault of ours: nobody knows whether it rang; it is not repeated",
-}
-
-_IN_CALL: Final[Mapping[str, str]] = {
-    "dialing": "It is being dialled",
-    "ringing": "It rings",
-    "answered": "The call is going on",
-}
-
-
 async def of_one(call: Call, things: Things, row: Row) -> Why:
     """Why one message or call of this caller's is where it is."""
     status = row["status"]
@@ -143,13 +53,13 @@ async def of_one(call: Call, things: Things, row: Row) -> Why:
         return await _of_held(call, row)
     if things == "messages" and status == "unknown":
         return await _of_unknown(call, row)
-    if things == "messages" and status in _UNDER_WAY:
-        return _waits(row, _UNDER_WAY[status], None)
-    if status in _IN_CALL:
-        return _why(row, None, None, _IN_CALL[status] + ".")
+    if things == "messages" and status in UNDER_WAY:
+        return _waits(row, UNDER_WAY[status], None)
+    if status in IN_CALL:
+        return _why(row, None, None, IN_CALL[status] + ".")
     because = f" ({row['reason']})" if row["reason"] and row["reason"] != status else ""
     code = f"; the carrier's code is {row['error_code']}" if row["error_code"] else ""
-    ended = _of_ended_call(row) if things == "calls" else _ENDED.get(status, status)
+    ended = _of_ended_call(row) if things == "calls" else ENDED.get(status, status)
     told = f"{ended}{because}{code}."
     if things == "calls" and row["job_id"] is not None:
         told += await _of_next(call, row)
@@ -160,8 +70,8 @@ def _of_ended_call(row: Row) -> str:
     status, reason = row["status"], row["reason"]
     if status == "failed" and not row["error_code"]:  # it was not the carrier's doing
         return "It broke off" if row["answered_ms"] is not None else "It could not be made"
-    known = _CALL_ENDED.get((status, reason)) or _CALL_ENDED.get((status, ""))
-    return known or _ENDED.get(status, status)
+    known = CALL_ENDED.get((status, reason)) or CALL_ENDED.get((status, ""))
+    return known or ENDED.get(status, status)
 
 
 async def _of_next(call: Call, row: Row) -> str:
@@ -190,7 +100,7 @@ async def _of_held(call: Call, row: Row) -> Why:
         job = await call.doors.database.read(lambda tx: tx.row("jobs_of_tenant", **found))
         if job is not None and job["status"] == "paused":
             return _waits(row, "paused", None)
-    if row["reason"] in _CAPS and "segments" in row.keys():  # noqa: SIM118 - a row is no mapping: `in` looks at values
+    if row["reason"] in CAPS and "segments" in row.keys():  # noqa: SIM118 - a row is no mapping: `in` looks at values
         return await _of_cap(call, row)
     return _waits(row, row["reason"], row["hold_until_ms"])
 
@@ -202,7 +112,7 @@ async def _of_cap(call: Call, row: Row) -> Why:
         limits = await limits_of.of_all_scopes(call.doors, sender, row["mode"]) if sender is not None else ()
     except (UnknownProfile, BadLimits):
         limits = ()
-    caps = [cap for cap in limits if isinstance(cap, Cap | Rolling) and _window(cap) == _CAPS[row["reason"]][0]]
+    caps = [cap for cap in limits if isinstance(cap, Cap | Rolling) and _window(cap) == CAPS[row["reason"]][0]]
     full = [each.cap for each in await limits_of.fullness(call.doors, caps) if each.free < _units(each.cap, row)]
     if not full:
         return _waits(row, row["reason"], row["hold_until_ms"])
@@ -211,7 +121,7 @@ async def _of_cap(call: Call, row: Row) -> Why:
 
 def _told_of_cap(cap: Cap | Rolling, row: Row) -> str:
     network = f" for {cap.network}" if isinstance(cap, Cap) and cap.network else ""
-    what = f"{cap.limit} {cap.unit}s {_CAPS[row['reason']][1]}{network} of {kind_of(cap.key)} {scope_name(cap.key)}"
+    what = f"{cap.limit} {cap.unit}s {CAPS[row['reason']][1]}{network} of {kind_of(cap.key)} {scope_name(cap.key)}"
     if cap.limit < _units(cap, row):
         return f"It takes {_units(cap, row)} of the {what}: it stays until that limit is raised."
     until = f" until {when(row['hold_until_ms'])}" if row["hold_until_ms"] is not None else ""
@@ -272,7 +182,7 @@ async def _of_queued(call: Call, things: Things, row: Row) -> Why:
 
 def _waits(row: Row, reason: str, opens_ms: int | None) -> Why:
     until = f" until {when(opens_ms)}" if opens_ms is not None else ""
-    return _why(row, reason, opens_ms, f"{_HOLDS.get(reason, reason.replace('_', ' '))}{until}.")
+    return _why(row, reason, opens_ms, f"{HOLDS.get(reason, reason.replace('_', ' '))}{until}.")
 
 
 def _why(row: Row | Mapping[str, Any], gate: str | None, opens_ms: int | None, explanation: str) -> Why:
@@ -302,7 +212,7 @@ def _of_job(
     waiting = by_state.get("queued", 0) + by_state.get("held", 0)
     if job.status == "paused":
         told = f"The job is paused with {waiting} waiting; resume it with POST /v1/jobs/{{id}}/resume."
-        because = f"{_PAUSES[job.reason]}{_found(job)}. " if job.reason else ""
+        because = f"{PAUSES[job.reason]}{_found(job)}. " if job.reason else ""
         return job.reason or "paused", None, because + told
     unknown = by_state.get("unknown", 0) if job.channel == "sms" else 0
     if job.status in {"completed", "cancelled"} and not unknown:
@@ -311,16 +221,16 @@ def _of_job(
         reason, opens_ms = sender_waits
         if reason in {"", "rate"}:
             return "rate", None, f"It is sending: {by_state['queued']} leave one after the other at the sender's rate."
-        return reason, opens_ms, f"{_HOLDS.get(reason, reason)}; {by_state['queued']} wait."
+        return reason, opens_ms, f"{HOLDS.get(reason, reason)}; {by_state['queued']} wait."
     if rows:
         first = rows[0]
         until = f" until {when(first['until_ms'])}" if first["until_ms"] is not None else ""
         reason = first["reason"]
-        return reason, first["until_ms"], f"{_HOLDS.get(reason, reason)}{until}; {first['n']} wait for that."
+        return reason, first["until_ms"], f"{HOLDS.get(reason, reason)}{until}; {first['n']} wait for that."
     if unknown:
         told = f"The job is {job.status}; for {unknown} of its texts the carrier never answered"
         return "settlement", None, f"{told}: gateway unknown list --job {job.id}."
-    if under_way := sum(by_state.get(state, 0) for state in _IN_CALL):
+    if under_way := sum(by_state.get(state, 0) for state in IN_CALL):
         return None, None, f"All have been dialled; calls that go on: {under_way}."
     if by_state.get("unknown") or by_state.get("sent") or by_state.get("sending"):
         return "delivery_report", None, "All have been offered; some delivery reports have not come yet."
