@@ -10,8 +10,9 @@ from typing import Final, cast
 from gateway.errors.voice import BadDialplan
 from gateway.voice import template, values
 from gateway.voice.dialplan import HANGUP, VARIABLE_TYPES, Machine, Node, Plan, Variable, VariableType
+from gateway.voice.plan_parts import LANGUAGE, Languages, any_text
 from gateway.voice.resolve import check_targets, check_variables
-from gateway.voice.verbs import LANGUAGE, Languages, any_text, node_of
+from gateway.voice.verbs import node_of
 from gateway.voice.yaml_source import Block, Fields, Items, Problems, Scalar, read
 
 MAX_NODES: Final = 500

@@ -14,51 +14,31 @@ from gateway.voice.dialplan import (
     BranchNode,
     CollectNode,
     HangupNode,
-    Localised,
     MenuNode,
     Node,
     OptOutNode,
     OutcomeNode,
     Pause,
-    PlanPart,
-    Play,
     RecordNode,
-    Say,
     Scope,
     SetNode,
     SmsNode,
     SpeakNode,
     TransferNode,
 )
+from gateway.voice.plan_parts import Languages, any_text, check_template, part_of, prompt_of, texts_of
 from gateway.voice.values import LANGUAGE as CHOSEN
-from gateway.voice.yaml_source import Block, Fields, Items, Scalar, Value
+from gateway.voice.yaml_source import Block, Fields, Scalar
 
-LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?")
-Languages = tuple[str, ...]  # every language of the plan; a text without its own is in the first, if it is alone
 MAX_SMS: Final = 1600  # characters; what a carrier takes in one request
 MAX_HEADERS: Final = 10
 
 _WORD: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
-_PROMPT: Final = re.compile(r"[a-z0-9-]{1,64}")
 # E.164, or a SIP address
 _TARGET: Final = re.compile(
     r"\+[1-9]\d{7,14}|sip:[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,160}(:[1-9]\d{0,3}|:[1-5]\d{4})?"
 )
 _HEADER: Final = re.compile(r"X-[A-Za-z0-9-]{1,40}")
-
-
-def any_text(fields: Fields, key: str) -> str:
-    """The text at `key`, which may be empty."""
-    value = fields.value(key)
-    if isinstance(value, Scalar):
-        return "" if value.is_null else value.text
-    fields.wrong(key, f"{key!r} must be a text")
-    return ""
-
-
-def _well_formed(fields: Fields, key: str, text: str) -> None:
-    if not template.is_well_formed(text):
-        fields.wrong(key, "'{{' and '}}' stand only around the name of a variable: {{ name }}")
 
 
 def node_of(fields: Fields, languages: Languages) -> Node | None:
@@ -84,65 +64,8 @@ def _next(fields: Fields) -> str:
     return following or then or HANGUP
 
 
-def _part(fields: Fields, languages: Languages) -> PlanPart | None:
-    """One thing to hear: say, play or pause; in every language of the plan, or in its own if one is given."""
-    own = fields.text("language", default=languages[0], pattern=LANGUAGE) if fields.value("language") else ""
-    spoken = (own,) if own else languages
-    if "say" in fields.block.items:
-        texts = _texts(fields, "say", spoken)
-        return _in_each({language: Say(text, language) for language, text in texts.items()})
-    if "play" in fields.block.items:
-        name = fields.text("play", pattern=_PROMPT)
-        texts = _texts(fields, "text", spoken) if fields.value("text") else {}
-        return _in_each({language: Play(name, language, texts.get(language, "")) for language in spoken})
-    if "language" in fields.block.items:
-        fields.wrong("language", "a pause has no language")
-    return Pause(fields.seconds("pause", low=0.1, high=60))
-
-
-def _in_each(parts: Mapping[str, Say | Play]) -> PlanPart | None:
-    if len(parts) > 1:
-        return Localised(parts)
-    return next(iter(parts.values()), None)
-
-
-def _texts(fields: Fields, key: str, languages: Languages) -> dict[str, str]:
-    """The text at `key` in each language: one text where there is one language, else a block with a text for each."""
-    if isinstance(fields.value(key), Block):
-        block = fields.fields(key)
-        found = {language: block.text(language) for language in block.block.items} if block else {}
-        for language in found.keys() - set(languages):
-            fields.wrong(key, f"{language!r} is none of this plan's languages: {', '.join(languages)}")
-    else:
-        found = {languages[0]: fields.text(key)}
-    if missing := [language for language in languages if language not in found]:
-        fields.wrong(key, f"has no text in {', '.join(missing)}: write '{key}: {{{languages[0]}: …, {missing[0]}: …}}'")
-    for text in found.values():
-        _well_formed(fields, key, text)
-    return {language: found.get(language, "") for language in languages}
-
-
-def _prompt(fields: Fields, languages: Languages) -> tuple[PlanPart, ...]:
-    """The value of `prompt`: one {say|play|pause} or a list of them."""
-    value = fields.value("prompt")
-    items: tuple[Value, ...] = value.items if isinstance(value, Items) else (value,) if value else ()
-    if not items:
-        fields.wrong("prompt", "'prompt' is missing: what does the person hear?")
-    parts = []
-    for item in items:
-        verbs = [key for key in item.items if key in {"say", "play", "pause"}] if isinstance(item, Block) else []
-        if not isinstance(item, Block) or len(verbs) != 1:
-            fields.problems.add(item.line, "a prompt is {say: …}, {play: …} or {pause: …}, or a list", node=fields.node)
-            continue
-        inner = Fields(item, fields.problems, node=fields.node)
-        if part := _part(inner, languages):
-            parts.append(part)
-        inner.done()
-    return tuple(parts)
-
-
 def _speak(fields: Fields, languages: Languages) -> Node | None:
-    part = _part(fields, languages)
+    part = part_of(fields, languages)
     announces = fields.choice("announces", ANNOUNCED, default=ANNOUNCED[0]) if fields.value("announces") else None
     if announces and isinstance(part, Pause):
         fields.wrong("announces", "a pause announces nothing")
@@ -161,7 +84,7 @@ def _menu(fields: Fields, languages: Languages) -> Node | None:
         elif choices:
             choices.wrong(key, f"a choice is one key, 0 to 9, * or #, not {key!r}")
     node = MenuNode(
-        prompt=_prompt(menu, languages),
+        prompt=prompt_of(menu, languages),
         choices=targets_by_key,
         timeout=menu.seconds("timeout", default=5.0, low=1, high=60),
         attempts=menu.integer("attempts", default=3, low=1, high=10),
@@ -182,7 +105,7 @@ def _collect(fields: Fields, languages: Languages) -> Node | None:
     equals = collect.text("equals", pattern=template.NAME) if collect.value("equals") else ""
     timeout = collect.seconds("timeout", default=5.0, low=1, high=60)
     node = CollectNode(
-        prompt=_prompt(collect, languages),
+        prompt=prompt_of(collect, languages),
         into=collect.text("into", pattern=template.NAME) if "into" in collect.block.items or not equals else "",
         equals=equals,
         min_digits=collect.integer("min_digits", default=1, low=1, high=32),
@@ -226,7 +149,7 @@ def _set(fields: Fields, languages: Languages) -> Node | None:
             block.wrong(name, f"a variable cannot be named {name!r}: use a-z, 0-9 and _")
         if name == CHOSEN and len(languages) > 1 and text not in languages:
             block.wrong(name, f"the language must be one of this plan's ({', '.join(languages)}), not {text!r}")
-        _well_formed(block, name, text)
+        check_template(block, name, text)
     return SetNode(values, _next(fields), fields.block.line)
 
 
@@ -257,7 +180,7 @@ def _headers(block: Fields) -> dict[str, str]:
         if inner and not _HEADER.fullmatch(name):
             inner.wrong(name, f"a header is named X-... with letters, digits and '-', not {name!r}")
         if inner:
-            _well_formed(inner, name, text)
+            check_template(inner, name, text)
     if len(found) > MAX_HEADERS:
         block.wrong("headers", f"more than {MAX_HEADERS} headers")
     return found
@@ -270,7 +193,7 @@ def _record(fields: Fields, languages: Languages) -> Node | None:
     finish = record.choice("finish_key", (*sorted(KEYS), "none"), default="#")
     following = _next(fields)
     node = RecordNode(
-        prompt=_prompt(record, languages) if record.value("prompt") else (),
+        prompt=prompt_of(record, languages) if record.value("prompt") else (),
         into=record.text("into", pattern=template.NAME),
         max_seconds=record.seconds("max", default=60, low=1, high=600),
         silence=record.seconds("silence", default=3, low=1, high=30),
@@ -284,7 +207,7 @@ def _record(fields: Fields, languages: Languages) -> Node | None:
 
 
 def _send_sms(fields: Fields, languages: Languages) -> Node | None:
-    bodies = _texts(fields, "send_sms", languages)
+    bodies = texts_of(fields, "send_sms", languages)
     if any(len(body) > MAX_SMS for body in bodies.values()):
         fields.wrong("send_sms", f"longer than {MAX_SMS} characters")
     return SmsNode(bodies, _next(fields), fields.block.line)
