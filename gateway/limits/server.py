@@ -6,10 +6,11 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final, TypeVar
 
+import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from gateway.errors.limits import RedisAway
 from gateway.limits.asking import MARKER
@@ -18,6 +19,7 @@ SCRIPTS: Final = ("take", "told", "give_back", "lease", "refill", "rebuild", "no
 _KEEP_RATES: Final = frozenset({"take", "told"})  # scripts that begin with rate.lua
 
 T = TypeVar("T")
+_log = structlog.get_logger(__name__)
 
 
 class Server:
@@ -27,6 +29,7 @@ class Server:
         self.redis = redis
         self._timeout_s = timeout_s
         self._shas: dict[str, str] = {}
+        self._told = ""
 
     async def eval(self, name: str, keys: Sequence[str], args: Sequence[int | str], *, load: bool = True) -> Any:
         """Run a script. load: False where only a server that was compared by `load` may run it."""
@@ -67,7 +70,14 @@ class Server:
         except TimeoutError as error:
             raise RedisAway(f"no answer within {self._timeout_s} s") from error
         except (RedisError, OSError) as error:
+            self._tell(error)
             raise RedisAway(f"{type(error).__name__}: {error}") from error
+
+    def _tell(self, error: Exception) -> None:
+        """Log what a server that is there says against what it was asked, once: to the loops it is away."""
+        if isinstance(error, ResponseError) and str(error) != self._told:
+            self._told = str(error)
+            _log.error("redis_refuses", error=self._told)
 
 
 def connect(url: str, *, timeout_s: float = 2.0) -> Redis:

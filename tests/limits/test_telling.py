@@ -134,6 +134,16 @@ class TestDoubt:
 
         assert lines == []
 
+    async def test_what_the_release_before_had_written_is_read(self, gate: Gate, redis: Redis) -> None:
+        """It wrote its logs as text, and an empty one as nothing: a rate with them in it was never granted again."""
+        (slot,) = granted(await gate.take([self.LIMIT], [1])).granted
+        gate.unused(slot)
+        await gate.tell()
+        before = {"log": "", "+dead.1": f"{slot.at_us - 20_000_000},1000000", "count": 3}
+        await redis.hset(key_of(self.LIMIT), mapping=before)
+
+        assert granted(await gate.take([self.LIMIT], [1])).granted
+
     async def test_an_answer_that_was_lost_is_spent(self, gate: Gate) -> None:
         """Redis granted it, and the asker will never know: nothing of it leaves, and nobody waits for it."""
         really = gate._server.redis.evalsha
@@ -150,6 +160,20 @@ class TestDoubt:
         await until_passed(gate, time.time_ns() // 1000 + 500_000)
 
         assert granted(await gate.take([self.LIMIT], [1], ahead_us=1_000_000)).granted
+
+
+async def test_what_redis_says_against_a_script_is_logged_once(valkey: Redis) -> None:
+    """To the loops it is away, and `why` says so."""
+    gate, limit = Gate(valkey), Throughput("account:twilio", 2, 1_000_000)
+    await gate.rebuild([], 1, last_slot_us=0)
+    granted(await gate.take([limit], [1]))
+    await valkey.hset(key_of(limit), mapping={"+dead.1": b"\xc1", "count": 3})  # no MessagePack
+    with capture_logs() as lines:
+        for _ in range(2):
+            with pytest.raises(RedisAway):
+                await gate.take([limit], [1])
+
+    assert [line["event"] for line in lines] == ["redis_refuses"]
 
 
 async def until_passed(gate: Gate, at_us: int) -> None:

@@ -20,8 +20,13 @@ local function after(t, unit) return math.ceil(unit * t.apart / t.n) end
 
 -- A log as it is kept: its first instant and the steps between, as MessagePack, which is read ten times as fast as text.
 local function unpacked(text)
-  if not text then return {} end
-  local log = cmsgpack.unpack(text)
+  if not text or text == '' then return {} end
+  local log = {}
+  if string.find(text, '^%d') then -- as text, which the release before wrote
+    for step in string.gmatch(text, '%d+') do log[#log + 1] = tonumber(step) end
+  else
+    log = cmsgpack.unpack(text)
+  end
   for i = 2, #log do log[i] = log[i - 1] + log[i] end
   return log
 end
