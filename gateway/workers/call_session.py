@@ -1,7 +1,7 @@
 """One call over a trunk, from dialling to its end: leg events into the engine, its commands back to the leg."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -38,22 +38,14 @@ from gateway.workers.call_answer import Answer
 from gateway.workers.call_audio import CallAudio
 from gateway.workers.call_bridge import Bridge
 from gateway.workers.call_handover import Handed, Handover
-from gateway.workers.call_played import PlayedParts
 from gateway.workers.call_record import CallRecord
+from gateway.workers.call_voice import CallVoice, Rendered
 
 KEY_S: Final = (
     0.15  # a key that goes down at the last moment is known so much later: its tone, a frame, what orders them
 )
 _GOODBYE_S: Final = 1.0  # how long the far end may take to agree to our BYE before the call is written as over
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Rendered:
-    """The audio for a Speak that was not made ahead is there; or `error` says why it cannot be had."""
-
-    command: Speak
-    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +69,10 @@ class CallSession:
     record: CallRecord
     ring_timeout_s: float | None
     bridge: Bridge | None = None
-    _events: asyncio.Queue[LegEvent | Handed | _Rendered | _Stop] = field(default_factory=asyncio.Queue)
-    _parts: PlayedParts = field(default_factory=PlayedParts)
+    _events: asyncio.Queue[LegEvent | Handed | Rendered | _Stop] = field(default_factory=asyncio.Queue)
     _answer: Answer = field(default_factory=Answer)
-    _left: Speak | None = None  # the message to a machine
     _handover: Handover = field(init=False)
-    _rendering: asyncio.Task[None] | None = None
+    _voice: CallVoice = field(init=False)
     _deadline: float | None = None  # while the engine waits for nothing: of the ringing, or of the goodbye
     _ended_ms: int | None = None
     _reason: str = ""
@@ -90,6 +80,7 @@ class CallSession:
     _is_written: bool = False
 
     def __post_init__(self) -> None:
+        self._voice = CallVoice(self.record.call_id, self.leg, self.audio, self._answer, self._events.put_nowait)
         self._handover = Handover(self.leg, self.record, self._events.put_nowait, self.bridge)
 
     async def run(self) -> Unanswered | Ended:
@@ -105,13 +96,12 @@ class CallSession:
             except Exception:  # noqa: BLE001 - a fault of ours must leave nobody on the line
                 _log.exception("call_session_failed", call=self.record.call_id)
                 last = self._broken(event)
-        if self._rendering is not None:
-            self._rendering.cancel()
+        self._voice.stop()
         self._handover.stop()
         await self.record.finish()
         return last
 
-    def _broken(self, event: LegEvent | Handed | _Rendered | _Stop | None) -> Unanswered | Ended | None:
+    def _broken(self, event: LegEvent | Handed | Rendered | _Stop | None) -> Unanswered | Ended | None:
         """Hang up; the call is written as failed when its leg has ended."""
         self._reason = GatewayError.slug
         self.state, self._deadline = replace(self.state, deadline=None), None
@@ -125,7 +115,7 @@ class CallSession:
         """End the call from our side, whatever its state."""
         self._events.put_nowait(_Stop(reason))
 
-    async def _next(self) -> LegEvent | Handed | _Rendered | _Stop | None:
+    async def _next(self) -> LegEvent | Handed | Rendered | _Stop | None:
         """The next thing that happens; None when the time that is waited for has come, and nothing came before it."""
         deadline = self.state.deadline + KEY_S if self.state.deadline is not None else self._deadline
         try:
@@ -134,7 +124,7 @@ class CallSession:
         except TimeoutError:
             return None if self._events.empty() else self._events.get_nowait()  # both at once: the key was first
 
-    def _take(self, event: LegEvent | Handed | _Rendered | _Stop | None) -> Unanswered | Ended | None:
+    def _take(self, event: LegEvent | Handed | Rendered | _Stop | None) -> Unanswered | Ended | None:
         match event:
             case None:
                 self._time_is_up()
@@ -158,7 +148,7 @@ class CallSession:
                 self._handed(event)
             case Spoken(pcm):
                 self._tell(self._handover.spoken(pcm, self.state.node or ""))
-            case _Rendered():
+            case Rendered():
                 self._play_rendered(event)
             case _Stop(reason):
                 self._stop(reason)
@@ -208,11 +198,10 @@ class CallSession:
     def _greeting_ended(self, ended: GreetingEnded) -> None:
         """Leave the message; from its beginning, where the beep comes only now."""
         self._answer.ended = ended
-        if self._left is None:
+        if not self._voice.has_left:
             self._tell(Answered("machine"))
         elif self.state.is_speaking:
-            self.leg.stop()
-            self._play(self._left)
+            self._or_stop(self._voice.leave_again)
 
     # --- the engine
 
@@ -262,44 +251,24 @@ class CallSession:
     # --- what is heard
 
     def _speak(self, command: Speak) -> None:
-        if self.state.is_leaving:
-            self._left = command
-        if self.audio.ready(command.parts):
-            self._play(command)
-        else:
-            self._rendering = asyncio.create_task(self._render(command), name="call-rendering")
+        self._or_stop(lambda: self._voice.speak(command, is_left=self.state.is_leaving))
 
-    async def _render(self, command: Speak) -> None:
-        try:
-            await self.audio.make(command.parts)
-        except GatewayError as error:
-            _log.error("call_cannot_speak", error=str(error))
-            self._events.put_nowait(_Rendered(command, error.slug))
-        except Exception:  # noqa: BLE001 - a recording that vanished, a fault of ours: nobody is to wait in silence
-            _log.exception("call_rendering_failed", call=self.record.call_id)
-            self._events.put_nowait(_Rendered(command, GatewayError.slug))
-        else:
-            self._events.put_nowait(_Rendered(command))
-
-    def _play_rendered(self, rendered: _Rendered) -> None:
+    def _play_rendered(self, rendered: Rendered) -> None:
         if not self.state.is_speaking or rendered.command.token != self.state.token:
             return  # a key was quicker
         if rendered.error:
             self._stop(rendered.error)
         else:
-            self._play(rendered.command)
+            self._or_stop(lambda: self._voice.play(rendered.command, is_left=self.state.is_leaving))
 
-    def _play(self, command: Speak) -> None:
+    def _or_stop(self, play: Callable[[], None]) -> None:
         try:
-            plays = self.leg.play(self.audio.pieces(command.parts))
+            play()
         except MediaLimit as error:
             self._stop(error.slug)
-            return
-        self._parts.begins(command, plays, is_left=self.state.is_leaving)
-        self._answer.speaks(command.parts, monotonic())
 
     def _played(self, played: Played) -> None:
-        if (token := self._parts.over(played)) is not None:
+        if (token := self._voice.over(played)) is not None:
             self._tell(PromptEnded(token))
 
     # --- what is kept
@@ -316,7 +285,7 @@ class CallSession:
             status = "failed" if self._reason else "completed"
             self.record.ended(
                 self._told(),
-                self._parts.prompts,
+                self._voice.heard.prompts,
                 status,
                 self._reason,
                 self._ended_ms or now_ms(),
@@ -325,7 +294,7 @@ class CallSession:
 
     def _evidence(self) -> calls.Evidence:
         found, handover = self._answer, self._handover
-        detection, delay_ms = found.evidence(self._parts.left_s), found.message_delay_ms()
+        detection, delay_ms = found.evidence(self._voice.heard.left_s), found.message_delay_ms()
         return calls.Evidence(detection, delay_ms, handover.transfers, handover.recordings, self._quality)
 
     def _told(self) -> State:
