@@ -12,28 +12,23 @@ import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from gateway.media import wav
 from gateway.practice import segments, twilio_json, twilio_params
 from gateway.practice.faults import Faults
-from gateway.practice.greetings import words
 from gateway.practice.ledger import Ledger
-from gateway.practice.leg import Goto, Leg
 from gateway.practice.options import Options
-from gateway.practice.scripts import Answer, TextScript, call_script, text_script
+from gateway.practice.scripts import Answer, TextScript, text_script
 from gateway.practice.texts import Texts
 from gateway.practice.twilio_calls import TwilioCalls
-from gateway.practice.twilio_json import Call, Message
+from gateway.practice.twilio_json import Message
 from gateway.practice.twilio_params import TwilioError
-from gateway.practice.twilio_player import SPOKEN_ANSWER_S
+from gateway.practice.twilio_requests import NOT_FOUND, Stamp, pairs, query_of
+from gateway.practice.twilio_rest_calls import CallHandlers
 
-Stamp = tuple[float, int]  # monotonic seconds, wall milliseconds
 _Handler = Callable[[web.Request, Stamp], Awaitable[web.StreamResponse]]
 _OUTCOMES = {400: "refused", 429: "throttled"}
-_NOT_FOUND = TwilioError(404, 20404, "The requested resource was not found")
 
 
 class TwilioRest:
@@ -46,7 +41,7 @@ class TwilioRest:
         self._authorization = "Basic " + base64.b64encode(secret.encode()).decode()
         self._ledger = ledger
         self._texts = texts
-        self._calls = calls
+        self._calls = CallHandlers(options.account_sid, ledger, calls, faults, self._throttled)
         self._faults = faults
         self._tries: Counter[str] = Counter()
         self._recent: deque[float] = deque()
@@ -54,20 +49,20 @@ class TwilioRest:
 
     def routes(self) -> list[web.RouteDef]:
         """Return what to add to the application."""
-        root = "/2010-04-01/Accounts/{account}"
+        root, calls = "/2010-04-01/Accounts/{account}", self._calls
         return [
             web.post(root + "/Messages.json", self._served(self._create_message)),
             web.get(root + "/Messages.json", self._served(self._list_messages)),
             web.get(root + "/Messages/{sid}.json", self._served(self._fetch_message)),
             web.post(root + "/Messages/{sid}.json", self._served(self._update_message)),
             web.delete(root + "/Messages/{sid}.json", self._served(self._delete_message)),
-            web.post(root + "/Calls.json", self._served(self._create_call)),
-            web.get(root + "/Calls.json", self._served(self._list_calls)),
-            web.get(root + "/Calls/{sid}.json", self._served(self._fetch_call)),
-            web.post(root + "/Calls/{sid}.json", self._served(self._update_call)),
-            web.delete(root + "/Calls/{sid}.json", self._served(self._delete_call)),
-            web.get(root + "/Recordings/{sid}.wav", self._served(self._fetch_recording)),
-            web.delete(root + "/Recordings/{sid}.json", self._served(self._delete_recording)),
+            web.post(root + "/Calls.json", self._served(calls.create)),
+            web.get(root + "/Calls.json", self._served(calls.listing)),
+            web.get(root + "/Calls/{sid}.json", self._served(calls.fetch)),
+            web.post(root + "/Calls/{sid}.json", self._served(calls.update)),
+            web.delete(root + "/Calls/{sid}.json", self._served(calls.delete)),
+            web.get(root + "/Recordings/{sid}.wav", self._served(calls.fetch_recording)),
+            web.delete(root + "/Recordings/{sid}.json", self._served(calls.delete_recording)),
         ]
 
     def forget(self) -> None:
@@ -98,22 +93,10 @@ class TwilioRest:
         if not hmac.compare_digest(given.encode(), self._authorization.encode()):
             raise TwilioError(401, 20003, "Authenticate")
         if request.match_info["account"] != self._account:
-            raise _NOT_FOUND
-
-    async def _fetch_recording(self, request: web.Request, _stamp: Stamp) -> web.StreamResponse:
-        """What somebody said into <Record>: two seconds of words."""
-        if not self._calls.has_recording(request.match_info["sid"]):
-            raise _NOT_FOUND
-        return web.Response(body=wav.write(words(SPOKEN_ANSWER_S)), content_type="audio/x-wav")
-
-    async def _delete_recording(self, request: web.Request, _stamp: Stamp) -> web.StreamResponse:
-        if not self._calls.has_recording(request.match_info["sid"]):
-            raise _NOT_FOUND
-        self._calls.delete_recording(request.match_info["sid"])
-        return web.Response(status=204)
+            raise NOT_FOUND
 
     async def _create_message(self, request: web.Request, stamp: Stamp) -> web.StreamResponse:
-        form = twilio_params.check_message(await _pairs(request))
+        form = twilio_params.check_message(await pairs(request))
         first = {name: values[0] for name, values in form.items()}
         message = Message(
             self._account,
@@ -205,7 +188,7 @@ class TwilioRest:
         return created
 
     async def _list_messages(self, request: web.Request, _: Stamp) -> web.StreamResponse:
-        query = _query(request, twilio_params.LIST_MESSAGE)
+        query = query_of(request, twilio_params.LIST_MESSAGE)
         if self._faults.list_status:
             raise TwilioError(self._faults.list_status, 20500, "a switch is on (practice)")
         newest_s = time.time() - self._faults.list_lag_s
@@ -224,7 +207,7 @@ class TwilioRest:
     def _message(self, request: web.Request) -> Message:
         message = self._texts.messages.get(request.match_info["sid"])
         if message is None:
-            raise _NOT_FOUND
+            raise NOT_FOUND
         return message
 
     async def _fetch_message(self, request: web.Request, _: Stamp) -> web.StreamResponse:
@@ -232,7 +215,7 @@ class TwilioRest:
 
     async def _update_message(self, request: web.Request, _: Stamp) -> web.StreamResponse:
         message = self._message(request)
-        form = twilio_params.check(await _pairs(request), twilio_params.UPDATE_MESSAGE)
+        form = twilio_params.check(await pairs(request), twilio_params.UPDATE_MESSAGE)
         if "Status" in form:
             if message.status not in {"queued", "accepted", "scheduled"}:
                 raise TwilioError(400, 30409, "The message is past cancelling")
@@ -245,81 +228,6 @@ class TwilioRest:
         message = self._message(request)
         self._texts.forget(message)
         return web.Response(status=204)
-
-    async def _create_call(self, request: web.Request, stamp: Stamp) -> web.StreamResponse:
-        form = twilio_params.check_call(await _pairs(request))
-        if self._faults.fail_status or self._throttled(stamp[0]):
-            status, code = (self._faults.fail_status, 20500) if self._faults.fail_status else (429, 20429)
-            raise TwilioError(status, code, "a switch is on (practice)")
-        call = Call(self._account, form["To"][0], form["From"][0])
-        self._ledger.record(
-            "call",
-            stamp,
-            sender=call.sender,
-            to=call.to,
-            body="",
-            segments=0,
-            sid=call.sid,
-            outcome="accepted",
-            status_callback=form.get("StatusCallback", [""])[0],
-        )
-        created = web.json_response(call.json(), status=201)
-        self._calls.start(call, call_script(call.to), form)
-        if self._faults.silence:
-            await asyncio.Event().wait()
-        return created
-
-    async def _list_calls(self, request: web.Request, _: Stamp) -> web.StreamResponse:
-        query = _query(request, twilio_params.LIST_CALL)
-        wanted = {"To": query.get("To"), "From": query.get("From"), "Status": query.get("Status")}
-        found = [
-            leg.call
-            for leg in reversed(self._calls.legs.values())
-            if wanted["To"] in {None, leg.call.to}
-            and wanted["From"] in {None, leg.call.sender}
-            and wanted["Status"] in {None, leg.call.status}
-        ]
-        return web.json_response(twilio_json.page("calls", request.path, found, query))
-
-    def _leg(self, request: web.Request) -> Leg:
-        leg = self._calls.legs.get(request.match_info["sid"])
-        if leg is None:
-            raise _NOT_FOUND
-        return leg
-
-    async def _fetch_call(self, request: web.Request, _: Stamp) -> web.StreamResponse:
-        return web.json_response(self._leg(request).call.json())
-
-    async def _update_call(self, request: web.Request, _: Stamp) -> web.StreamResponse:
-        leg = self._leg(request)
-        form = twilio_params.check(await _pairs(request), twilio_params.UPDATE_CALL)
-        if leg.call.end is not None:
-            raise TwilioError(400, 21220, "Call is not in-progress. Cannot redirect.")
-        if "Status" in form:
-            self._calls.hang_up(leg)
-        elif "Url" in form or "Twiml" in form:
-            document = form.get("Twiml", [""])[0].encode()
-            goto = Goto(form.get("Url", [""])[0], form.get("Method", ["POST"])[0], {}, document)
-            self._calls.send_to(leg, goto)
-        return web.json_response(leg.call.json())
-
-    async def _delete_call(self, request: web.Request, _: Stamp) -> web.StreamResponse:
-        del self._calls.legs[self._leg(request).call.sid]
-        return web.Response(status=204)
-
-
-async def _pairs(request: web.Request) -> list[tuple[str, str]]:
-    """Return the form's names and values in order. Raises TwilioError 400 for any other kind of body."""
-    if request.content_type != "application/x-www-form-urlencoded":
-        raise TwilioError(400, 20001, "The body must be application/x-www-form-urlencoded")
-    try:
-        return parse_qsl((await request.read()).decode(), keep_blank_values=True, errors="strict", max_num_fields=100)
-    except ValueError:
-        raise TwilioError(400, 20001, "The body is not a form in UTF-8") from None
-
-
-def _query(request: web.Request, declared: twilio_params.Declared) -> dict[str, str]:
-    return {name: values[0] for name, values in twilio_params.check(request.query.items(), declared).items()}
 
 
 def _problem(error: TwilioError) -> web.Response:
