@@ -128,12 +128,13 @@ class SmsSender:
         for pair, task in runs.items():
             loops[pair].stop(task)
         await asyncio.gather(*runs.values(), return_exceptions=True)
-        for loop in loops.values():
-            await loop.put_back()
+        left = await asyncio.gather(*(loop.put_back() for loop in loops.values()), return_exceptions=True)
         offers = {offer for loop in loops.values() for offer in loop.dispatch.offers}
         if offers:
             _, offers = await asyncio.wait(offers, timeout=_DRAIN_S)
         settled = await self.desk.settlement.finish()
+        for error in filter(None, left):  # the answers of the others are on disk all the same
+            raise error
         if offers or not settled:
             return  # what is still under way rests `unknown` when this process is gone
         with contextlib.suppress(RedisAway):  # the next owner waits for what it is not told

@@ -11,6 +11,7 @@ from gateway.errors.store import StoreUnavailable
 from gateway.model.job import Job
 from gateway.model.limit import Refused
 from gateway.store import jobs, lives
+from gateway.workers.sender_loop import SenderLoop
 from tests.workers.test_sms_sender import on_both
 
 
@@ -212,3 +213,24 @@ async def test_what_a_killed_process_may_have_sent_can_be_answered_and_is_never_
     )
     assert row["id"] == message_id
     assert sending.arrived() == []
+
+
+async def test_a_stop_that_cannot_take_back_still_waits_for_the_answers_of_what_left(
+    sending: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database was away for a moment: what the carrier answered after it became `unknown`."""
+    sending.timeout_s = 10.0
+    (slow,) = await sending.queue("0070")  # its answer takes 3 s
+    worker = sending.start()
+    await sending.until_status(slow, "sending")
+    async with asyncio.timeout(5):
+        while worker.desk.plan.unwritten:  # until its bytes have left
+            await asyncio.sleep(0.01)
+
+    async def away(_loop: SenderLoop) -> None:
+        raise StoreUnavailable("gone")
+
+    monkeypatch.setattr(SenderLoop, "put_back", away)
+    await sending.stop()
+
+    assert (await sending.message(slow)).status in {"sent", "delivered"}
