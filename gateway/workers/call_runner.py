@@ -28,6 +28,7 @@ from gateway.workers.channels import Channels
 from gateway.workers.counters import Counters
 from gateway.workers.launch import Launches
 from gateway.workers.leases import Leases, Pair
+from gateway.workers.loops import kept_alive
 from gateway.workers.plan import Plan
 from gateway.workers.recording_fetcher import RecordingFetcher
 
@@ -81,11 +82,12 @@ class CallRunner:
     async def run(self) -> None:
         """Dial until cancelled; then dial no more, let calls finish for a while, and end those that are left."""
         self.desk.is_closing = False
-        beside = [
-            asyncio.create_task(self.desk.channels.run(), name="call-channels"),
-            asyncio.create_task(self._watch.run(), name="call-watch"),
-            asyncio.create_task(self._fetcher.run(), name="recording-fetcher"),
-        ]
+        loops = {
+            "call-channels": self.desk.channels.run,
+            "call-watch": self._watch.run,
+            "recording-fetcher": self._fetcher.run,
+        }
+        beside = [asyncio.create_task(kept_alive(name, loop), name=name) for name, loop in loops.items()]
         woken = self.desk.signals.listen("calls")
         try:
             while True:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.store import calls
+from gateway.workers.call_watch import CallWatch
 from tests.calls.twilio_by_hand import placed
 
 
@@ -88,6 +89,25 @@ async def test_a_call_that_the_carrier_fell_silent_about_is_asked_for_and_its_ch
 
     await calling.until_status(first, "busy")
     await calling.until_status(second, "busy")
+
+
+async def test_a_fault_of_ours_ends_the_watch_over_calls_for_a_moment_only(
+    calling: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calling.far_end.parts.faults.set({"mute": True})
+    look, faults = CallWatch.look, [RuntimeError("made up")]
+
+    async def failing(watch: CallWatch) -> None:
+        if faults:
+            raise faults.pop()
+        await look(watch)
+
+    monkeypatch.setattr(CallWatch, "look", failing)
+    (call_id,) = await calling.queue("0400")
+    runner = await calling.start()
+    runner._watch.quiet_ms = 500
+
+    await calling.until_status(call_id, "busy")
 
 
 async def test_a_call_that_cannot_be_read_keeps_nobody_from_asking_for_the_others(calling: Any) -> None:
