@@ -19,10 +19,11 @@ from typing import Final, Literal
 import numpy as np
 
 from gateway.media import beeps
-from gateway.media.beeps import BeepWatch, Tone
+from gateway.media.beeps import Beep, BeepWatch, Tone
 from gateway.media.events import Detected, GreetingEnded
 from gateway.media.g711 import FRAME_TICKS, RATE_HZ
 from gateway.media.level import OVERLOAD, SILENCE_DBOV
+from gateway.media.special_tones import SpecialTones
 
 FRAME_MS: Final = 20
 _FRAME_BYTES: Final = 2 * FRAME_TICKS
@@ -77,6 +78,7 @@ class Detector:
         self._voice_from_ms: int | None = None
         self._voice_to_ms = 0
         self._beeps = BeepWatch()
+        self._special = SpecialTones()
         self._verdict = ""
         self._is_left = False  # the message was begun, without a beep
         self.over = False  # nothing more will be told
@@ -101,8 +103,13 @@ class Detector:
         self._at_ms += FRAME_MS
         beeped = [beep for beep in map(self._beeps.found, tones) if beep is not None]
         self._listen(level_dbov, is_tone=self._beeps.is_beep)
+        if beeped and self._special.add(beeped[-1], self._at_ms):
+            return self._announced()
         if beeped:
-            return self._beeped(beeped[-1].hertz, beeped[-1].length_ms)
+            return self._beeped(beeped[-1], self._at_ms)
+        held = None if self._beeps.length_ms else self._special.released(self._at_ms)  # else the next may sound already
+        if held is not None:
+            return self._beeped(held, self._special.ended_ms)
         return self._decide() if not self._verdict else self._wait()
 
     # --- what is heard
@@ -151,14 +158,21 @@ class Detector:
         self._verdict = by
         return Detected(by, why, self._at_ms, self._voice_from_ms, self._greeted_ms, self._words)
 
-    def _beeped(self, hertz: float, length_ms: int) -> list[Event]:
+    def _announced(self) -> list[Event]:
+        """An operator is going to speak: nobody records, and no tone of these was a beep."""
+        if not self._special.are_three or self._verdict == "machine":
+            return []
+        return [self._detected("machine", "intercept")]
+
+    def _beeped(self, beep: Beep, ended_ms: int) -> list[Event]:
         """A beep is over: whoever beeps is a machine, and records from now on."""
         before = self._verdict
-        if before in {"human", "unknown"} and length_ms < LATE_BEEP_MS:
+        if before in {"human", "unknown"} and beep.length_ms < LATE_BEEP_MS:
             return []
         self.over = True
         told: list[Event] = [] if before == "machine" else [self._detected("machine", "beep")]
-        return [*told, GreetingEnded("beep", self._at_ms, self._greeted_ms, self._at_ms - length_ms, hertz)]
+        began_ms = ended_ms - beep.length_ms
+        return [*told, GreetingEnded("beep", self._at_ms, self._greeted_ms, began_ms, beep.hertz)]
 
     def _wait(self) -> list[Event]:
         """For the end of a machine's greeting, or for a beep that nobody expected."""

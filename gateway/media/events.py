@@ -41,7 +41,7 @@ class Detected:
     """Who answered; see `amd.Detector`. Times are milliseconds from the answer.
 
     by:      human, machine or unknown.
-    why:     short_greeting, long_greeting, beep, tone, silence, timeout.
+    why:     short_greeting, long_greeting, beep, intercept, tone, silence, timeout.
     at_ms:   when it was known.
     voice_from_ms, voice_to_ms: where the greeting began and how far it had come, None where nobody said a word.
     words:   bursts of voice with a gap before them.

@@ -148,6 +148,30 @@ def test_a_person_who_turns_out_to_beep_was_a_machine() -> None:
     assert told[1].at_ms > 6_000
 
 
+@pytest.mark.parametrize("tones_hz", [(985.2, 1428.5, 1776.7), (913.8, 1370.6, 1776.7), (950.0, 1400.0, 1800.0)])
+@pytest.mark.parametrize("seconds", [0.274, 0.38])
+def test_the_three_tones_before_an_operators_words_are_no_beep(
+    tones_hz: tuple[float, float, float], seconds: float
+) -> None:
+    """Out of service: a message was left into the announcement, and the call said that it had been, after the beep."""
+    three = b"".join(tones.beep(seconds, hertz) for hertz in tones_hz)
+    told = heard(noisy(silence(0.3) + three + silence(0.2) + voice(3) + silence(5), -45.0))
+
+    assert [(type(event), event.why) for event in told] == [(Detected, "intercept"), (GreetingEnded, "silence")]
+    assert told[0].at_ms == pytest.approx(300 + 3000 * seconds, abs=100)
+
+
+@pytest.mark.parametrize("hertz", [985.2, 950.0, 913.8])
+def test_a_beep_like_the_first_of_them_waits_for_the_second_and_is_one(hertz: float) -> None:
+    for after in (silence(2), silence(0.5) + tones.beep(0.3, 1428.5) + silence(2)):
+        told = heard(voice(3) + silence(0.5) + tones.beep(0.3, hertz) + after)
+
+        assert [event.why for event in told] == ["long_greeting", "beep"]
+        assert isinstance(told[1], GreetingEnded)
+        assert told[1].beep_ms == pytest.approx(3_500, abs=40)
+        assert 3_800 < told[1].at_ms < 3_960
+
+
 def test_a_tone_that_does_not_end_is_a_fax() -> None:
     verdict, *_ = heard(silence(0.5) + tones.beep(5.0, 2100) + silence(1))
 
