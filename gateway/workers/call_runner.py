@@ -111,6 +111,9 @@ class CallRunner:
         except StoreUnavailable as error:
             _log.error("cannot_look_for_calls", error=str(error))
             return
+        except Exception:  # noqa: BLE001 - a fault of ours: begun anew, this would end the calls that are up
+            _log.exception("look_for_calls_failed")
+            return
         for pair in held.keys() - self._loops.keys():
             loop = CallLoop(*pair, self.desk, held[pair])
             task = asyncio.create_task(loop.run(), name=f"call-loop-{pair[1]}")

@@ -17,6 +17,7 @@ from gateway.media import rtcp, wav
 from gateway.model.job import Job
 from gateway.sip.transaction_table import Timers
 from gateway.store import jobs, opt_outs
+from gateway.workers import call_runner
 
 SENDER = "+18005550199"
 
@@ -37,6 +38,25 @@ async def test_a_call_speaks_hears_a_key_and_ends_with_its_outcome(calling: Any)
     (heard,) = calling.heard()
     assert heard["ended_by"] == "gateway"
     assert heard["speech_s"] > 2
+
+
+async def test_a_fault_of_ours_while_calls_are_looked_for_ends_none_that_is_up(
+    calling: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (call_id,) = await calling.queue("0101")
+    await calling.start()
+    await calling.until_status(call_id, "answered")
+    make_good, faults = call_runner.make_good, [RuntimeError("made up")]
+
+    async def failing(*given: Any) -> None:
+        if faults:
+            raise faults.pop()
+        await make_good(*given)
+
+    monkeypatch.setattr(call_runner, "make_good", failing)
+
+    assert (await calling.until_status(call_id, "completed")).outcome == "confirmed"
+    assert not faults
 
 
 async def test_audio_from_a_stranger_and_the_call_itself_are_counted(
