@@ -1,7 +1,7 @@
 """The three rising tones before an operator's announcement: the number is out of service, or all lines are busy.
 
-Each lasts 274 or 380 ms, the next follows at once (special information tones: ITU-T E.180; Telcordia SR-2275). The first
-alone is like a voicemail's beep, so it is held back for as long as the second may come.
+Each lasts 274 or 380 ms, the next follows at once (special information tones: ITU-T E.180; Telcordia SR-2275). The
+first alone is like a voicemail's beep, so it is held back for as long as the second may come.
 """
 
 from typing import Final
