@@ -22,7 +22,8 @@ from gateway.carriers.voice_base import Road, TrunkRoad, WebhookRoad
 from gateway.carriers.voice_turns import VoiceTurns
 from gateway.net.http_client import HttpClient
 from gateway.net.rtp_engine import RtpEngine
-from gateway.settings import Account, Settings
+from gateway.settings import Settings
+from gateway.settings_accounts import Account
 from gateway.settings_trunks import Trunk
 from gateway.sms import keywords
 from gateway.speech.prompts import Prompts

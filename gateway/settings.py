@@ -15,15 +15,13 @@ from pydantic import ValidationError as Invalid
 from pydantic_core import ErrorDetails
 
 from gateway.errors.settings import BadSettings, SettingProblem
+from gateway.settings_accounts import Practice, Twilio, account_contradictions
 from gateway.settings_layers import NOT_A_VALUE, Key, Layers
 from gateway.settings_trunks import Sip, Trunk, contradictions, with_defaults
 from gateway.settings_types import (
     NO_SECRET,
-    AccountSid,
-    Address,
     Country,
     HttpUrl,
-    PerSecond,
     Port,
     Seconds,
     Section,
@@ -107,35 +105,6 @@ class Sms(Section):
     carrier_queue_s: Annotated[float, Field(ge=1)] = 120
     breaker_failures: Annotated[int, Field(ge=1)] = 5
     breaker_s: Seconds = 10
-
-
-class Account(Section):
-    """An account at a carrier that speaks Twilio's wire format."""
-
-    account_sid: AccountSid = ""
-    auth_token: SecretStr = NO_SECRET
-
-
-class Twilio(Account):
-    """The Twilio carrier, for texts and calls."""
-
-    base_url: HttpUrl = "https://api.twilio.com"
-    timeout_s: Seconds = 10
-    keyword_replies: Literal["carrier", "gateway", "network"] = "carrier"
-    machine_detection: bool = False
-    ring_timeout_s: Annotated[int, Field(ge=5, le=600)] = 30
-    calls_per_second: PerSecond = 1
-    channels: Annotated[int, Field(ge=1)] = 100
-    audio_url_s: Annotated[int, Field(ge=60)] = 3600
-    delete_recordings: bool = True
-
-
-class Practice(Account):
-    """The far end to practise on: all that test keys can reach. It must be on this machine."""
-
-    url: HttpUrl = ""
-    sip_host: Annotated[Address, Field(min_length=1)] = "127.0.0.1"
-    sip_port: Port = 0
 
 
 class Abandonment(Section):
@@ -279,7 +248,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[Key, str]]:
     """What is wrong between settings that are each right by themselves."""
     yield from _shared_contradictions(settings)
     yield from _http_contradictions(settings)
-    yield from _account_contradictions(settings)
+    yield from account_contradictions(settings.twilio, settings.practice, public_url=settings.public_url)
     yield from contradictions(settings.trunks, settings.sip)
 
 
@@ -309,24 +278,3 @@ def _http_contradictions(settings: Settings) -> Iterator[tuple[Key, str]]:
         yield ("http", "trusted_proxies"), "must not trust every address: anyone could then claim any URL"
     if settings.callbacks.max_retry_s < settings.callbacks.first_retry_s:
         yield ("callbacks", "max_retry_s"), "must not be less than callbacks.first_retry_s"
-
-
-def _account_contradictions(settings: Settings) -> Iterator[tuple[Key, str]]:
-    twilio, practice = settings.twilio, settings.practice
-    for name, account in (("twilio", twilio), ("practice", practice)):
-        if bool(account.account_sid) != bool(account.auth_token.get_secret_value()):
-            missing = "auth_token" if account.account_sid else "account_sid"
-            yield (name, missing), "must be set: account_sid and auth_token go together"
-    host, token = urlsplit(twilio.base_url).hostname or "", twilio.auth_token.get_secret_value()
-    if not twilio.base_url:
-        yield ("twilio", "base_url"), "must not be empty"
-    elif not is_loopback(host) and not twilio.base_url.startswith("https://"):
-        yield ("twilio", "base_url"), "must start with https:// unless it is this machine"
-    if twilio.account_sid and token and not is_loopback(host) and not settings.public_url:
-        yield ("public_url",), "must be set when Twilio is used: it calls us back there"
-    if practice.url and not is_loopback(urlsplit(practice.url).hostname or ""):
-        yield ("practice", "url"), "must be on this machine (127.0.0.1, ::1 or localhost): test keys never leave it"
-    if practice.url and not practice.account_sid:
-        yield ("practice", "account_sid"), "must be set with practice.url: its webhooks are signed too"
-    if not is_loopback(practice.sip_host):
-        yield ("practice", "sip_host"), "must be on this machine (127.0.0.1 or ::1): test keys never leave it"

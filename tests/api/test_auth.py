@@ -12,7 +12,7 @@ from gateway.api.server import Doors, build
 from gateway.clock import now_ms
 from gateway.errors.api import Unauthorized
 from gateway.model.tenant import SCOPES
-from gateway.settings import Practice
+from gateway.settings_accounts import Practice
 from gateway.store import tenants
 from tests.api.conftest import Api
 
