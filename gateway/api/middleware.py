@@ -30,6 +30,7 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+_CLIENT_IS_GONE: Final = 499  # as nginx calls it; raised on, aiohttp would log an error for each
 _AS_IT_IS: Final = "identity"
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger(__name__)
@@ -85,7 +86,7 @@ async def _answer(request: web.Request, handler: Handler, request_id: str, route
     except TimeoutError:
         return problems.of_timeout(request_id)
     except ConnectionError:
-        raise  # nobody is there to be answered
+        return web.Response(status=_CLIENT_IS_GONE)  # nobody is there to be answered: for the log and the figures
     except Exception:  # noqa: BLE001 - the caller gets a problem, the log gets the rest
         _log.exception("request_failed", route=route)
         return problems.of_bug(request_id)

@@ -1,5 +1,6 @@
 """Around every request: problems, ids, headers, metrics, health, documentation."""
 
+import asyncio
 import hashlib
 import io
 import re
@@ -57,6 +58,24 @@ async def test_a_body_that_must_be_unpacked_is_refused(api: Api, path: str, enco
     said = await api.ask("POST", path, data=b"", headers=headers)
 
     assert (said.status, said.slug) == (415, "encoded_body")
+
+
+async def test_who_hangs_up_in_the_middle_of_a_request_is_no_error(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    head = b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
+    key = f"Authorization: Bearer {api.secret}\r\nContent-Length: 9\r\n\r\n".encode()
+    runner = web.AppRunner(build(api.doors), access_log=None)  # a test server would cancel who is hung up on
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    reader, writer = await asyncio.open_connection(*runner.addresses[0])
+    writer.write(head + key)
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"  # it is waited for now
+    writer.close()
+
+    async with asyncio.timeout(5):
+        while b'status="499"' not in api.doors.metrics.render():
+            await asyncio.sleep(0.02)
+    await runner.cleanup()
+    assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []
 
 
 async def test_what_broke_is_logged_and_not_told(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
