@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import ConfigDict, Field
 
-from gateway.api import limits_of
+from gateway.api import limits_of, plans
 from gateway.api.deeds import deed
 from gateway.api.inputs import CallbackUrl, Input, Name, Text
 from gateway.api.operation import Answer, Call, View, operation
@@ -22,7 +22,7 @@ from gateway.model.scope import SCOPE_KINDS
 from gateway.model.sender import KEYWORD_REPLIES, KINDS, STATUSES, Sender
 from gateway.phone import parse_sender, sender_kind
 from gateway.sms.segments import segment
-from gateway.store import audit_log, dialplans, lives, scopes, tenants, usage
+from gateway.store import audit_log, lives, scopes, tenants, usage
 from gateway.store.database import Tx
 from gateway.store.signals import Things
 
@@ -142,9 +142,9 @@ async def put(call: Call, body: NewSender) -> Answer:
     """A change takes effect on the next text; what waited for it goes on."""
     sender = _sender(call, body)
     _check(call, sender)
+    await _check_dialplan(call, sender)
 
     async def work(tx: Tx) -> tuple[Sender | None, Sender]:
-        await _check_dialplan(call, tx, sender)
         await _check_campaign(tx, sender)
         before = await tenants.sender(tx, sender.number)
         if not await tenants.put_sender(tx, sender):
@@ -212,11 +212,13 @@ def _check(call: Call, sender: Sender) -> None:
             raise InvalidRequest(FieldProblem(name, "too_long", "an answer must fit into one segment"))
 
 
-async def _check_dialplan(call: Call, tx: Tx, sender: Sender) -> None:
-    name = sender.inbound_dialplan
-    if name and await dialplans.source_of(tx, call.key.tenant_id, name) is None:
-        detail = "no dialplan of this name is published; publish it by PUT /v1/dialplans/{name}"
-        raise InvalidRequest(FieldProblem("inbound_dialplan", "unknown_dialplan", detail))
+async def _check_dialplan(call: Call, sender: Sender) -> None:
+    if not sender.inbound_dialplan:
+        return
+    _, plan = await plans.published(call, sender.inbound_dialplan, "inbound_dialplan")
+    if not plan.inbound:
+        detail = "this dialplan makes calls; one that answers them says `inbound: true`"
+        raise InvalidRequest(FieldProblem("inbound_dialplan", "not_inbound", detail))
 
 
 async def _check_campaign(tx: Tx, sender: Sender) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import structlog
+
 from gateway import phone
 from gateway.clock import new_id
 from gateway.errors.phone import InvalidNumber
@@ -19,6 +21,7 @@ from gateway.voice.dialplan import Plan
 from gateway.voice.state import State
 from gateway.voice.values import MAX_VALUE
 
+_log = structlog.get_logger(__name__)
 ANONYMOUS = "anonymous"  # the person of a call that shows no number
 
 
@@ -58,7 +61,9 @@ class InboundCalls:
             row = await self.database.read(lambda tx: tx.row("calls_words_for", **pair))
             variables = _known(plan, sender, person, row)
             state = engine.start(plan, variables)
-        except (UnknownDialplan, BadDialplan, BadVariables):
+        except (UnknownDialplan, BadDialplan, BadVariables) as error:
+            if sender.inbound_dialplan:
+                _log.warning("nobody_answers", dialplan=sender.inbound_dialplan, error=str(error))
             return "no_dialplan"
         call = Call(
             id=new_id("call"),

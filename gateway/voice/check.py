@@ -68,6 +68,7 @@ def check(plan: Plan, *, prompts: PromptNames, broadcast: bool, by_twilio: bool 
         *_unreachable(plan),
         *_unused_variables(plan),
         *_told_too_soon(plan),
+        *_nothing_to_replay(plan),
         *_without_outcome(plan),
         *(_broadcast(plan) if broadcast else ()),
         *(_left_behind(plan) if by_twilio else ()),
@@ -198,6 +199,15 @@ def _private(plan: Plan) -> set[str]:
             given = node.values.items() if isinstance(node, SetNode) else ()
             found |= {name for name, text in given if found.intersection(template.names(text))}
     return found
+
+
+def _nothing_to_replay(plan: Plan) -> Iterable[PlanProblem]:
+    """What an inbound plan wants to know of people who were never written to: without it nobody would answer them."""
+    for name in INBOUND_VARIABLES if plan.inbound else ():
+        variable = plan.variables.get(name)
+        if variable is not None and variable.default is None:
+            told = f"{name!r} needs a default: who was never written to has none, and would not be answered"
+            yield _problem(plan, None, told, line=variable.line)
 
 
 def _without_outcome(plan: Plan) -> Iterable[PlanProblem]:

@@ -273,3 +273,14 @@ async def test_a_text_that_cannot_be_saved_is_refused(api: Api) -> None:
     assert (await api.put("/v1/templates/t", {"body": ""})).wrong == {"body": "too_short"}
     assert (await api.put("/v1/templates/t", {"body": " "})).wrong == {"body": "too_short"}
     assert (await api.put("/v1/templates/Bad Name", {"body": "x"})).wrong == {"name": "bad_name"}
+
+
+async def test_who_rings_a_sender_is_answered_only_by_a_plan_that_answers(api: Api) -> None:
+    for name in ("payment-reminder", "replay-or-opt-out"):
+        await publish(api, name, SHIPPED[name])
+
+    refused = await api.put(f"/v1/senders/{TOLL_FREE}", {"inbound_dialplan": "payment-reminder"})
+    taken = await api.put(f"/v1/senders/{TOLL_FREE}", {"inbound_dialplan": "replay-or-opt-out"})
+
+    assert (refused.status, refused.wrong) == (422, {"inbound_dialplan": "not_inbound"})
+    assert taken.status == 200

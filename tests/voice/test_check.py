@@ -200,6 +200,16 @@ def test_headers_that_twilio_does_not_carry_are_told(to: str, count: int, *, by_
     ] * count
 
 
+def test_an_inbound_plan_answers_people_who_were_never_written_to() -> None:
+    start = "language: en-US\ninbound: true\n"
+    plan = SOUND.replace("language: en-US\n", start).replace("who", "last_message")
+
+    assert told(plan, broadcast=False) == []
+    assert told(plan.replace("default: you", "required: true"), broadcast=False) == [
+        "5: error: 'last_message' needs a default: who was never written to has none, and would not be answered"
+    ]
+
+
 def test_a_warning_lets_the_plan_through() -> None:
     plan, warnings = load_checked(
         SOUND.replace("Hello {{ who }}. ", ""), file="x.yaml", prompts=recorded, broadcast=True
