@@ -78,9 +78,9 @@ def opt_out_of(call: Call, scope: Scope, key: str, now_ms: int) -> OptOut | None
     return OptOut(call.tenant_id, call.mode, call.recipient, towards, "dialplan", evidence, now_ms)
 
 
-async def live(tx: Tx) -> list[Call]:
-    """Every call that is dialing, ringing or answered."""
-    return [to_record(Call, row) for row in await tx.rows("calls_live")]
+async def at_carriers(tx: Tx) -> list[Call]:
+    """Every call that is dialing, ringing or answered, and lives between webhooks."""
+    return [to_record(Call, row) for row in await tx.rows("calls_at_carriers")]
 
 
 async def left_at_carrier(tx: Tx) -> list[Call]:

@@ -67,8 +67,8 @@ class CallWatch:
         """Free what has ended, and ask for what has been quiet for long."""
         await self.adopt()
         ids = set(self.desk.elsewhere)
-        live = {call.id: call for call in await self.desk.database.read(calls.live)}
-        came_in = {call.id for call in live.values() if call.direction == "in" and call.engine_state}
+        live = {call.id: call for call in await self.desk.database.read(calls.at_carriers)}
+        came_in = {call.id for call in live.values() if call.direction == "in"}
         self.desk.elsewhere |= came_in  # a number may have no status callback at its carrier
         for call_id in sorted(ids - live.keys()):
             self.desk.elsewhere.discard(call_id)

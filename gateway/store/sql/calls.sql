@@ -34,9 +34,9 @@ UPDATE calls SET answered_ms = :now_ms WHERE id = :id AND answered_ms IS NULL;
 -- name: calls_ended!
 UPDATE calls SET ended_ms = :now_ms WHERE id = :id AND ended_ms IS NULL;
 
--- name: calls_live
+-- name: calls_at_carriers
 -- The states are written out: with a parameter in their place SQLite would not use the index over them.
-SELECT * FROM calls WHERE status IN ('dialing', 'ringing', 'answered') ORDER BY id;
+SELECT * FROM calls WHERE status IN ('dialing', 'ringing', 'answered') AND engine_state <> '' ORDER BY id;
 
 -- name: calls_live_ids
 SELECT id FROM calls WHERE status IN ('dialing', 'ringing', 'answered');
