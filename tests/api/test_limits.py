@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.api import why
 from gateway.api.why_words import HOLDS
 from gateway.clock import now_ms
 from gateway.model.tenant import SCOPES
