@@ -16,7 +16,7 @@ from gateway.model.scope import Scope
 from gateway.model.sender import Sender
 from gateway.store import events, keys, scopes
 from gateway.store.records import to_record
-from gateway.workers import counters
+from gateway.workers import rebuilder
 from gateway.workers.counters import Counters
 
 
@@ -108,7 +108,7 @@ async def test_of_several_processes_that_notice_a_flushed_redis_one_rebuilds(
 ) -> None:
     day = Cap("sender:x:day@UTC", 10, "day", "UTC")
     gates = [Gate.connect(valkey_url) for _ in range(4)]
-    monkeypatch.setattr(counters, "_OTHERS_REBUILD_S", 15.0)  # nobody is too slow for the others here
+    monkeypatch.setattr(rebuilder, "_OTHERS_REBUILD_S", 15.0)  # nobody is too slow for the others here
     profiles = sending.counters._profiles
     all_counters = [Counters(gate, sending.database, profiles, Metrics()) for gate in gates]
     await asyncio.gather(*(each.begin() for each in all_counters))
