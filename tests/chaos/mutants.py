@@ -53,7 +53,8 @@ HUNTS: Final = (
             "a call that a killed process was dialling is queued again",
             "store/leases.py",
             'await calls.ended(tx, call_id, "unknown", now_ms, reason="worker_gone")',
-            'await lives.move(tx, "calls", [call_id], "queued", now_ms, reason="worker_gone")',
+            'await lives.move(tx, "calls", [call_id], "queued", now_ms) or '
+            'await calls.ended(tx, call_id, "unknown", now_ms, reason="worker_gone")',
         ),
         "kill -9 while calling",
     ),
