@@ -81,10 +81,10 @@ class Authenticator:
     async def _known(self, secret: str) -> ApiKey | None:
         if not secret.isascii():
             return None  # no key or token of ours: bytes that are no text would not even be looked for
-        if not secret.startswith(_TOKEN_PREFIX):
+        token = self._unseal(secret) if secret.startswith(_TOKEN_PREFIX) else None
+        if token is None:  # one key in 4,096 begins as tokens do
             return await self._key(tenants.fingerprint(secret))
-        token = self._unseal(secret)
-        if token is None or token.ends_ms <= now_ms():
+        if token.ends_ms <= now_ms():
             return None
         key = await self._key(token.fingerprint)
         return replace(key, scopes=token.scopes) if key is not None else None

@@ -59,9 +59,9 @@ class Api:
         self.secret = ""
         self.description: dict[str, Any] = {"paths": {}}
 
-    async def key(self, *scopes: str, tenant: str = "acme", mode: str = "live") -> str:
+    async def key(self, *scopes: str, tenant: str = "acme", mode: str = "live", begins: str = "gwk_") -> str:
         """Make a key and return its secret."""
-        secret = f"gwk_{secrets.token_urlsafe(32)}"
+        secret = f"{begins}{secrets.token_urlsafe(32)}"
         allowed = frozenset(scopes) or SCOPES
         key = ApiKey(new_id("key"), tenant, tenants.fingerprint(secret), allowed, mode, "test", now_ms())
 

@@ -39,6 +39,13 @@ async def test_without_a_good_key_nothing_is_told(api: Api, header: str) -> None
     assert said.headers["WWW-Authenticate"] == "Bearer"
 
 
+async def test_a_key_that_begins_as_tokens_do_is_a_key(api: Api) -> None:
+    """One secret in 4,096 does, by chance."""
+    said = await api.get("/v1/messages", secret=await api.key("messages:read", begins="gwk_t_"))
+
+    assert said.status == 200
+
+
 async def ask_in_bytes(api: Api, request: bytes) -> bytes:
     """Send a request as it stands; returns the first line of the answer."""
     reader, writer = await asyncio.open_connection(api.client.server.host, api.client.server.port)
