@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 ALONE: Final = (
     "tests/calls/test_outbound_sip.py::test_a_stop_lets_calls_end",
     "tests/calls/test_outbound_sip.py::test_calls_at_once",
-    "tests/chaos/",
     "tests/limits/test_wire.py",
     "tests/net/test_rtp_engine.py",
     "tests/test_benchmarks.py",
@@ -26,7 +25,7 @@ ALONE: Final = (
     "tests/workers/test_two_workers.py",
 )
 BY_TWOS: Final = ("tests/calls/", "tests/media/", "tests/net/", "tests/peers/", "tests/practice/test_phone.py")
-JOURNEYS: Final = ("tests/journeys/",)
+JOURNEYS: Final = ("tests/chaos/", "tests/journeys/")
 STAGES: Final = ((), BY_TWOS, JOURNEYS, ALONE)  # what is none of the others is of the first
 WORKERS: Final = (sys.maxsize, 2, 2, 1)  # how many run each stage, at most
 FIRST: Final = ("tests/simulation/",)

@@ -20,15 +20,18 @@ start: notice
 nodes:
   notice:
     menu:
-      prompt: {say: "The water is off. Press 9 to be removed from our list."}
-      choices: {"9": remove}
+      prompt: {say: "The water is off. Press 1 for somebody to speak to, 9 to be removed from our list."}
+      choices: {"1": agent, "9": remove}
       timeout: 1s
       attempts: 1
       otherwise: bye
+  agent: {transfer: {to: "+16462990601", ring: 10s}, on_failure: bye}
   remove: {opt_out: tenant, then: hangup}
   bye: {outcome: heard, then: hangup}
 """
-# What a person does (docs/practice.md): takes it, is busy, hangs up at once, into the prompt, declines, answers without ringing.
+_DESK: Final = "+16462990601"  # whom those who press 1 are put through to, over a second leg; hangs up after 2 s
+_PRESSES_1: Final = "0101"
+# What a person does (docs/practice.md): takes it, presses 1, is busy, hangs up at once, into the prompt, declines, answers without ringing.
 _ENDINGS: Final = ("1000", "0101", "0400", "0600", "0601", "0402", "0602", "1001")
 _AGAIN: Final = {"busy": {"after": "1s", "attempts": 1}}  # who is busy is rung once more, by the job
 _ENDS: Final = frozenset(f"call.{state}" for state in CALL_FINALS)
@@ -106,7 +109,8 @@ class Calls:
 
     def _twice(self, rows: list[Any], rung: Counter[str]) -> list[str]:
         calls = Counter(each["to"] for each in rows)
-        strangers = rung.keys() - set(self.people)
+        calls[_DESK] = sum(person.endswith(_PRESSES_1) for person in calls.elements())
+        strangers = rung.keys() - {*self.people, _DESK}
         silent = {each["to"] for each in rows if each["status"] in {"completed", "busy"}} - rung.keys()
         return [
             *(

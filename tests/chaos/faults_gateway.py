@@ -34,11 +34,11 @@ class KillAtStep(Fault):
     def __init__(self, dice: Random, *, full: bool) -> None:
         super().__init__(dice, full=full)
         self.where = self.step or dice.choice(all_steps())
-        is_rare = self.where.startswith(("load", "rebuild"))
+        is_rare = self.where.startswith(("load", "rebuild", "lease", "bridge", "refer"))
         is_often = self.where.startswith("commit")  # every group of works comes by
-        later = 2 if is_rare else dice.randint(3, 150 if is_often else 30)
-        self.kill = f"{self.where}@{dice.choice((1, 2, later))}"
-        if self.where.startswith("dial"):
+        visits = (1, 1, 2) if is_rare else (1, 2, dice.randint(3, 150 if is_often else 30))
+        self.kill = f"{self.where}@{dice.choice(visits)}"
+        if self.where.startswith(("dial", "bridge", "refer")):
             self.people, self.rung = (30, 60), 32
         if self.where.startswith("stop"):
             self.stops = 0.3
