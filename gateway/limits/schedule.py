@@ -35,7 +35,7 @@ class Schedule:
     waits_us: when somebody last waited for more.
     log:      when the last units left, sorted.
     open:     those of which that is not known yet, sorted.
-    dense_us: no slot is before it: what is made up comes half as fast again as the line, not all at once.
+    dense_us: no slot is before it: what is made up comes twice as fast as the line, not all at once.
     now_us:   what `at` was told last.
     """
 
@@ -120,7 +120,7 @@ class Schedule:
         periods, k = divmod(self.k + units, self.n)
         left = tuple(sorted([*self.open, *taken]))
         base_us = self.base_us + periods * self.period_us
-        dense_us = self.dense_us + -(-units * self.period_us * 2 // (3 * self.n))
+        dense_us = self.dense_us + -(-units * self.period_us // (2 * self.n))
         return replace(self, base_us=base_us, k=k, open=left, dense_us=dense_us)
 
     def late(self, taken: Open, later_us: int, units: int) -> "Schedule":

@@ -39,6 +39,7 @@ _HOLD_CHUNK: Final = 1_000  # rows a transaction: others' commits come in betwee
 _FEWEST_ROWS: Final = 16
 _MOST_ROWS: Final = 1_000
 _AWAY_S: Final = 0.5
+_LEAD: Final = 0.75  # of `commit_ahead_ms`: so long before its slot at least is a text asked for
 _GLANCE_S: Final = 0.05
 _CAPS: Final = {"cap_day", "cap_week", "cap_month", "cap_rolling"}
 _log = structlog.get_logger(__name__)
@@ -176,7 +177,7 @@ class SenderLoop:
             raise
         await self._hold_passed_over(sender, sends, answer)
         self._note("rate" if answer.then is not None and answer.then.reason == "rate" else "")
-        lead_us = ahead_us // 2
+        lead_us = round(ahead_us * _LEAD)
         await sleep_until(self.desk.plan.redis_clock.local(answer.again_us) - lead_us)
 
     async def _read(self) -> list[Planned[Message]]:
@@ -242,7 +243,7 @@ class SenderLoop:
         opens_us = refused.opens_at_us
         self._note(refused.reason, opens_us // 1000 if opens_us else None)
         if refused.is_waited_for and (wait_s := refused.opens_in_s) is not None:
-            await asyncio.sleep(min(max(wait_s - self.desk.settings.commit_ahead_ms / 2000, 0.001), 1.0))
+            await asyncio.sleep(min(max(wait_s - self.desk.settings.commit_ahead_ms / 1000 * _LEAD, 0.001), 1.0))
         elif refused.reason in _CAPS and opens_us is not None:
             await self._hold_all(refused.reason, _ms(opens_us), stands)
         elif refused.reason in _CAPS:  # it alone is larger than the cap

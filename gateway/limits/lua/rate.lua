@@ -11,7 +11,7 @@ local function int(x) return string.format('%.0f', x) end
 
 local function line(t) return t.base + math.ceil(t.k * t.period / t.n) end
 
--- No slot is before it: what is made up of the line comes half as fast again as the line, not all at once.
+-- No slot is before it: what is made up of the line comes twice as fast as the line, not all at once.
 local function due(t) return math.max(line(t), t.dense) end
 
 local function units(t, segments) return t.segments and segments or 1 end
@@ -187,7 +187,7 @@ local function spend(t, slot, segments)
   local count = units(t, segments)
   for unit = 0, count - 1 do t.fresh[#t.fresh + 1] = slot + after(t, unit) end
   if t.log then enter(t, slot, count) end
-  t.dense = t.dense + math.ceil(count * t.period * 2 / (3 * t.n))
+  t.dense = t.dense + math.ceil(count * t.period / (2 * t.n))
   t.k = t.k + count
   t.base, t.k = t.base + math.floor(t.k / t.n) * t.period, t.k % t.n
 end
