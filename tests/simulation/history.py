@@ -72,6 +72,7 @@ class History:
         self._clocks = Clocks(
             loop, edge_us - round((_BEGINS_S + dice.uniform(0, max(4.0, self._pace * _LONGEST_S))) * 1e6)
         )
+        self._is_healed = False
         self._clocks.redis_us = self._redis_us = round(dice.uniform(-200_000, 200_000))
         self._store = store
         self._redis = Redis(Server(self._clocks.redis_wall_us), dice, troubled="network" in self.troubles)
@@ -117,6 +118,8 @@ class History:
 
     async def _at(self, at_s: float, what: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         await asyncio.sleep(at_s)
+        if self._is_healed:  # whoever was stopped held its turn up until now
+            return
         self.say(what)
         await work()
 
@@ -235,6 +238,7 @@ class History:
 
     def _heal(self) -> None:
         self.say("all is well again")
+        self._is_healed = True
         self._redis.away, self._store.down, self._store.slow_s = False, False, 0.0
         self._redis.wake()
         self._redis.troubled = False
