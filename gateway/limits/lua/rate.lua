@@ -18,11 +18,11 @@ local function units(t, segments) return t.segments and segments or 1 end
 
 local function after(t, unit) return math.ceil(unit * t.apart / t.n) end
 
--- A log as it is kept: its first instant and the steps between, as MessagePack, which is read ten times as fast as text.
+-- A log as it is kept: its first instant and the steps between, as MessagePack: as text, a take of a full rate cost a third more.
 local function unpacked(text)
   if not text or text == '' then return {} end
   local log = {}
-  if string.find(text, '^%d') then -- as text, which the release before wrote
+  if string.find(text, '^%d') then -- as text, which was written before 0.1.0
     for step in string.gmatch(text, '%d+') do log[#log + 1] = tonumber(step) end
   else
     log = cmsgpack.unpack(text)
