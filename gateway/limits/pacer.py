@@ -48,7 +48,7 @@ class WriteClock:
     def wrote(self, at_us: int, segments: int = 1) -> int:
         """Note that a message's write begins at `at_us`. Returns what `moved` knows it by."""
         units = segments if self._by_segment else 1
-        if self._run_us is None or at_us > self._run_us + self._after(self._units) + self._period_us:
+        if self._run_us is None or at_us > self._left[-1] + self._period_us:
             self._run_us, self._units = at_us, 0
         self._units += units
         self._left.extend(at_us + self._after(j) for j in range(units))

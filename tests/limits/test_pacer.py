@@ -1,5 +1,6 @@
 """What a worker keeps beside its slots."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,6 +84,18 @@ def test_a_new_run_begins_after_a_period_of_silence() -> None:
     clock.wrote(5_000_000)
 
     assert clock.due(5_000_000) == 5_333_334
+
+
+@pytest.mark.parametrize("before", range(30, 40))
+def test_who_has_a_part_of_a_shared_rate_begins_no_new_run_while_it_writes(before: int) -> None:
+    clock = WriteClock(Throughput("account", 25, 1_000_000))
+    for k in range(before):  # one of four: each leaves it another 120 ms behind the line of the whole rate
+        clock.wrote(clock.due(k * 160_000))
+    slots = [before * 160_000 + j * 20_000 for j in range(10)]  # what a stall cost, made up at twice the line
+
+    for slot in slots:
+        assert clock.due(slot) == slot
+        clock.wrote(slot)
 
 
 @given(
