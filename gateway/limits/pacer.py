@@ -17,9 +17,7 @@ class WriteClock:
     """Keeps one throughput's last N writes, so that segment k never leaves within a period of segment k-N.
 
     One a throughput, for as long as this worker writes for it. Times are integers, us on the caller's monotonic clock.
-    A message's segments count as leaving one interval apart from its write on. A run of writes is also held to a line
-    from its first one on, so that a first write which was late (a handshake) does not push the next ones together:
-    of a run, 1 + floor(rate x (last - first)) have left at most. After a period of silence a new run begins.
+    A message's segments count as leaving one interval apart from its write on.
     """
 
     def __init__(self, throughput: Throughput, margin: float = MARGIN) -> None:
@@ -28,8 +26,6 @@ class WriteClock:
         self._wait_us = throughput.period_us + round(throughput.period_us * margin)
         self._by_segment = throughput.unit == "segment"
         self._left: deque[int] = deque(maxlen=throughput.n)
-        self._run_us: int | None = None  # when this run began
-        self._units = 0  # that left in it
         self._total = 0  # that ever left
 
     def keeps(self, throughput: Throughput) -> bool:
@@ -42,15 +38,11 @@ class WriteClock:
         free = self._n - len(self._left)
         units = min(segments if self._by_segment else 1, self._n)
         waits = [self._left[j - free] + self._wait_us - self._after(j) for j in range(free, units)]
-        line = [] if self._run_us is None else [self._run_us + self._after(self._units)]
-        return max([slot_us, *line, *waits])
+        return max([slot_us, *waits])
 
     def wrote(self, at_us: int, segments: int = 1) -> int:
         """Note that a message's write begins at `at_us`. Returns what `moved` knows it by."""
         units = segments if self._by_segment else 1
-        if self._run_us is None or at_us > self._left[-1] + self._period_us:
-            self._run_us, self._units = at_us, 0
-        self._units += units
         self._left.extend(at_us + self._after(j) for j in range(units))
         self._total += units
         return self._total - units

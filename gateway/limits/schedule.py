@@ -15,6 +15,7 @@ from bisect import bisect_right, insort
 from dataclasses import dataclass, field, replace
 
 CATCH_UP_US = 1_000_000
+MADE_UP = 4
 DOUBT_US = 5_000_000  # no write is begun 2 s after its slot; what was begun by then has left so long after it
 
 
@@ -35,7 +36,7 @@ class Schedule:
     waits_us: when somebody last waited for more.
     log:      when the last units left, sorted.
     open:     those of which that is not known yet, sorted.
-    dense_us: no slot is before it: what is made up comes twice as fast as the line, not all at once.
+    dense_us: no slot is before it: what is made up comes `MADE_UP` times as fast as the line, not all at once.
     now_us:   what `at` was told last.
     """
 
@@ -80,26 +81,35 @@ class Schedule:
     def fits(self, from_us: int, units: int, horizon_us: int) -> int:
         """The first instant from `from_us` on at which a message of so many units may leave.
 
-        Where too many are open that is not known, and beyond the horizon.
+        Where that is beyond the horizon, or too many are open: when it is worth asking again, beyond the horizon.
         """
         slot = max(from_us, self.due_us)
         if len(self.log) + len(self.open) + units <= self.n:
             return slot
-        most = min(units, self.n)  # of its own in one period
-        if len(self.open) - len(self._ahead()) + most > self.n:
-            return max(slot, horizon_us + 1)
-        while (later := self._crowded(slot, units)) > slot:
-            slot = later
-        all_may_leave_at_once = len(self.open) + most > self.n
-        return max(slot, horizon_us + 1) if all_may_leave_at_once else slot
+        ahead, most = self._ahead(), min(units, self.n)  # of its own in one period
+        in_doubt = len(self.open) - len(ahead)
+        if in_doubt + most > self.n or len(self.open) + most > self.n:  # all may leave at once
+            return self._hoped_for(slot, units, horizon_us)
+        found = self._climb(sorted([*self.log, *ahead]), self.n - in_doubt, slot, units)
+        return found if found <= horizon_us else self._hoped_for(slot, units, horizon_us)
 
     def _ahead(self) -> list[int]:
         return [each.at_us for each in self.open if each.at_us >= self.now_us]
 
-    def _crowded(self, slot: int, units: int) -> int:
+    def _hoped_for(self, slot: int, units: int, horizon_us: int) -> int:
+        """Where there will be room if all that is in doubt has left in its slot: it may be told so at any moment."""
+        log = sorted([*self.log, *(each.at_us for each in self.open)])
+        return max(self._climb(log, self.n, slot, units), horizon_us + 1)
+
+    def _climb(self, log: list[int], n: int, slot: int, units: int) -> int:
+        """The first slot from `slot` on that has room among `n` a period."""
+        while (later := self._crowded(log, n, slot, units)) > slot:
+            slot = later
+        return slot
+
+    def _crowded(self, left: list[int], n: int, slot: int, units: int) -> int:
         """The slot itself where its units have room; else a later one that may be the first that has."""
-        ahead = self._ahead()
-        log, own, n = sorted([*self.log, *ahead]), list[int](), self.n - (len(self.open) - len(ahead))
+        log, own = list(left), list[int]()
         for unit in range(units):
             own.append(bisect_right(log, slot + self._after(unit)))
             log.insert(own[-1], slot + self._after(unit))
@@ -120,7 +130,7 @@ class Schedule:
         periods, k = divmod(self.k + units, self.n)
         left = tuple(sorted([*self.open, *taken]))
         base_us = self.base_us + periods * self.period_us
-        dense_us = self.dense_us + -(-units * self.period_us // (2 * self.n))
+        dense_us = self.dense_us + -(-units * self.period_us // (MADE_UP * self.n))
         return replace(self, base_us=base_us, k=k, open=left, dense_us=dense_us)
 
     def late(self, taken: Open, later_us: int, units: int) -> "Schedule":

@@ -338,6 +338,16 @@ def test_no_rolling_period_has_more_than_n_writes_however_late_they_are_and_howe
     assert all(later - earlier >= apart for earlier, later in zip(writes, writes[n:], strict=False))
 
 
+def test_who_is_refused_for_what_is_in_doubt_is_told_when_there_is_room_if_that_left_in_its_slot() -> None:
+    """Three a second, of which nobody has told yet: the fourth may leave a second after the first, not after the third."""
+    now = 1_700_000_000 * SECOND
+    schedule = Schedule(3, SECOND, SECOND).at(now - 200_000)
+    for slot_us in (now - 180_000, now - 20_000, now + 150_000):
+        schedule = schedule.spend(slot_us, 1, "w", 1)
+
+    assert schedule.at(now).fits(now, 1, now + 200_000) == now - 180_000 + SECOND
+
+
 @given(n=st.integers(1, 200), period=st.integers(1000, 60_000_000), count=st.integers(1, 10_000))
 def test_a_busy_stretch_uses_the_whole_rate(n: int, period: int, count: int) -> None:
     """Rounding never adds up: unit k of a busy stretch lies at k * period / n, rounded up."""

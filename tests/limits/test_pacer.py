@@ -1,6 +1,5 @@
 """What a worker keeps beside its slots."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,15 +54,6 @@ def test_a_call_counts_once() -> None:
     assert clock.due(0, segments=5) == 1_000_500
 
 
-def test_a_late_first_write_does_not_push_the_next_ones_together() -> None:
-    clock = WriteClock(THREE)
-    clock.wrote(250_000)  # its slot was 0
-
-    assert clock.due(334_337) == 250_000 + 333_334
-    clock.wrote(583_334)
-    assert clock.due(668_672) == 250_000 + 666_667
-
-
 def test_a_write_that_the_socket_took_later_moves_whoever_comes_a_period_later() -> None:
     clock = WriteClock(THREE)
     first = clock.wrote(0, segments=2)
@@ -76,26 +66,6 @@ def test_a_write_that_the_socket_took_later_moves_whoever_comes_a_period_later()
     clock.moved(first, 5_000_000)  # long gone
 
     assert clock.due(2_900_000) < 4_000_000
-
-
-def test_a_new_run_begins_after_a_period_of_silence() -> None:
-    clock = WriteClock(THREE)
-    clock.wrote(0)
-    clock.wrote(5_000_000)
-
-    assert clock.due(5_000_000) == 5_333_334
-
-
-@pytest.mark.parametrize("before", range(30, 40))
-def test_who_has_a_part_of_a_shared_rate_begins_no_new_run_while_it_writes(before: int) -> None:
-    clock = WriteClock(Throughput("account", 25, 1_000_000))
-    for k in range(before):  # one of four: each leaves it another 120 ms behind the line of the whole rate
-        clock.wrote(clock.due(k * 160_000))
-    slots = [before * 160_000 + j * 20_000 for j in range(10)]  # what a stall cost, made up at twice the line
-
-    for slot in slots:
-        assert clock.due(slot) == slot
-        clock.wrote(slot)
 
 
 @given(

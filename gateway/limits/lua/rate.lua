@@ -5,13 +5,14 @@
 -- A unit that was granted leaves at its slot or later, however late: until its worker has told that it left, it is open.
 -- An open unit whose slot lies ahead counts at its slot; one whose slot has passed is in doubt, and counts in every stretch.
 
+local MADE_UP = 4     -- times the line, what a stall cost comes
 local DOUBT = 5000000 -- no write is begun 2 s after its slot; what was begun by then has left so long after it
 
 local function int(x) return string.format('%.0f', x) end
 
 local function line(t) return t.base + math.ceil(t.k * t.period / t.n) end
 
--- No slot is before it: what is made up of the line comes twice as fast as the line, not all at once.
+-- No slot is before it: what is made up comes so many times as fast as the line, not all at once.
 local function due(t) return math.max(line(t), t.dense) end
 
 local function units(t, segments) return t.segments and segments or 1 end
@@ -61,7 +62,8 @@ local function count_take(t, log, is_told, left, now)
       if each > now - t.apart then left[#left + 1] = each end
     elseif each > now - DOUBT then
       open = open + 1
-      if each >= now then t.ahead[#t.ahead + 1] = each else t.doubt = t.doubt + 1 end
+      local list = each >= now and t.ahead or t.doubt
+      list[#list + 1] = each
     end
   end
   return open
@@ -78,7 +80,7 @@ end
 -- The log is read only where a unit too many may be in it; until then a take adds a field of its own. What is told is put
 -- together in one field, what is open stays where it is; t.over are the fields that nobody needs any more.
 local function read_log(t, worker, now)
-  t.told, t.ahead, t.open, t.doubt, t.over, t.found = {}, {}, 0, 0, {}, {}
+  t.told, t.ahead, t.open, t.doubt, t.over, t.found = {}, {}, 0, {}, {}, {}
   local all, done, takes, has_open, left = redis.call('HGETALL', t.key), {}, {}, {}, {}
   for i = 1, #all, 2 do
     local mark = string.sub(all[i], 1, 1)
@@ -127,24 +129,23 @@ local function not_later(log, instant)
   return i
 end
 
--- Puts the units of a message into the log; returns their places, and which of them are its own.
-local function enter(t, slot, count)
+-- Puts the units of a message into a log; returns their places, and which of them are its own.
+local function enter(t, log, slot, count)
   local places, own = {}, {}
   for unit = 0, count - 1 do
     local instant = slot + after(t, unit)
-    local place = not_later(t.log, instant) + 1
-    table.insert(t.log, place, instant)
+    local place = not_later(log, instant) + 1
+    table.insert(log, place, instant)
     places[unit + 1], own[place] = place, unit
   end
   return places, own
 end
 
-local function leave(t, places) for i = #places, 1, -1 do table.remove(t.log, places[i]) end end
+local function leave(log, places) for i = #places, 1, -1 do table.remove(log, places[i]) end end
 
--- The slot itself where so many units have room; else a later one that may be the first that has.
-local function crowded(t, slot, count)
-  local log, n = t.log, t.n - t.doubt
-  local places, own = enter(t, slot, count)
+-- The slot itself where so many units have room among `n` a period; else a later one that may be the first that has.
+local function crowded(t, log, n, slot, count)
+  local places, own = enter(t, log, slot, count)
   local better = slot
   for last = math.max(places[1], n + 1), math.min(#log, places[count] + n) do
     local first = last - n
@@ -160,8 +161,23 @@ local function crowded(t, slot, count)
       break
     end
   end
-  leave(t, places)
+  leave(log, places)
   return better
+end
+
+-- The first slot from `slot` on that has room.
+local function climb(t, log, n, slot, count)
+  local later = crowded(t, log, n, slot, count)
+  while later > slot do slot, later = later, crowded(t, log, n, later, count) end
+  return slot
+end
+
+-- When it is worth asking again, beyond the horizon: where there will be room if all that is in doubt has left in its slot.
+local function hoped_for(t, slot, count, horizon)
+  local log = {}
+  for i = 1, #t.log do log[i] = t.log[i] end
+  merge(log, t.doubt)
+  return math.max(climb(t, log, t.n, slot, count), horizon + 1)
 end
 
 -- The first instant from `from` on at which a message may leave; where that is not known, one beyond the horizon.
@@ -171,23 +187,22 @@ local function fits(t, from, segments, worker, now, horizon)
     if t.count + #t.fresh + count <= t.n then return slot end
     read_log(t, worker, now)
   end
-  if #t.log + t.doubt + count <= t.n then return slot end
+  if #t.log + #t.doubt + count <= t.n then return slot end
   local most = math.min(count, t.n) -- of its own units in one period
-  if t.doubt + most > t.n then return math.max(slot, horizon + 1) end
+  if #t.doubt + most > t.n then return hoped_for(t, slot, count, horizon) end
   local is_first = slot == due(t) -- no earlier than what was found for the message before, if that had as many units
-  if is_first then slot = math.max(slot, t.found[count] or 0) end
-  local later = crowded(t, slot, count)
-  while later > slot do slot, later = later, crowded(t, later, count) end
-  if is_first then t.found[count] = slot end
-  if t.open + #t.fresh + most > t.n then return math.max(slot, horizon + 1) end -- all may leave at once
-  return slot
+  local found = climb(t, t.log, t.n - #t.doubt, is_first and math.max(slot, t.found[count] or 0) or slot, count)
+  if is_first then t.found[count] = found end
+  local all_may_leave_at_once = t.open + #t.fresh + most > t.n
+  if found > horizon or all_may_leave_at_once then return hoped_for(t, slot, count, horizon) end
+  return found
 end
 
 local function spend(t, slot, segments)
   local count = units(t, segments)
   for unit = 0, count - 1 do t.fresh[#t.fresh + 1] = slot + after(t, unit) end
-  if t.log then enter(t, slot, count) end
-  t.dense = t.dense + math.ceil(count * t.period / (2 * t.n))
+  if t.log then enter(t, t.log, slot, count) end
+  t.dense = t.dense + math.ceil(count * t.period / (MADE_UP * t.n))
   t.k = t.k + count
   t.base, t.k = t.base + math.floor(t.k / t.n) * t.period, t.k % t.n
 end
