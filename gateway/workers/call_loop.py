@@ -6,9 +6,8 @@ The order is that of the sender loop, for the same promises: what is read is in 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
 import structlog
@@ -18,7 +17,6 @@ from gateway.carriers.voice_base import Road, TrunkRoad, WebhookRoad
 from gateway.clock import monotonic, now_ms
 from gateway.errors.limits import RedisAway
 from gateway.errors.store import StoreUnavailable
-from gateway.limits.profiles import kind_of
 from gateway.model.call import Call
 from gateway.model.limit import SOON_S, Granted, Limit, Refused, Slot
 from gateway.model.sender import Sender
@@ -27,22 +25,20 @@ from gateway.store import calls, jobs, lives, opt_outs, tenants
 from gateway.store.criteria import numbers_of
 from gateway.store.database import Tx
 from gateway.store.records import to_record
-from gateway.voice.twiml import TwilioCall
+from gateway.voice.twilio_call import TwilioCall
 from gateway.workers.call_desk import Backoff, Desk, Facts, Prepared, decide
 from gateway.workers.call_dial import AHEAD_US, Dialling, Offer
 from gateway.workers.call_rendering import Rendering, unready
-from gateway.workers.counters import Stands
+from gateway.workers.holds import CAPS, Holds
 from gateway.workers.leases import Lease
 from gateway.workers.plan import Planned
 from gateway.workers.slots import now_us, sleep_until
 
-_HOLD_CHUNK: Final = 1_000  # rows a transaction: others' commits come in between
 _FEWEST_ROWS: Final = 16
 _MOST_ROWS: Final = 1_000
 _AWAY_S: Final = 0.5
 _LOOK_AGAIN_S: Final = 1.0
 _GLANCE_S: Final = 0.1
-_CAPS: Final = {"cap_day", "cap_week", "cap_month", "cap_rolling"}
 _log = structlog.get_logger(__name__)
 
 
@@ -56,10 +52,13 @@ class CallLoop:
     lease: Lease
     reach: int = field(default=_FEWEST_ROWS, init=False)  # rows read at a time: twice what the limits let through
     skipped: int = field(default=0, init=False)  # rows read beyond that, since all of the last were to be held
+    holds: Holds = field(init=False)
     rendering: Rendering = field(init=False)
     dialling: Dialling = field(init=False)
 
     def __post_init__(self) -> None:
+        desk = self.desk
+        self.holds = Holds("calls", self.number, self.mode, desk.database, desk.signals, desk.counters)
         self.rendering = Rendering(self.desk.prepare)
         self.dialling = Dialling(self.number, self.mode, self.desk, self.lease)
 
@@ -108,7 +107,7 @@ class CallLoop:
         if not self.rendering.begin(sends):
             self._note("rendering")
         ready, others = await self.rendering.done(sends)
-        await self._act(others)
+        await self.holds.act(others)
         still = {planned.thing.id for planned in await self._sort_out([planned for planned, _ in ready], facts)}
         ready = [each for each in ready if each[0].thing.id in still]  # rendering takes time: it may be night by now
         if ready:
@@ -128,7 +127,7 @@ class CallLoop:
                 if (error := look.task.exception()) is not None:
                     decision, ids = unready(error), [each.thing.id for each in sends if each.thing.job_id == job_id]
                     others[decision] += [each for each in ids if isinstance(decision, Hold) or each == look.call_id]
-        await self._act(others)
+        await self.holds.act(others)
         return [planned for planned in sends if planned.thing.job_id not in looks]
 
     async def _take(
@@ -157,7 +156,7 @@ class CallLoop:
         except asyncio.CancelledError:
             await committing  # what is on its way to the disk gets there: the stop takes it back from the plan
             raise
-        await self._hold_passed_over(sender, asked, answer)
+        await self.holds.passed_over(sender, asked, answer)
         self._note("rate" if answer.then is not None and answer.then.reason == "rate" else "")
         await sleep_until(self.desk.plan.redis_clock.local(answer.again_us) - AHEAD_US // 2)
 
@@ -190,36 +189,12 @@ class CallLoop:
         if is_soon and not sends and not others:
             self._note("quiet_hours")
             await asyncio.sleep(_GLANCE_S)
-        await self._act(others)
+        await self.holds.act(others)
         return sends
-
-    async def _act(self, others: Mapping[Hold | Reject, list[str]], stands: Stands | None = None) -> None:
-        async def act(tx: Tx) -> None:
-            if stands is not None and not await stands(tx):
-                return
-            for decision, ids in others.items():
-                match decision:
-                    case Hold(reason, until_ms):
-                        await lives.move(tx, "calls", ids, "held", now_ms(), reason=reason, until_ms=until_ms)
-                    case Reject(status, reason):
-                        await lives.move(tx, "calls", ids, status, now_ms(), reason=reason)
-
-        if others:
-            await self.desk.database.write(act)
-            self.desk.signals.wake("events")
 
     # --- limits
 
-    async def _hold_passed_over(self, sender: Sender, asked: Sequence[Call], granted: Granted) -> None:
-        """Hold each call whose recipient was tried often enough."""
-        held: defaultdict[Hold | Reject, list[str]] = defaultdict(list)
-        for call, slot in zip(asked, granted.slots, strict=False):
-            if isinstance(slot, Refused) and not slot.is_waited_for:
-                held[Hold(slot.reason, _ms(slot.opens_at_us))].append(call.id)
-        await self._act(held, partial(self.desk.counters.stands, sender=sender, version=granted.version))
-
     async def _refused(self, sender: Sender, refused: Refused) -> None:
-        stands = partial(self.desk.counters.stands, sender=sender, version=refused.version)
         opens_us = refused.opens_at_us
         self._note(refused.reason, opens_us // 1000 if opens_us else None)
         if refused.is_waited_for and (wait_s := refused.opens_in_s) is not None:
@@ -227,23 +202,11 @@ class CallLoop:
         elif refused.reason == "channels":
             self.desk.channels.freed.clear()
             await _within(self.desk.channels.freed, _AWAY_S)
-        elif refused.reason == "blocked":
-            await self._hold_all(f"{kind_of(refused.limit_key)}_blocked", None, stands)
-        elif refused.reason in _CAPS:
-            await self._hold_all(refused.reason, _ms(opens_us), stands)
+        elif refused.reason == "blocked" or refused.reason in CAPS:
+            await self.holds.refused(sender, refused)
         else:
             _log.warning("gate_refuses", reason=refused.reason)
             await asyncio.sleep(_AWAY_S)
-
-    async def _hold_all(self, reason: str, until_ms: int | None, stands: Stands | None = None) -> None:
-        async def hold(tx: Tx) -> int:
-            if stands is not None and not await stands(tx):
-                return 0
-            return await lives.hold_queued(tx, "calls", self.number, self.mode, now_ms(), reason, until_ms, _HOLD_CHUNK)
-
-        while await self.desk.database.write(hold) == _HOLD_CHUNK:
-            pass
-        self.desk.signals.wake("events")
 
     async def _commit_and_dial(
         self,
@@ -298,10 +261,6 @@ class CallLoop:
 
     def _note(self, reason: str, opens_ms: int | None = None) -> None:
         self.dialling.note(reason, opens_ms)
-
-
-def _ms(at_us: int | None) -> int | None:
-    return -(-at_us // 1000) if at_us is not None else None
 
 
 async def _within(event: asyncio.Event, seconds: float) -> None:

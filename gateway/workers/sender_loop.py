@@ -7,9 +7,8 @@ after the actual time of segment k-N (P4); nothing is read, committed or written
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
 import structlog
@@ -17,8 +16,7 @@ import structlog
 from gateway.carriers.base import SmsCarrier
 from gateway.clock import monotonic, now_ms
 from gateway.errors.limits import RedisAway
-from gateway.limits.profiles import kind_of
-from gateway.model.limit import Granted, Refused, Throughput
+from gateway.model.limit import Refused, Throughput
 from gateway.model.message import Message
 from gateway.model.sender import Sender
 from gateway.sms.pipeline import Facts, Hold, Reject, Send, decide
@@ -28,20 +26,18 @@ from gateway.store.database import Tx
 from gateway.store.records import to_record
 from gateway.workers.carrier_health import CarrierHealth
 from gateway.workers.carrier_queue import FORGOTTEN, CarrierQueue, Left
-from gateway.workers.counters import Stands
 from gateway.workers.dispatch import Dispatch, Grant
+from gateway.workers.holds import CAPS, Holds
 from gateway.workers.leases import Lease
 from gateway.workers.plan import Planned
 from gateway.workers.slots import now_us, sleep_until
 from gateway.workers.text_desk import TextDesk
 
-_HOLD_CHUNK: Final = 1_000  # rows a transaction: others' commits come in between
 _FEWEST_ROWS: Final = 16
 _MOST_ROWS: Final = 1_000
 _AWAY_S: Final = 0.5
 _LEAD: Final = 0.75  # of `commit_ahead_ms`: so long before its slot at least is a text asked for
 _GLANCE_S: Final = 0.05
-_CAPS: Final = {"cap_day", "cap_week", "cap_month", "cap_rolling"}
 _log = structlog.get_logger(__name__)
 
 
@@ -55,6 +51,7 @@ class SenderLoop:
     desk: TextDesk
     lease: Lease
     dispatch: Dispatch = field(init=False)
+    holds: Holds = field(init=False)
     queue: CarrierQueue = field(init=False)
     health: dict[str, CarrierHealth] = field(default_factory=dict, init=False)  # by carrier
     reach: int = field(default=_FEWEST_ROWS, init=False)  # rows read at a time: some more than the limits let through
@@ -65,6 +62,8 @@ class SenderLoop:
     def __post_init__(self) -> None:
         self.queue = CarrierQueue(self.desk.settings.carrier_queue_s)
         self.dispatch = Dispatch(self.desk, self.lease, self.queue)
+        desk, lease = self.desk, self.lease
+        self.holds = Holds("messages", lease.sender, lease.mode, desk.database, desk.signals, desk.counters)
 
     async def run(self) -> None:
         """Send until nothing is queued, the lease is lost, or `stop` was called."""
@@ -175,7 +174,7 @@ class SenderLoop:
         except asyncio.CancelledError:
             await committing  # what is on its way to the disk gets there: the stop takes it back from the plan
             raise
-        await self._hold_passed_over(sender, sends, answer)
+        await self.holds.passed_over(sender, asked, answer)
         self._note("rate" if answer.then is not None and answer.then.reason == "rate" else "")
         lead_us = round(ahead_us * _LEAD)
         await sleep_until(self.desk.plan.redis_clock.local(answer.again_us) - lead_us)
@@ -206,65 +205,23 @@ class SenderLoop:
                     sends.append(planned)
                 case decision:
                     others[decision].append(planned.thing.id)
-        if others:
-            await self.desk.database.write(lambda tx: self._act(tx, others))
-            self.desk.signals.wake("events")
+        await self.holds.act(others)
         return sends
-
-    async def _act(self, tx: Tx, others: Mapping[Hold | Reject, list[str]]) -> None:
-        for decision, ids in others.items():
-            match decision:
-                case Hold(reason, until_ms):
-                    await lives.move(tx, "messages", ids, "held", now_ms(), reason=reason, until_ms=until_ms)
-                case Reject(status, reason):
-                    await lives.move(tx, "messages", ids, status, now_ms(), reason=reason)
 
     # --- waiting
 
-    async def _hold_passed_over(self, sender: Sender, sends: Sequence[Planned[Message]], granted: Granted) -> None:
-        """Hold each message that a cap of its recipient or network holds; what opens at once stays queued."""
-        held: defaultdict[Hold | Reject, list[str]] = defaultdict(list)
-        for planned, slot in zip(sends, granted.slots, strict=False):
-            if isinstance(slot, Refused) and not slot.is_waited_for:
-                held[Hold(slot.reason, _ms(slot.opens_at_us))].append(planned.thing.id)
-        if held:
-            await self._hold_if(held, partial(self.desk.counters.stands, sender=sender, version=granted.version))
-
-    async def _hold_if(self, held: Mapping[Hold | Reject, list[str]], stands: Stands) -> None:
-        async def act(tx: Tx) -> None:
-            if await stands(tx):
-                await self._act(tx, held)
-
-        await self.desk.database.write(act)
-        self.desk.signals.wake("events")
-
     async def _refused(self, sender: Sender, refused: Refused, first: Planned[Message]) -> None:
-        stands = partial(self.desk.counters.stands, sender=sender, version=refused.version)
         opens_us = refused.opens_at_us
         self._note(refused.reason, opens_us // 1000 if opens_us else None)
         if refused.is_waited_for and (wait_s := refused.opens_in_s) is not None:
             await asyncio.sleep(min(max(wait_s - self.desk.settings.commit_ahead_ms / 1000 * _LEAD, 0.001), 1.0))
-        elif refused.reason in _CAPS and opens_us is not None:
-            await self._hold_all(refused.reason, _ms(opens_us), stands)
-        elif refused.reason in _CAPS:  # it alone is larger than the cap
-            await self._hold_if({Hold(refused.reason, None): [first.thing.id]}, stands)
-        elif refused.reason == "blocked":
-            await self._hold_all(f"{kind_of(refused.limit_key)}_blocked", None, stands)
+        elif refused.reason in CAPS and opens_us is None:
+            await self.holds.too_large(sender, refused, first.thing)
+        elif refused.reason == "blocked" or refused.reason in CAPS:
+            await self.holds.refused(sender, refused)
         else:
             _log.warning("gate_refuses", reason=refused.reason)
             await asyncio.sleep(_AWAY_S)
-
-    async def _hold_all(self, reason: str, until_ms: int | None, stands: Stands | None = None) -> None:
-        sender, mode = self.lease.sender, self.lease.mode
-
-        async def hold(tx: Tx) -> int:
-            if stands is not None and not await stands(tx):
-                return 0
-            return await lives.hold_queued(tx, "messages", sender, mode, now_ms(), reason, until_ms, _HOLD_CHUNK)
-
-        while await self.desk.database.write(hold) == _HOLD_CHUNK:
-            pass
-        self.desk.signals.wake("events")
 
     def _health_of(self, carrier: SmsCarrier) -> CarrierHealth:
         settings = self.desk.settings
@@ -280,7 +237,3 @@ class SenderLoop:
 
     def _note(self, reason: str, opens_ms: int | None = None) -> None:
         self.desk.signals.note_gate("messages", self.lease.sender, self.lease.mode, reason, opens_ms)
-
-
-def _ms(at_us: int | None) -> int | None:
-    return -(-at_us // 1000) if at_us is not None else None
