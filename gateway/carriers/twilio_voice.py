@@ -23,7 +23,7 @@ from gateway.model.outcome import Accepted, Outcome
 from gateway.net.http_client import Attempt, HttpClient
 from gateway.speech.shaping import decoded
 from gateway.store.calls import Prompt
-from gateway.voice import twiml
+from gateway.voice import twilio_call
 from gateway.voice.dialplan import MachineAction, Plan
 
 _RECORDING: Final = re.compile(r"RE[0-9a-f]{32}")
@@ -101,7 +101,7 @@ class Between:
     pieces:    each with its seconds; None is a pause.
     """
 
-    call: twiml.TwilioCall
+    call: twilio_call.TwilioCall
     handed_at: float = 0.0
     pieces: tuple[tuple[Prompt | None, float], ...] = ()
 
@@ -118,14 +118,14 @@ class Between:
 
     def to_json(self) -> str:
         """For `Call.engine_state`."""
-        return json.dumps({"call": twiml.to_json(self.call), "handed_at": self.handed_at, "pieces": self.pieces})
+        return json.dumps({"call": twilio_call.to_json(self.call), "handed_at": self.handed_at, "pieces": self.pieces})
 
 
 def between(plan: Plan, engine_state: str) -> Between:
     """What `Between.to_json` wrote."""
     plain: dict[str, Any] = json.loads(engine_state)
     pieces = tuple((prompt, seconds) for prompt, seconds in plain["pieces"])
-    return Between(twiml.from_json(plan, plain["call"]), plain["handed_at"], pieces)
+    return Between(twilio_call.from_json(plan, plain["call"]), plain["handed_at"], pieces)
 
 
 class TwilioVoice:

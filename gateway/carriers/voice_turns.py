@@ -33,7 +33,7 @@ from gateway.store import call_texts, calls, events, lives, opt_outs
 from gateway.store.calls import Plans
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals
-from gateway.voice import twiml
+from gateway.voice import twilio_call, twiml
 from gateway.voice.dialplan import Pause, Plan, Play, Say
 from gateway.voice.state import OptOut
 from gateway.voice.twiml_verbs import Clip
@@ -119,7 +119,7 @@ class VoiceTurns:
         )
         if not isinstance(found, Answering):
             return None
-        call = calls.with_engine_state(found.call, Between(twiml.TwilioCall(found.state)).to_json())
+        call = calls.with_engine_state(found.call, Between(twilio_call.TwilioCall(found.state)).to_json())
         return call if await self.inbound.keep(call) else await self.inbound.known(sid)
 
     async def _turn(self, call: Call, plan: Plan, step: int, form: Mapping[str, str]) -> str | None:

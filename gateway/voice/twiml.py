@@ -15,10 +15,9 @@ Spoken nodes that follow each other are handed over in one answer, and a questio
 the clips' lengths when the next webhook, or the end of the call, comes.
 """
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Literal
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 from twilio.twiml.voice_response import VoiceResponse
 
@@ -30,7 +29,6 @@ from gateway.voice.dialplan import (
     CollectNode,
     MenuNode,
     Pause,
-    Plan,
     Play,
     RecordNode,
     Say,
@@ -54,13 +52,10 @@ from gateway.voice.state import (
     State,
     TransferFailed,
     Transferred,
-    from_dict,
-    to_dict,
 )
+from gateway.voice.twilio_call import Closing, Handed, TwilioCall
 from gateway.voice.twiml_verbs import Clip, append, dial, gather, record
 from gateway.voice.ways import listening
-
-Closing = Literal["gather", "redirect", "transfer", "record", "hangup"]
 
 _DIAL_FAILED: Final = {"busy": "busy", "no-answer": "no_answer"}
 _ANSWERED_BY: Final[Mapping[str, AnsweredBy]] = {
@@ -72,31 +67,6 @@ _ANSWERED_BY: Final[Mapping[str, AnsweredBy]] = {
     "fax": "machine",
 }
 """Twilio's AnsweredBy. Anything else, and none at all, is unknown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Handed:
-    """A prompt Twilio was given, and when it will have been heard to its end (epoch seconds)."""
-
-    token: int
-    ends_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class TwilioCall:
-    """One call between two webhooks.
-
-    step:    the number the next webhook must carry.
-    handed:  prompts of the last answer.
-    closing: how the last answer ended.
-    answer:  the last answer itself, for a webhook that is repeated.
-    """
-
-    state: State
-    step: int = 0
-    handed: tuple[Handed, ...] = ()
-    closing: Closing = "redirect"
-    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +96,6 @@ class Turn:
     def opt_outs(self) -> tuple[OptOut, ...]:
         """Opt-outs to record before the answer is given."""
         return tuple(command for command in self.commands if isinstance(command, OptOut))
-
-
-def begin(plan: Plan, variables: Mapping[str, str]) -> TwilioCall:
-    """A call that is about to be made, or that came in. Its first webhook carries step 0. Raises BadVariables."""
-    return TwilioCall(engine.start(plan, variables))
 
 
 def receive(call: TwilioCall, step: int, form: Mapping[str, str], *, now: float) -> Turn:
@@ -286,21 +251,3 @@ def reply(
     xml = str(response)
     step = turn.call.step + 1
     return replace(turn.call, step=step, handed=tuple(handed), closing=turn.closing, answer=xml), xml
-
-
-def to_json(call: TwilioCall) -> str:
-    """`call` without its plan, as JSON."""
-    plain = {name: getattr(call, name) for name in ("step", "closing", "answer")}
-    handed = [asdict(one) for one in call.handed]
-    return json.dumps({**plain, "handed": handed, "state": to_dict(call.state)})
-
-
-def from_json(plan: Plan, text: str) -> TwilioCall:
-    """The call that `to_json` wrote, with the plan it was made with.
-
-    Raises: ValueError, TypeError or KeyError if the text is not from `to_json`.
-    """
-    plain: dict[str, Any] = json.loads(text)
-    state = from_dict(plan, plain.pop("state"))
-    handed = tuple(Handed(**one) for one in plain.pop("handed"))
-    return TwilioCall(state, handed=handed, **plain)

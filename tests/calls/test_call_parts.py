@@ -12,7 +12,7 @@ from gateway.sms.pipeline import Hold, Reject, Send
 from gateway.voice import engine, filling
 from gateway.voice.dialplan import Say
 from gateway.voice.loader import load
-from gateway.voice.twiml import TwilioCall
+from gateway.voice.twilio_call import TwilioCall
 from gateway.workers.call_desk import Backoff, Facts, decide
 
 SENDER = Sender("+18005550199", "acme", "toll_free", status="unverified", voice="main")

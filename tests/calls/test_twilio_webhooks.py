@@ -19,7 +19,7 @@ from gateway.carriers.twilio_voice import Between
 from gateway.store import calls, dialplans, events, opt_outs, recordings
 from gateway.store.calls import Plans
 from gateway.voice import engine
-from gateway.voice.twiml import TwilioCall
+from gateway.voice.twilio_call import TwilioCall
 from tests.calls.test_recording_at_twilio import NOTE
 from tests.calls.twilio_by_hand import Twilio, placed
 

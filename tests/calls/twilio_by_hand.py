@@ -11,7 +11,7 @@ from gateway.carriers.twilio_voice import Between
 from gateway.store import calls
 from gateway.store.calls import Plans
 from gateway.voice import engine
-from gateway.voice.twiml import TwilioCall
+from gateway.voice.twilio_call import TwilioCall
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from gateway.practice.twiml import parse
-from gateway.voice import twiml
+from gateway.voice import twilio_call, twiml
 from gateway.voice.dialplan import KEYS, Pause, Plan, Play, Say
 from gateway.voice.state import State
 from gateway.voice.transcript import words
@@ -21,7 +21,7 @@ CLIP_SECONDS = 2.0
 class TwilioPhone:
     """Places one call against `gateway.voice.twiml` and keeps what was heard. Its clock starts at 1,000 s."""
 
-    call: twiml.TwilioCall
+    call: twilio_call.TwilioCall
     now: float = 1000.0
     said: list[str] = field(default_factory=list)
     opt_outs: int = 0
@@ -35,7 +35,7 @@ class TwilioPhone:
 
     def post(self, step: int, form: Mapping[str, str]) -> ET.Element:
         """One webhook, through JSON as it would be stored in between; every fresh one is posted a second time."""
-        self.call = twiml.from_json(self.state.plan, twiml.to_json(self.call))
+        self.call = twilio_call.from_json(self.state.plan, twilio_call.to_json(self.call))
         turn = twiml.receive(self.call, step, form, now=self.now)
         self.opt_outs += len(turn.opt_outs)
         self.sms += [text.body for text in turn.texts]
@@ -143,7 +143,7 @@ def dial() -> Dial:
     """Make one whole call over TwiML."""
 
     def place(plan: Plan, variables: Mapping[str, str], keys: Sequence[str]) -> TwilioPhone:
-        phone = TwilioPhone(twiml.begin(plan, variables))
+        phone = TwilioPhone(twilio_call.begin(plan, variables))
         phone.run(keys)
         return phone
 

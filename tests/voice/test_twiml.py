@@ -3,7 +3,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from gateway.voice import twiml
+from gateway.voice import twilio_call, twiml
 from gateway.voice.dialplan import Plan, Play, Say
 from gateway.voice.loader import load
 from gateway.voice.state import OptOut
@@ -33,18 +33,18 @@ machine: {leave: thanks}
 SECONDS = 2.0
 
 
-def answer(call: twiml.TwilioCall, step: int, now: float, **form: str) -> tuple[twiml.TwilioCall, str]:
+def answer(call: twilio_call.TwilioCall, step: int, now: float, **form: str) -> tuple[twilio_call.TwilioCall, str]:
     turn = twiml.receive(call, step, form, now=now)
     clips = {part: Clip(f"/{part.text if isinstance(part, Say) else part.name}", SECONDS) for part in turn.parts}
     call, xml = twiml.reply(turn, clip=clips.__getitem__, action="/voice?step={}".format, now=now)
     return call, xml.removeprefix('<?xml version="1.0" encoding="UTF-8"?>')
 
 
-def begun(plan: Plan = PLAN, **form: str) -> tuple[twiml.TwilioCall, str]:
-    return answer(twiml.begin(plan, {}), 0, 1000.0, AnsweredBy="human", **form)
+def begun(plan: Plan = PLAN, **form: str) -> tuple[twilio_call.TwilioCall, str]:
+    return answer(twilio_call.begin(plan, {}), 0, 1000.0, AnsweredBy="human", **form)
 
 
-def path(call: twiml.TwilioCall) -> list[str]:
+def path(call: twilio_call.TwilioCall) -> list[str]:
     return [visit.node for visit in call.state.path]
 
 
@@ -119,7 +119,7 @@ def test_an_opt_out_is_handed_over_once() -> None:
     ],
 )
 def test_twilios_word_for_who_answered_is_translated(answered_by: str, believed: str) -> None:
-    call, xml = answer(twiml.begin(PLAN, {}), 0, 1000.0, AnsweredBy=answered_by)
+    call, xml = answer(twilio_call.begin(PLAN, {}), 0, 1000.0, AnsweredBy=answered_by)
 
     assert call.state.answered_by == believed
     if believed == "machine":
@@ -144,7 +144,7 @@ def test_an_outcome_after_words_that_were_not_heard_does_not_count() -> None:
 
 
 def test_a_call_that_said_all_it_had_to_say_was_ended_by_the_plan() -> None:
-    call, _ = answer(twiml.begin(PLAN, {}), 0, 1000.0, AnsweredBy="machine_end_beep")
+    call, _ = answer(twilio_call.begin(PLAN, {}), 0, 1000.0, AnsweredBy="machine_end_beep")
 
     assert twiml.hung_up(call, by="person", now=1003.0).call.state.ended_by == "dialplan"
     assert twiml.hung_up(call, by="person", now=1001.0).call.state.ended_by == "person"
@@ -190,7 +190,7 @@ def test_spoken_nodes_that_go_round_are_handed_over_one_round_at_a_time() -> Non
 
 
 def test_the_parts_to_render_are_named_once_each() -> None:
-    turn = twiml.receive(twiml.begin(PLAN, {}), 0, {}, now=1000.0)
+    turn = twiml.receive(twilio_call.begin(PLAN, {}), 0, {}, now=1000.0)
 
     assert turn.parts == (Say("Hello.", "en-US"), Play("chime", "en-US"))
 
@@ -198,7 +198,7 @@ def test_the_parts_to_render_are_named_once_each() -> None:
 def test_a_call_survives_being_stored(dial: Any) -> None:
     phone = dial(PLAN, {}, ["silence", "1", "1234", "hangup"])
 
-    assert twiml.from_json(PLAN, twiml.to_json(phone.call)) == phone.call
+    assert twilio_call.from_json(PLAN, twilio_call.to_json(phone.call)) == phone.call
     assert phone.state.collected == {"pin": "1234"}
 
 
