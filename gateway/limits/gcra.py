@@ -148,6 +148,7 @@ class _Grant:
         members = tuple((place, request.rolls[place].member) for place in range(rolls))
         self.shared = _Bound(tuple(range(paces)), tuple(range(quotas)), members)
         self.changed: set[tuple[int, int]] = set()
+        self.hopes = True  # nothing was granted yet: who gets nothing is told when to ask again
 
     def answer(self) -> Answer:
         slots: list[int | Refusal] = []
@@ -161,6 +162,7 @@ class _Grant:
                 break
             slots.append(found)
             charged.append(self._take(ask, found) if isinstance(found, int) else frozenset())
+            self.hopes = self.hopes and not isinstance(found, int)
         waited = set(self.shared.paces) if self.request.more else set[int]()
         for place in (waited | {refused[0]} if refused is not None else waited) & set(range(len(self.schedules))):
             self.schedules[place] = replace(self.schedules[place], waits_us=self.now)
@@ -207,7 +209,8 @@ class _Grant:
         while moved:
             moved = False
             for place in places:
-                best = self.schedules[place].fits(slot, self._units(self.request.paces[place], ask), self.horizon)
+                units = self._units(self.request.paces[place], ask)
+                best = self.schedules[place].fits(slot, units, self.horizon, hopes=self.hopes)
                 if best > slot:
                     slot, slowest, moved = best, place, True
         return slot, slowest

@@ -78,20 +78,23 @@ class Schedule:
         dense_us = max(self.dense_us, now_us)
         return replace(self, base_us=base_us, k=k, log=log, open=left, dense_us=dense_us, now_us=now_us)
 
-    def fits(self, from_us: int, units: int, horizon_us: int) -> int:
+    def fits(self, from_us: int, units: int, horizon_us: int, *, hopes: bool = True) -> int:
         """The first instant from `from_us` on at which a message of so many units may leave.
 
-        Where that is beyond the horizon, or too many are open: when it is worth asking again, beyond the horizon.
+        Where that is beyond the horizon, or too many are open, one beyond the horizon: when it is worth asking again,
+        where `hopes`.
         """
         slot = max(from_us, self.due_us)
         if len(self.log) + len(self.open) + units <= self.n:
             return slot
-        ahead, most = self._ahead(), min(units, self.n)  # of its own in one period
+        ahead, most, found = self._ahead(), min(units, self.n), horizon_us + 1  # of its own in one period
         in_doubt = len(self.open) - len(ahead)
-        if in_doubt + most > self.n or len(self.open) + most > self.n:  # all may leave at once
-            return self._hoped_for(slot, units, horizon_us)
-        found = self._climb(sorted([*self.log, *ahead]), self.n - in_doubt, slot, units)
-        return found if found <= horizon_us else self._hoped_for(slot, units, horizon_us)
+        if in_doubt + most <= self.n:
+            found = self._climb(sorted([*self.log, *ahead]), self.n - in_doubt, slot, units)
+            all_may_leave_at_once = len(self.open) + most > self.n
+            if found <= horizon_us and not all_may_leave_at_once:
+                return found
+        return self._hoped_for(slot, units, horizon_us) if hopes else max(found, horizon_us + 1)
 
     def _ahead(self) -> list[int]:
         return [each.at_us for each in self.open if each.at_us >= self.now_us]

@@ -180,22 +180,24 @@ local function hoped_for(t, slot, count, horizon)
   return math.max(climb(t, log, t.n, slot, count), horizon + 1)
 end
 
--- The first instant from `from` on at which a message may leave; where that is not known, one beyond the horizon.
-local function fits(t, from, segments, worker, now, horizon)
+-- The first instant from `from` on at which a message may leave; where that is not known, one beyond the horizon. It is
+-- when to ask again where `hopes`: who was granted something in this take asks again anyway.
+local function fits(t, from, segments, worker, now, horizon, hopes)
   local slot, count = math.max(from, due(t)), units(t, segments)
   if not t.log then
     if t.count + #t.fresh + count <= t.n then return slot end
     read_log(t, worker, now)
   end
   if #t.log + #t.doubt + count <= t.n then return slot end
-  local most = math.min(count, t.n) -- of its own units in one period
-  if #t.doubt + most > t.n then return hoped_for(t, slot, count, horizon) end
-  local is_first = slot == due(t) -- no earlier than what was found for the message before, if that had as many units
-  local found = climb(t, t.log, t.n - #t.doubt, is_first and math.max(slot, t.found[count] or 0) or slot, count)
-  if is_first then t.found[count] = found end
-  local all_may_leave_at_once = t.open + #t.fresh + most > t.n
-  if found > horizon or all_may_leave_at_once then return hoped_for(t, slot, count, horizon) end
-  return found
+  local most, found = math.min(count, t.n), horizon + 1 -- of its own units in one period
+  if #t.doubt + most <= t.n then
+    local is_first = slot == due(t) -- no earlier than what was found for the message before, if that had as many units
+    found = climb(t, t.log, t.n - #t.doubt, is_first and math.max(slot, t.found[count] or 0) or slot, count)
+    if is_first then t.found[count] = found end
+    local all_may_leave_at_once = t.open + #t.fresh + most > t.n
+    if found <= horizon and not all_may_leave_at_once then return found end
+  end
+  return hopes and hoped_for(t, slot, count, horizon) or math.max(found, horizon + 1)
 end
 
 local function spend(t, slot, segments)

@@ -216,6 +216,8 @@ local function own()
   return o
 end
 
+local slots, charged, granted, stopped = {}, {}, 0, {}
+
 -- The first instant at which a message fits into all these rates, and the one that put it off last.
 local function earliest(from, slowest, segments, lists)
   local slot, moved = from, true
@@ -223,7 +225,7 @@ local function earliest(from, slowest, segments, lists)
     moved = false
     for _, list in ipairs(lists) do
       for _, i in ipairs(list) do
-        local at_best = fits(T[i], slot, segments, worker, now, now + ahead)
+        local at_best = fits(T[i], slot, segments, worker, now, now + ahead, granted == 0)
         if at_best > slot then slot, slowest, moved = at_best, i, true end
       end
     end
@@ -285,7 +287,6 @@ end
 
 -- --- message by message
 
-local slots, charged, granted, stopped = {}, {}, 0, {}
 local bare, all = {shared.T}, {shared.T, nil}
 for m = 1, messages do
   local segments, mine = of_message(), own()
