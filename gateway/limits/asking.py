@@ -5,6 +5,7 @@ from itertools import repeat
 from typing import Any, cast
 
 from gateway.errors.limits import BadLimits
+from gateway.limits.quotas import NEAR_US
 from gateway.limits.windows import Bounds
 from gateway.model.limit import (
     Cap,
@@ -23,7 +24,6 @@ from gateway.model.limit import (
 _END = "\x1f"  # of each word about a message
 TAG = "{gateway}"  # one hash tag: all keys of a call lie on one node of a Redis Cluster
 MARKER = f"{TAG}:marker"
-NEAR_US = 2_000_000  # as in take.lua
 REACH_US = 3_000_000  # how far the server's now and a slot may lie from the caller's clock: the skew and a second ahead
 
 Own = Sequence[Sequence[Limit]]

@@ -1,4 +1,4 @@
-"""The pure model of caps and rolling limits as `lua/take.lua` keeps them. Instants and spans are integers, in us."""
+"""The pure model of caps and rolling limits as `lua/quotas.lua` keeps them. Instants and spans are integers, in us."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

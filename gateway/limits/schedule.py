@@ -1,4 +1,4 @@
-"""The pure model of a rate as `lua/take.lua` and `lua/told.lua` keep it: a line and a log.
+"""The pure model of a rate as `lua/rate.lua` keeps it: a line and a log.
 
 The line is the generic cell rate algorithm (ITU-T I.371, annex A) without burst tolerance, on an absolute schedule:
 unit k of a busy stretch has its slot at base + ceil(k * period / n) at the earliest, so lateness never adds up. The log

@@ -16,7 +16,7 @@ from gateway.errors.limits import RedisAway
 from gateway.limits.asking import MARKER
 
 SCRIPTS: Final = ("take", "told", "give_back", "lease", "refill", "rebuild", "notice")
-_KEEP_RATES: Final = frozenset({"take", "told"})  # scripts that begin with rate.lua
+_BEFORE: Final = {"take": ("rate", "quotas"), "told": ("rate",)}  # what stands before a script
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
@@ -91,5 +91,4 @@ def connect(url: str, *, timeout_s: float = 2.0) -> Redis:
 def script(name: str) -> str:
     """The source of a script of this package, whole."""
     folder = files("gateway.limits").joinpath("lua")
-    parts = ("rate", name) if name in _KEEP_RATES else (name,)
-    return "\n".join(folder.joinpath(f"{part}.lua").read_text("utf-8") for part in parts)
+    return "\n".join(folder.joinpath(f"{part}.lua").read_text("utf-8") for part in (*_BEFORE.get(name, ()), name))

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from gateway.limits.asking import NEAR_US, Windows
+from gateway.limits.asking import Windows
+from gateway.limits.quotas import NEAR_US
 from gateway.limits.windows import bounds
 from gateway.model.limit import BUCKETS, Cap, Rolling, Usage
 

@@ -139,7 +139,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a slot near midnight is charged to one day only",
-        "limits/lua/take.lua",
+        "limits/lua/quotas.lua",
         "local NEAR = 2000000 ",
         "local NEAR = 0       ",
     ),

@@ -1,5 +1,6 @@
 -- Take all limits of each message or none, for as many messages as fit, in order, on this server's clock.
--- gateway/limits/gcra.py is the pure model of this script: change both, or the tests fail. rate.lua stands before it.
+-- gateway/limits/gcra.py is the pure model of this script: change both, or the tests fail. rate.lua and quotas.lua stand
+-- before it.
 --
 -- A message is bound by the limits that all share (the first so many of each kind) and by its own: its recipient's, its
 -- network's. One that a shared limit holds ends the grant; one that its own hold is passed over.
@@ -37,10 +38,8 @@
 --        cap: hash window start -> units debited.  lease: zset holder -> expiry.  Instants are us.
 --        rolling: a hash a part, member -> units debited; an index, hash start of part -> until when that must exist
 
-local NEAR = 2000000            -- a slot this close to a boundary is charged to both windows
-local SKEW = 2000000            -- clocks that differ by more are not trusted
-local RETAIN = 40 * 86400000000 -- longer than any window
-local CATCH_UP = 1000000        -- of its line a rate that is waited for makes up so much
+local SKEW = 2000000     -- clocks that differ by more are not trusted
+local CATCH_UP = 1000000 -- of its line a rate that is waited for makes up so much
 
 local at, key_at = 0, 1
 local function arg() at = at + 1 return tonumber(ARGV[at]) end
@@ -59,13 +58,6 @@ local longest, unheld = tonumber(marker[5] or 1), tonumber(marker[6] or 0)
 local function no(status) return {status, now, seq, {}, {}, {}, {}} end
 if now < last or math.abs(now - client) > SKEW then return no('clock_skew') end -- first: a rebuild wants clocks that agree
 if tonumber(marker[1] or 0) ~= epoch or seq < seen then return no('rebuild') end
-
--- True when the key should exist and does not: evicted, or deleted by someone.
-local function lost(name)
-  if redis.call('EXISTS', name) == 1 then return false end
-  local known = redis.call('HGET', KEYS[1], 'c:' .. name)
-  return known and tonumber(known) > now
-end
 
 -- --- rates: see rate.lua
 
@@ -96,79 +88,18 @@ local function throughput(name)
   return t
 end
 
--- --- caps
+-- --- caps and rolling limits: see quotas.lua
 
 local function cap(name)
-  local c = {key = name, limit = arg(), segments = arg() == 1, edges = {arg(), arg(), arg(), arg()}, used = {}, was = {}, fresh = {}}
-  local used = redis.call('HMGET', name, int(c.edges[1]), int(c.edges[2]), int(c.edges[3]))
-  if not (used[1] or used[2] or used[3]) and lost(name) then return nil end
-  for w = 1, 3 do
-    c.used[w], c.fresh[w] = tonumber(used[w] or 0), not used[w]
-    c.was[w] = c.used[w]
-  end
-  return c
+  local c = {key = name, limit = arg(), segments = arg() == 1, edges = {arg(), arg(), arg(), arg()}}
+  return read_cap(c, now) and c
 end
-
--- The first and last of the windows (1 to 3) a slot is charged to; nil when the bounds passed do not reach that far.
-local function windows(e, slot)
-  if slot < e[2] or slot + NEAR >= e[4] then return nil end
-  return (slot <= e[2] + NEAR and 1) or (slot <= e[3] + NEAR and 2) or 3, slot >= e[3] - NEAR and 3 or 2
-end
-local BITS = {{[2] = '3', [3] = '7'}, {[2] = '2', [3] = '6'}, {[3] = '4'}}
-
--- --- rolling limits: parts of their length, each counted until its end is one length old
 
 local function rolling()
   local r = {limit = arg(), segments = arg() == 1, length = arg(), part = arg(), first = arg(), count = arg()}
-  r.index, r.parts, r.there, r.used, r.more = key(), {}, {}, {}, {}
+  r.index, r.parts = key(), {}
   for j = 1, r.count do r.parts[j] = key() end
-  local starts = {}
-  for j = 1, r.count do starts[j] = int((r.first + j - 1) * r.part) end
-  r.starts = starts
-  local known = redis.call('HMGET', r.index, unpack(starts))
-  local any = false
-  for j = 1, r.count do
-    any = any or known[j]
-    r.there[j] = known[j] and tonumber(known[j]) > now
-    if r.there[j] and redis.call('EXISTS', r.parts[j]) == 0 then return nil end
-  end
-  if not any and lost(r.index) then return nil end
-  return r
-end
-
-local function over(r, j) return (r.first + j) * r.part + r.length + NEAR end -- when part j no longer counts
-
-local function used(r, member)
-  local counts = r.used[member]
-  if counts then return counts end
-  counts = {}
-  for j = 1, r.count do
-    counts[j] = r.there[j] and tonumber(redis.call('HGET', r.parts[j], member) or 0) or 0
-  end
-  r.used[member] = counts
-  return counts
-end
-
--- When there is room for `need` at `slot`: nil for now, else the instant, 0 for never.
-local function room(r, member, slot, need)
-  if need > r.limit then return 0 end
-  local counts, total = used(r, member), need
-  for j = 1, r.count do if over(r, j) > slot then total = total + counts[j] end end
-  if total <= r.limit then return nil end
-  for j = 1, r.count do
-    if over(r, j) > slot then
-      total = total - counts[j]
-      if total <= r.limit then return over(r, j) end
-    end
-  end
-end
-
-local function charge(r, member, slot, need)
-  local j = math.floor(slot / r.part) - r.first + 1
-  local counts = used(r, member)
-  counts[j] = counts[j] + need
-  r.more[j] = r.more[j] or {}
-  r.more[j][member] = (r.more[j][member] or 0) + need
+  return read_rolling(r, now) and r
 end
 
 -- --- what was passed
@@ -345,42 +276,10 @@ for _, t in ipairs(T) do
   redis.call('PEXPIRE', t.key, int(math.ceil((math.max(t.base - now, 0) + 2 * t.period) / 1000) + 60000))
 end
 
-local function must_last(name, until_us) redis.call('HSET', KEYS[1], 'c:' .. name, int(until_us)) end
-
-local function forget_before(name, start)
-  for _, each in ipairs(redis.call('HKEYS', name)) do
-    if tonumber(each) < start then redis.call('HDEL', name, each) end
-  end
-end
-
 local full = {}
 for i, c in ipairs(C) do
-  for j = 1, 3 do
-    if c.used[j] ~= c.was[j] then
-      redis.call('HSET', c.key, int(c.edges[j]), int(c.used[j]))
-      if c.used[j] * 5 >= c.limit * 4 then full[#full + 1] = 3 * (i - 1) + j end
-      if c.fresh[j] then -- a window begins: set the key's expiry, forget windows long past
-        redis.call('PEXPIRE', c.key, int(RETAIN / 1000))
-        must_last(c.key, now + RETAIN)
-        forget_before(c.key, c.edges[1])
-      end
-    end
-  end
+  for _, j in ipairs(write_cap(c, now)) do full[#full + 1] = 3 * (i - 1) + j end
 end
-
-for _, r in ipairs(R) do
-  for j, members in pairs(r.more) do
-    local lasts = over(r, j)
-    local ttl = int(math.ceil((lasts - now) / 1000) + 60000)
-    for member, more in pairs(members) do redis.call('HINCRBY', r.parts[j], member, int(more)) end
-    if not r.there[j] then -- a part begins: as above
-      redis.call('PEXPIRE', r.parts[j], ttl)
-      redis.call('HSET', r.index, r.starts[j], int(lasts))
-      redis.call('PEXPIRE', r.index, ttl)
-      must_last(r.index, lasts)
-      forget_before(r.index, r.first * r.part)
-    end
-  end
-end
+for _, r in ipairs(R) do write_rolling(r, now) end
 redis.call('HSET', KEYS[1], 'seq', int(seq + 1), 'now', int(now))
 return {'ok', now, seq + 1, slots, charged, stopped, full}
