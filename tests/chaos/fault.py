@@ -3,7 +3,7 @@
 from random import Random
 from typing import ClassVar
 
-from tests.chaos.world import World
+from tests.chaos.world import Door, World
 
 
 class Fault:
@@ -22,6 +22,7 @@ class Fault:
     rung: int = 0  # people who are called, beside those who are written to
     workers: ClassVar[int] = 1
     disk_mb: ClassVar[int] = 0  # of a disk that PostgreSQL has to itself; 0: none
+    relayed: ClassVar[tuple[Door, ...]] = ()  # what the first gateway reaches over a network that may go silent
 
     def __init__(self, dice: Random, *, full: bool) -> None:
         """`full`: the long form, with pauses as long as they are in life."""

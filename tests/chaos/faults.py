@@ -7,6 +7,7 @@ from tests.chaos.faults_doors import (
     DatabaseCut,
     DatabaseKilled,
     DatabaseLocked,
+    DatabasePaused,
     RedisEmpty,
     RedisEvicts,
     RedisFlushed,
@@ -27,6 +28,7 @@ from tests.chaos.faults_gateway import (
     Workers,
     all_steps,
 )
+from tests.chaos.faults_network import DatabaseSilent, HostSilent, RedisSilent
 from tests.chaos.faults_outside import CarrierKilled, CarrierTrouble, StopRace
 
 
@@ -58,6 +60,10 @@ FAULTS: Final[tuple[type[Fault], ...]] = (
     RedisPaused,
     CleanStop,
     RedisEvicts,
+    DatabasePaused,
+    RedisSilent,
+    DatabaseSilent,
+    HostSilent,
     Nothing,
     *_at_every_step(),
 )

@@ -178,3 +178,19 @@ class DatabaseKilled(Fault):
         world.note("PostgreSQL crashed")
         await asyncio.sleep(self.dice.uniform(0, 1.5))
         world.server.start()  # on this thread, which it ends with
+
+
+class DatabasePaused(Fault):
+    """PostgreSQL stands still, every process of it, with questions in its sockets."""
+
+    name = "database SIGSTOP"
+    stores = ("postgresql",)
+
+    async def strike(self, world: World) -> None:
+        assert world.server is not None
+        await self._midway(world)
+        await asyncio.sleep(self.dice.uniform(0, 0.6))
+        with world.server.stopped() as processes:
+            world.note(f"{processes} processes of PostgreSQL stopped still")
+            await asyncio.sleep(60 if self.full else self.dice.uniform(2, 15))
+        world.note("they go on")

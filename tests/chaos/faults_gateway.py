@@ -15,6 +15,8 @@ from tests.chaos.processes import HOME
 from tests.chaos.world import World
 
 _SEEN_WITHIN_S: Final = 12.0  # a step that was not come to by then is not on this trial's way
+_PUT_THROUGH_S: Final = 40.0  # the same of who is put through, and has heard the prompt before
+_PUT_THROUGH: Final = ("bridge", "refer")
 _ROOMS: Final = HOME / "gateway"
 
 
@@ -34,11 +36,11 @@ class KillAtStep(Fault):
     def __init__(self, dice: Random, *, full: bool) -> None:
         super().__init__(dice, full=full)
         self.where = self.step or dice.choice(all_steps())
-        is_rare = self.where.startswith(("load", "rebuild", "lease", "bridge", "refer"))
+        is_rare = self.where.startswith(("load", "rebuild", "lease", *_PUT_THROUGH))
         is_often = self.where.startswith("commit")  # every group of works comes by
         visits = (1, 1, 2) if is_rare else (1, 2, dice.randint(3, 150 if is_often else 30))
         self.kill = f"{self.where}@{dice.choice(visits)}"
-        if self.where.startswith(("dial", "bridge", "refer")):
+        if self.where.startswith(("dial", "lease", *_PUT_THROUGH)):  # calls take a lease of their own
             self.people, self.rung = (30, 60), 32
         if self.where.startswith("stop"):
             self.stops = 0.3
@@ -50,8 +52,9 @@ class KillAtStep(Fault):
         for kill in (again, ""):
             if self.where.startswith("rebuild"):
                 await self._forget(world)
+            is_late = self.rung > 0 and self.kill.startswith(_PUT_THROUGH)
             try:
-                await world.gateway.ended(_SEEN_WITHIN_S)
+                await world.gateway.ended(_PUT_THROUGH_S if is_late else _SEEN_WITHIN_S)
                 world.note(f"killed itself at {self.kill}")
             except TimeoutError:  # it would come to it later, when nobody waits for that any more
                 await world.gateway.end(signal.SIGTERM)

@@ -102,7 +102,13 @@ def _remove(folder: Path) -> None:
 async def _run(trial: Trial, fault: Fault, folder: Path, server: PostgresServer | None) -> None:
     dice = Random(f"{trial.seed} world")
     async with world(
-        folder, dice, server=server, shift_s=fault.shift_s, workers=fault.workers, rings=fault.rung > 0
+        folder,
+        dice,
+        server=server,
+        shift_s=fault.shift_s,
+        workers=fault.workers,
+        rings=fault.rung > 0,
+        relayed=fault.relayed,
     ) as place:
         trial.notes = place.notes
         if not fault.clock_steady:

@@ -5,12 +5,12 @@ import contextlib
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random, choice
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo
 
@@ -24,6 +24,7 @@ from gateway.model.tenant import OPERATORS, SCOPES
 from gateway.store import keys
 from gateway.store.database import Database
 from tests.chaos.processes import Child, FarEnd, Gateway, Valkey
+from tests.chaos.relay import Relay, Server, relay_to
 from tests.peers.ports import free_port
 from tests.peers.postgres import PostgresServer
 
@@ -33,6 +34,7 @@ TOKEN = "chaos-token"
 TENANT = "city-water"
 CALLBACK_SECRET = "chaos-callbacks-are-signed-with-this"
 RESTING = {"queued", "sending"}
+Door = Literal["redis", "database"]
 
 
 def zone_of_noon(at_s: float) -> str:
@@ -58,6 +60,7 @@ class World:
     key: str
     server: PostgresServer | None
     rings: bool  # there is a trunk to the far end's phone
+    relays: list[Relay]  # the network of the first gateway
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -186,6 +189,7 @@ async def world(
     shift_s: int = 0,
     workers: int = 1,
     rings: bool = False,
+    relayed: Sequence[Door] = (),
 ) -> AsyncIterator[World]:
     """Start everything but the gateways.
 
@@ -193,6 +197,7 @@ async def world(
     shift_s: seconds by which every clock of the world is off.
     workers: gateways on that database.
     rings:   each of them has a trunk to the far end's phone.
+    relayed: what the first of them reaches over a network that may go silent; the database is PostgreSQL then.
     """
     clock = folder / "clock" if shift_s else None
     if clock is not None:
@@ -207,6 +212,9 @@ async def world(
             Gateway(folder, f"gateway-{number}", settings | (_trunk(far_end) if rings else {}))
             for number in range(workers)
         ]
+        relays = [await stack.enter_async_context(relay_to(_server_of(door, where, valkey))) for door in relayed]
+        for door, relay in zip(relayed, relays, strict=True):
+            gateways[0].settings = {**gateways[0].settings, **_over(door, relay, settings)}
         for child in (*gateways, far_end, valkey):
             stack.push_async_callback(_ended, child)
         for gateway in gateways:
@@ -218,8 +226,35 @@ async def world(
         issued = await database.write(lambda tx: keys.issue(tx, TENANT, scopes=SCOPES | OPERATORS, label="chaos"))
         http = await stack.enter_async_context(aiohttp.ClientSession())
         yield World(
-            folder, dice, where, shift_s, http, valkey, far_end, gateways, database, issued.secret, server, rings
+            folder,
+            dice,
+            where,
+            shift_s,
+            http,
+            valkey,
+            far_end,
+            gateways,
+            database,
+            issued.secret,
+            server,
+            rings,
+            relays,
         )
+
+
+def _server_of(door: Door, where: Path | str, valkey: Valkey) -> Server:
+    """What opens a connection to that server itself."""
+    if door == "redis":
+        return lambda: asyncio.open_unix_connection(valkey.socket)
+    return lambda: asyncio.open_connection("127.0.0.1", urlsplit(str(where)).port)
+
+
+def _over(door: Door, relay: Relay, settings: Mapping[str, object]) -> dict[str, object]:
+    """The setting of a gateway that goes by that relay."""
+    if door == "redis":
+        return {"redis.url": f"redis://127.0.0.1:{relay.port}"}
+    parts = urlsplit(str(settings["database.url"]))
+    return {"database.url": urlunsplit(parts._replace(netloc=f"127.0.0.1:{relay.port}"))}
 
 
 def _settings(where: Path | str, valkey: Valkey, far_end: FarEnd, *, ask_every_s: int) -> dict[str, object]:

@@ -97,6 +97,21 @@ class PostgresServer:
         """Whether it runs; a server that cannot write its log ends by itself."""
         return self._process is not None and self._process.poll() is None
 
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[int]:
+        """Have every process of it stand still meanwhile; tells how many they are."""
+        pids = [self.pid]
+        os.kill(self.pid, signal.SIGSTOP)  # first: it begins no others then
+        try:
+            for pid in _children(self.pid):
+                os.kill(pid, signal.SIGSTOP)
+                pids.append(pid)
+            yield len(pids)
+        finally:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
     def fill(self, leave: int = 0) -> None:
         """Leave so many bytes on its disk, and no more."""
         with (self._folder / "filler").open("wb", buffering=0) as filler:
@@ -125,6 +140,18 @@ class PostgresServer:
         if self._mounted:
             subprocess.run(["umount", "--lazy", self._folder], check=False)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _children(pid: int) -> list[int]:
+    """Of a process that stands still."""
+    return [int(each.parent.name) for each in Path("/proc").glob("[0-9]*/stat") if _parent(each) == pid]
+
+
+def _parent(stat: Path) -> int:
+    try:
+        return int(stat.read_text().rpartition(")")[2].split()[1])
+    except OSError:  # it has ended meanwhile
+        return 0
 
 
 def _mount(folder: Path, megabytes: int) -> None:
