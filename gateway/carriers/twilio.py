@@ -48,6 +48,10 @@ _STATUSES: Final = {
 # word on this very text goes before.
 _NOT_OURS: Final = frozenset({401, 403, 404, 405, 407})
 
+# What a server or a proxy says of a connection it is about to close: it may have met our text on its way there.
+_TOO_SLOW: Final = 408
+_LONGEST_WISH_S: Final = 300  # of a carrier that asks us to wait: a proxy's hour would keep a sender from everybody
+
 _IN_QUEUE: Final = frozenset({"accepted", "scheduled", "queued", "sending"})
 
 _quoted = lru_cache(maxsize=256)(quote_plus)  # what all texts of a job share: their body and their sender
@@ -212,7 +216,8 @@ def _read(answer: Answer) -> Outcome:
     except orjson.JSONDecodeError:
         told = {}
     if not 200 <= answer.status < 300:
-        return _refused(answer.status, str(told.get("code") or answer.status))
+        wish_s = _retry_after_s(answer.headers.get("retry-after", ""))
+        return _refused(answer.status, str(told.get("code") or answer.status), wish_s)
     sid = told.get("sid")
     if not isinstance(sid, str) or not sid:
         return Unknown("unreadable")
@@ -233,10 +238,15 @@ def outcome_of(error: Exception, attempt: Attempt) -> Outcome:
     return NotSent("timeout" if isinstance(error, TimeoutError) else "connection_refused")
 
 
-def _refused(status: int, code: str) -> Outcome:
+def _retry_after_s(text: str) -> float | None:
+    """What a Retry-After of whole seconds wishes (RFC 9110, section 10.2.3), up to a bound; None for anything else."""
+    return float(min(int(text), _LONGEST_WISH_S)) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def _refused(status: int, code: str, retry_after_s: float | None = None) -> Outcome:
     if status == 429 or code in THROTTLES:
-        return Throttled(code or "429")
-    if status >= 500:
+        return Throttled(code or "429", retry_after_s)
+    if status >= 500 or (status == _TOO_SLOW and code not in REFUSALS):
         return Unknown(f"http_{status}")
     if code in ACCOUNT or (code not in REFUSALS and (status in _NOT_OURS or status < 400)):
         return NotSent("carrier_account")

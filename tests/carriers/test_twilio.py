@@ -31,8 +31,9 @@ TEXT = Message("msg_1", "acme", "live", "+18005550199", "+12125551234", "Hé ✓
 class Twilio:
     """The other end of the wire: keeps the request, answers as it is told to."""
 
-    def __init__(self, status: int = 201, answer: object = None) -> None:
+    def __init__(self, status: int = 201, answer: object = None, **headers: str) -> None:
         self.status = status
+        self.headers = headers
         self.answer = answer if answer is not None else {"sid": "SM" + "2" * 32, "status": "queued"}
         self.requests: list[tuple[str, dict[str, str], dict[str, str]]] = []
 
@@ -41,7 +42,7 @@ class Twilio:
         self.requests.append((request.path, dict(form), dict(request.headers)))
         if self.status == 0:
             request.transport.abort()
-        return web.json_response(self.answer, status=self.status or 200)
+        return web.json_response(self.answer, status=self.status or 200, headers=self.headers)
 
 
 @asynccontextmanager
@@ -152,6 +153,7 @@ async def test_every_parameter_stands_in_twilios_own_description() -> None:
         (201, {"status": "queued"}, Unknown("unreadable")),
         (400, ["not", "an", "error"], Refused("400", "carrier_refused")),
         (429, {}, Throttled("429")),
+        (408, {}, Unknown("http_408")),
         (403, {"code": 20003, "type": "t", "title": "who", "status": 403}, NotSent("carrier_account")),
         (403, {"code": 21610, "message": "no", "status": 403}, Refused("21610", "opted_out_at_carrier", "suppressed")),
         (404, {"code": 20404, "message": "no such account", "status": 404}, NotSent("carrier_account")),
@@ -164,6 +166,17 @@ async def test_what_twilio_answers_becomes_one_of_five_outcomes(status: int, ans
 
     assert await offer(twilio) == outcome
     assert len(twilio.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("wish", "wait_s"),
+    [("7", 7.0), ("86400", 300.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("\u0663", None), ("-1", None)],
+    ids=["seconds", "a day", "a date", "no digit of ours", "negative"],
+)
+async def test_a_carrier_that_says_when_to_ask_again_is_heard(wish: str, wait_s: float | None) -> None:
+    twilio = Twilio(429, {"code": 20429}, **{"Retry-After": wish})
+
+    assert await offer(twilio) == Throttled("20429", wait_s)
 
 
 async def test_a_connection_that_is_refused_sent_nothing() -> None:
