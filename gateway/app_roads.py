@@ -8,6 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from gateway.api.carrier_webhooks import Signed, SmsWebhooks
+from gateway.api.patience import Patience
 from gateway.api.voice_webhooks import AudioFiles, VoiceWebhooks
 from gateway.carriers.audio_urls import AudioUrls
 from gateway.carriers.base import SmsCarrier
@@ -121,7 +122,8 @@ class RoadBuilder:
         roads.sms[name] = texts
         inbound = InboundTexts(self.database, self.signals, words)
         reports = ReportDesk(self.database, name, mode)
-        roads.routes += SmsWebhooks(texts, mode, signed, inbound, reports, self.signals).routes()
+        said, reported = self._patience(), self._patience()
+        roads.routes += SmsWebhooks(texts, mode, signed, inbound, reports, self.signals, said, reported).routes()
 
         calls = TwilioVoice(
             known, http, detects_machines=twilio.machine_detection, deletes_recordings=twilio.delete_recordings
@@ -132,7 +134,12 @@ class RoadBuilder:
         roads.voice[mode, "twilio"] = WebhookRoad(
             calls, twilio.calls_per_second, twilio.channels, twilio.ring_timeout_s, twilio.timeout_s
         )
-        roads.routes += VoiceWebhooks(turns, signed).routes()
+        roads.routes += VoiceWebhooks(turns, signed, said).routes()
+
+    def _patience(self) -> Patience:
+        patience = Patience()
+        self.stack.push_async_callback(patience.stop)
+        return patience
 
     # --- trunks: those of the settings for live keys, the practice phone in their place for test keys
 

@@ -6,7 +6,7 @@ A repeated webhook gets the same 200 and has no second effect. The 200 is given 
 import hmac
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from itertools import islice
 from typing import Final
@@ -18,7 +18,7 @@ from twilio.request_validator import RequestValidator
 
 from gateway import steps
 from gateway.api.operation import DOORS, MOST_OF_A_FORM, body_of
-from gateway.api.patience import patiently
+from gateway.api.patience import Patience
 from gateway.carriers.base import SmsCarrier
 from gateway.carriers.inbound import InboundTexts
 from gateway.carriers.report_desk import ReportDesk
@@ -119,7 +119,7 @@ def _hint(validator: RequestValidator, urls: list[str], form: Mapping[str, str],
 
 @dataclass(frozen=True, slots=True)
 class SmsWebhooks:
-    """The SMS webhooks of one carrier account."""
+    """The SMS webhooks of one carrier account. Reports wait apart for the database: a flood of them delays no STOP."""
 
     carrier: SmsCarrier
     mode: str
@@ -127,6 +127,8 @@ class SmsWebhooks:
     inbound: InboundTexts
     reports: ReportDesk
     signals: Signals
+    said: Patience = field(default_factory=Patience)
+    reported: Patience = field(default_factory=Patience)
 
     def routes(self) -> list[web.RouteDef]:
         """Where they are served."""
@@ -137,7 +139,9 @@ class SmsWebhooks:
         """A text came in. Answered with empty TwiML: our own answers leave through the gate, as messages."""
         text = self.carrier.read_incoming(await self.signed.form(request))
         came_ms = now_ms()
-        await patiently(lambda: self.inbound.take(self.carrier.name, self.mode, text, came_ms))
+        await self.said.taken(
+            lambda: self.inbound.take(self.carrier.name, self.mode, text, came_ms), of=f"{text.person} {text.sender}"
+        )
         return web.Response(text=EMPTY_TWIML, content_type="text/xml")
 
     async def take_status(self, request: web.Request) -> web.Response:
@@ -146,7 +150,7 @@ class SmsWebhooks:
         report = self.carrier.read_report(form, request.query)
         token = f"{report.carrier_id}:{form.get('MessageStatus') or form.get('SmsStatus', '')}"
         steps.reached("report:before")
-        effect = await self.reports.take(report, token)
+        effect = await self.reported.taken(lambda: self.reports.take(report, token), of=report.carrier_id)
         steps.reached("report:after")
         request.app[DOORS].metrics.reports.labels(effect).inc()
         self.signals.wake("events")

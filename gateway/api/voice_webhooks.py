@@ -1,11 +1,11 @@
 """What carriers call about calls: `/carriers/{name}/voice` and `/voice-status`, and the audio they fetch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from gateway.api.carrier_webhooks import Signed
-from gateway.api.patience import patiently
+from gateway.api.patience import Patience
 from gateway.carriers.audio_urls import AudioUrls
 from gateway.carriers.voice_turns import VoiceTurns
 from gateway.errors.carriers import BadReport
@@ -19,6 +19,7 @@ class VoiceWebhooks:
 
     turns: VoiceTurns
     signed: Signed
+    said: Patience = field(default_factory=Patience)
 
     def routes(self) -> list[web.RouteDef]:
         """Where they are served."""
@@ -29,17 +30,18 @@ class VoiceWebhooks:
         """A call asks what to do next; one that names no call of ours has just come in."""
         form = await self.signed.form(request)
         call_id, step = request.query.get("call", ""), _step(request.query.get("step", "0"))
+        of = form.get("CallSid", "")
         if call_id:
-            xml = await patiently(lambda: self.turns.turn(call_id, step, form))
+            xml = await self.said.taken(lambda: self.turns.turn(call_id, step, form), of=of)
         else:
-            xml = await patiently(lambda: self.turns.answer(form))
+            xml = await self.said.taken(lambda: self.turns.answer(form), of=of)
         return web.Response(text=xml, content_type="text/xml")
 
     async def take_status(self, request: web.Request) -> web.Response:
         """A call's progress."""
         form = await self.signed.form(request)
         call_id, report = request.query.get("call", ""), self.turns.carrier.read_status(form)
-        await patiently(lambda: self.turns.report(call_id, report))
+        await self.said.taken(lambda: self.turns.report(call_id, report), of=report.carrier_id)
         return web.Response(status=204)
 
 

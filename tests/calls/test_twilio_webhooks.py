@@ -14,6 +14,7 @@ from xml.etree import ElementTree as ET
 import aiohttp
 import pytest
 
+from gateway.api import patience
 from gateway.carriers.audio_urls import AudioUrls
 from gateway.carriers.twilio_voice import Between
 from gateway.store import calls, dialplans, events, opt_outs, recordings
@@ -161,6 +162,30 @@ async def test_a_key_that_is_pressed_while_the_database_is_away_for_a_moment_is_
         last = await turning
 
     assert [verb.tag for verb in last] == ["Hangup"]
+    assert await calling.database.read(lambda tx: opt_outs.of_person(tx, "acme", "live", "+12125551234"))
+
+
+async def test_a_key_that_opts_out_is_obeyed_when_the_database_is_back_however_long_it_was_away(
+    calling: Any, twilio: Twilio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twilio was answered with an error by then, and ends the call: what it tells of that comes after the key."""
+    monkeypatch.setattr(patience, "_LISTENS_S", 0.2)
+    call_id = await placed(calling)
+    await twilio.turn(call_id, 0)
+
+    async def impatient(tx: Any) -> None:
+        tx.connection.execute("PRAGMA busy_timeout = 20")
+
+    await calling.database.write(impatient)
+    with contextlib.closing(sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        turned, _ = await twilio.post(f"voice?call={call_id}&step=1", CallSid="CA1", Digits="9")
+        ended = await twilio.status(call_id, "completed", 3)
+        other.execute("ROLLBACK")
+
+    assert (turned, ended) == (503, 503)
+    call = await calling.until_status(call_id, "completed")
+    assert [visit["node"] for visit in call.path][-1] == "remove"
     assert await calling.database.read(lambda tx: opt_outs.of_person(tx, "acme", "live", "+12125551234"))
 
 

@@ -68,6 +68,23 @@ async def test_a_stop_that_comes_while_the_database_is_away_for_a_moment_is_obey
     assert await opted_out(sending)
 
 
+async def test_a_report_that_comes_while_the_database_is_away_for_a_moment_is_taken(
+    sending: Any, http: Any, tmp_path: Path
+) -> None:
+    async def impatient(tx: Any) -> None:
+        tx.connection.execute("PRAGMA busy_timeout = 20")
+
+    await sending.database.write(impatient)
+    form, url = {"MessageSid": "SM9", "MessageStatus": "delivered"}, f"{sending.url}/carriers/twilio/status"
+    signed = RequestValidator(sending.far_end.parts.options.auth_token).compute_signature(url, form)
+    with contextlib.closing(sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        coming = asyncio.create_task(http.post(url, data=form, headers={"X-Twilio-Signature": signed}))
+        await asyncio.sleep(0.2)
+        other.execute("ROLLBACK")
+        assert (await coming).status == 204
+
+
 async def test_a_character_that_no_database_keeps_is_replaced(sending: Any, http: Any) -> None:
     assert await text_in(sending, http, "a\x00b") == 200
 
