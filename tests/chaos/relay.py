@@ -57,7 +57,8 @@ class Relay:
     def cut(self) -> None:
         """Reset every connection: what waited is lost."""
         for writer in self._writers:
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            with contextlib.suppress(OSError):  # it is closed, and its pair does not know yet
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
             writer.transport.abort()
 
     async def _taken(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -85,10 +86,11 @@ class Relay:
 
     @staticmethod
     async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_open: asyncio.Event) -> None:
-        while data := await reader.read(_CHUNK):
-            await is_open.wait()
-            writer.write(data)
-            await writer.drain()
+        with contextlib.suppress(ConnectionError):  # a reset is told no sooner than an end
+            while data := await reader.read(_CHUNK):
+                await is_open.wait()
+                writer.write(data)
+                await writer.drain()
         await is_open.wait()
         writer.close()
 

@@ -1,6 +1,8 @@
 """The network that `make chaos` silences does what it says."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 
 import pytest
@@ -76,3 +78,20 @@ async def test_what_waits_is_lost_where_the_connection_is_reset_and_new_ones_are
         await reader.readexactly(1)
     _, other = await _opened(relay)
     other.close()
+
+
+async def test_who_has_gone_in_the_silence_is_no_trouble_to_the_reset(relay: Relay) -> None:
+    _, gone = await _opened(relay)
+    reader, writer = await _opened(relay)
+    relay.hush()
+    gone.write(b"second")
+    assert await _is_silent(reader)
+    gone.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    gone.transport.abort()
+    assert await _is_silent(reader)
+    relay.cut()
+    relay.speak()
+
+    with pytest.raises(ConnectionResetError):
+        await reader.readexactly(1)
+    writer.close()

@@ -141,8 +141,7 @@ async def _play(trial: Trial, fault: Fault, place: World, engine: Engine) -> Non
         for scope, its in beyond.items():
             await place.sure("PUT", f"/v1/limits/{scope}", {"limits": its})
         await fault.ready(place)
-        await asyncio.gather(engine.work(), *([calls.work()] if calls else []))
-        await striking
+        await asyncio.gather(striking, engine.work(), *([calls.work()] if calls else []))
     finally:
         striking.cancel()
     await fault.heal(place)
