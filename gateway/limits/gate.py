@@ -181,11 +181,12 @@ class Gate:
 
     async def renew(self, limit: Concurrency, holder: str) -> bool:
         """Keep a channel for another `lease_ms`. False: it ran out and went to someone else; end the call."""
-        return bool(await self._server.eval("lease", [key_of(limit)], [holder, limit.lease_ms * 1000, limit.limit]))
+        words: list[int | str] = [holder, limit.lease_ms * 1000, limit.limit]
+        return bool(await self._server.eval("lease", [key_of(limit), MARKER], words))
 
     async def release(self, limit: Concurrency, holder: str) -> None:
         """Free a channel. Harmless when it is no longer held."""
-        await self._server.eval("lease", [key_of(limit)], [holder, 0, limit.limit])
+        await self._server.eval("lease", [key_of(limit), MARKER], [holder, 0, limit.limit])
 
     async def usage(
         self, limits: Sequence[Limit], durable: Mapping[tuple[str, int], int] | None = None

@@ -83,6 +83,7 @@ class State:
     longest: the most segments of a message before the last rebuild.
     unheld_us: when channels were forgotten that others may hold, who renew them within a lease; 0: none were.
     used:    by (cap key, window start). held: by lease key, holder to expiry.
+    heard_us, waits_us: by lease key, when it was last asked for, and until when none is granted: see channels.lua.
     rolled:  by (rolling key, member, number of the part).
     """
 
@@ -96,6 +97,8 @@ class State:
     used: dict[tuple[str, int], int] = field(default_factory=dict)
     rolled: dict[tuple[str, str, int], int] = field(default_factory=dict)
     held: dict[str, dict[str, int]] = field(default_factory=dict)
+    heard_us: dict[str, int] = field(default_factory=dict)
+    waits_us: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,20 @@ def take(state: State, request: Request, now_us: int) -> Answer:
     return _Grant(state, request, now_us).answer()
 
 
+def _free(state: State, lease: Lease, now_us: int) -> None:
+    """Free what ran out. Where that was while nobody was heard, whoever lives is given the time to renew."""
+    held, heard_us, silence_us = (
+        state.held.get(lease.key, {}),
+        state.heard_us.get(lease.key, now_us),
+        lease.lease_us // 3,
+    )
+    ran_out = now_us - heard_us > silence_us and any(heard_us <= until <= now_us for until in held.values())
+    if ran_out or heard_us - now_us > silence_us:
+        state.waits_us[lease.key] = now_us + silence_us
+    state.heard_us[lease.key] = now_us
+    state.held[lease.key] = {holder: until for holder, until in held.items() if until > now_us}
+
+
 @dataclass(frozen=True, slots=True)
 class _Bound:
     """Places of the limits of each kind that bind a message."""
@@ -142,8 +159,7 @@ class _Grant:
         self.horizon = now_us + request.ahead_us
         self.schedules = [self._schedule(pace) for pace in request.paces]
         for lease in request.leases:
-            held = state.held.get(lease.key, {})
-            state.held[lease.key] = {holder: until for holder, until in held.items() if until > now_us}
+            _free(state, lease, now_us)
         paces, quotas, rolls = request.shared
         members = tuple((place, request.rolls[place].member) for place in range(rolls))
         self.shared = _Bound(tuple(range(paces)), tuple(range(quotas)), members)
@@ -243,8 +259,9 @@ class _Grant:
         first = len(self.request.paces) + len(self.request.quotas) + len(self.request.rolls)
         found: list[Refusal] = []
         for place, lease in enumerate(self.request.leases):
-            held, known_us = self.state.held[lease.key], self.state.unheld_us + lease.lease_us
-            if self.state.unheld_us and self.now < known_us:
+            held, unheld_us = self.state.held[lease.key], self.state.unheld_us
+            known_us = max(self.state.waits_us.get(lease.key, 0), unheld_us + lease.lease_us if unheld_us else 0)
+            if self.now < known_us:
                 found.append((first + place, known_us))
             elif len(held) + 1 > lease.limit:
                 found.append((first + place, min(held.values(), default=NEVER)))

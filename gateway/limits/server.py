@@ -16,7 +16,8 @@ from gateway.errors.limits import RedisAway
 from gateway.limits.asking import MARKER
 
 SCRIPTS: Final = ("take", "told", "give_back", "lease", "refill", "rebuild", "notice")
-_BEFORE: Final = {"take": ("rate", "quotas"), "told": ("rate",)}  # what stands before a script
+# What stands before a script.
+_BEFORE: Final = {"take": ("rate", "quotas", "channels"), "told": ("rate",), "lease": ("channels",)}
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)

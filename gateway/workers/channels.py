@@ -12,6 +12,7 @@ from gateway.model.limit import Concurrency, Limit
 from gateway.workers.counters import Counters
 
 _EVERY_S: Final = 5.0  # a lease is 30 s: several renewals may fail before it runs out
+_AGAIN_S: Final = 0.5  # a Redis that stood still gives everybody 10 s to say what they hold: see lua/channels.lua
 _log = structlog.get_logger(__name__)
 
 
@@ -36,19 +37,24 @@ class Channels:
 
     async def run(self) -> None:
         """Renew until cancelled."""
+        is_away = False
         while True:
-            await asyncio.sleep(_EVERY_S)
+            await asyncio.sleep(_AGAIN_S if is_away else _EVERY_S)
+            is_away = not await self._renew_all()
+
+    async def _renew_all(self) -> bool:
+        """Whether Redis answered: where it is away, each call would wait for that in turn."""
+        try:
             for call_id in list(self._held):
                 await self._renew(call_id)
+        except RedisAway as error:
+            _log.warning("channels_not_renewed", error=str(error))
+            return False
+        return True
 
     async def _renew(self, call_id: str) -> None:
         channels, on_lost = self._held.get(call_id, ((), None))
         for limit in channels:
-            try:
-                kept = await self.counters.renew(limit, call_id)
-            except RedisAway as error:
-                _log.warning("channel_not_renewed", error=str(error))
-                return
-            if not kept and on_lost is not None:
+            if not await self.counters.renew(limit, call_id) and on_lost is not None:
                 _log.error("channel_lost", limit=limit.key)
                 on_lost()

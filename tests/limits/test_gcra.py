@@ -214,6 +214,29 @@ def test_the_script_answers_as_its_model(server: Redis, begun: Callable[..., Sta
         assert int(server.hget(part_of(key, part * part_us(history, key)), member) or 0) == used
 
 
+@pytest.mark.parametrize(
+    ("heard_s", "ran_out_s", "waits"),
+    [(20, 5, True), (20, 21, False), (20, -5, False), (5, 1, False), (-3600, 0, True)],
+    ids=["unheard", "before that", "not yet", "heard of late", "a clock that was set back"],
+)
+def test_channels_that_ran_out_while_nobody_was_heard_are_granted_later_by_script_and_model(
+    server: Redis, begun: Callable[..., State], heard_s: int, ran_out_s: int, waits: bool
+) -> None:
+    state, lease, first = begun(0), Lease(f"{TAG}:lease:0", 1, 30 * SECOND), now_us(server)
+    state.held[lease.key] = {"a": first - ran_out_s * SECOND}
+    state.heard_us[lease.key] = first - heard_s * SECOND
+    server.zadd(lease.key, {name: str(until) for name, until in state.held[lease.key].items()})
+    server.hset(MARKER, f"h:{lease.key}", str(state.heard_us[lease.key]))
+    request = Request(first, 1, 0, SECOND, leases=(lease,), asks=(Ask(1, "b"),))
+
+    _, now, _, slots, _, refused, _ = ask(server, request)
+
+    model = take(state, request, now)
+    assert tuple(slots) == model.slots
+    assert tuple(refused) == ((model.refused[0] + 1, model.refused[1]) if model.refused else ())
+    assert (refused[1:] == [now + 10 * SECOND]) == waits
+
+
 def part_us(history: History, key: str) -> int:
     return next(roll.part_us for roll in history.rolls if roll.key == key)
 

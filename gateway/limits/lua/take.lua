@@ -1,6 +1,6 @@
 -- Take all limits of each message or none, for as many messages as fit, in order, on this server's clock.
--- gateway/limits/gcra.py is the pure model of this script: change both, or the tests fail. rate.lua and quotas.lua stand
--- before it.
+-- gateway/limits/gcra.py is the pure model of this script: change both, or the tests fail. rate.lua, quotas.lua and
+-- channels.lua stand before it.
 --
 -- A message is bound by the limits that all share (the first so many of each kind) and by its own: its recipient's, its
 -- network's. One that a shared limit holds ends the grant; one that its own hold is passed over.
@@ -30,7 +30,7 @@
 --       refused {} or {place of the limit, opens_at_us or 0 for never}: the next message's
 --       full    the windows at four fifths or more after this grant: 3 * (place among the caps - 1) + 1, 2 or 3
 -- State  marker: hash epoch, seq, now, quiet, longest, server, c:<key> = until when that key must exist; unheld: when
---        channels were forgotten that others may hold, who renew them within a lease (0: none)
+--        channels were forgotten that others may hold, who renew them within a lease (0: none); h:, w: see channels.lua
 --        throughput: hash n, period, base, k: no slot before the line's next, base + ceil(k * period / n), 0 <= k < n, and none before `dense`;
 --        waits: when somebody last waited for more; log, as MessagePack: when the last units left, the first and then the steps
 --        between; +worker.number: of a take, when its units leave; =worker: up to which take it is told that all have;
@@ -120,7 +120,7 @@ local shared_members = {}
 for i = 1, shared_rollings do shared_members[i] = word() end
 for i = 1, leases do
   local l = {key = key(), limit = arg(), lease = arg()}
-  redis.call('ZREMRANGEBYSCORE', l.key, '-inf', int(now))
+  l.waits = math.max(freed(KEYS[1], l.key, l.lease, now), unheld > 0 and unheld + l.lease or 0)
   l.held = redis.call('ZCARD', l.key)
   L[i] = l
 end
@@ -193,8 +193,8 @@ end
 
 local function check_leases()
   for i, l in ipairs(L) do
-    if unheld > 0 and now < unheld + l.lease then
-      refuse(throughputs + caps + rollings + i, unheld + l.lease)
+    if now < l.waits then
+      refuse(throughputs + caps + rollings + i, l.waits)
     elseif l.held + 1 > l.limit then
       local first = redis.call('ZRANGE', l.key, 0, 0, 'WITHSCORES')
       refuse(throughputs + caps + rollings + i, tonumber(first[2] or 0))
@@ -253,7 +253,7 @@ for m = 1, messages do
     if mine then take(mine, slot, segments) end
     for _, l in ipairs(L) do
       redis.call('ZADD', l.key, int(slot + l.lease), ARGV[#ARGV - messages + m])
-      redis.call('PEXPIRE', l.key, int(math.ceil((slot + l.lease - now) / 1000) + 60000))
+      redis.call('PEXPIRE', l.key, lasts_ms(slot + l.lease - now))
       l.held = redis.call('ZCARD', l.key)
     end
     slots[m] = slot
