@@ -29,13 +29,12 @@ from gateway.model.event import Event
 from gateway.model.message import Message
 from gateway.model.states import CALL_FINALS, CALL_MOVES
 from gateway.speech.prompts import Prompts
-from gateway.store import call_texts, calls, events, lives, opt_outs
+from gateway.store import call_stops, call_texts, calls, events, lives
 from gateway.store.calls import Plans
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals
 from gateway.voice import twilio_call, twiml
 from gateway.voice.dialplan import Pause, Plan, Play, Say
-from gateway.voice.state import OptOut
 from gateway.voice.twiml_verbs import Clip
 
 _CLOCKS_APART_S: Final = 1.0  # Twilio's Timestamp has whole seconds
@@ -177,12 +176,8 @@ class VoiceTurns:
     async def _obey(self, call: Call, turn: twiml.Turn) -> None:
         """Record opt-outs: on disk, and what waits for that person taken back, before Twilio is answered."""
         for said in turn.opt_outs:
-            await self._opt_out(call, said, turn.call.state.pressed[-1:])
-
-    async def _opt_out(self, call: Call, said: OptOut, key: str) -> None:
-        person = calls.opt_out_of(call, said.scope, key, now_ms())
-        if person is not None:
-            await opt_outs.stop_with_recall(self.database, self.signals, person, callback_url=call.callback_url)
+            key = turn.call.state.pressed[-1:]
+            await call_stops.obey(self.database, self.signals, call, said.scope, key, now_ms())
 
     async def _cut(self, call: Call, kept: Between, reason: str) -> None:
         """End a call that cannot go on."""

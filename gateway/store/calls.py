@@ -10,12 +10,11 @@ import orjson
 
 from gateway.errors.voice import UnknownDialplan
 from gateway.model.call import Call
-from gateway.model.opt_out import OptOut
 from gateway.store import abandonment, attempts, dialplans, lives
 from gateway.store.database import Database, Tx
 from gateway.store.records import to_record
 from gateway.voice import loader
-from gateway.voice.dialplan import Plan, Play, Say, Scope
+from gateway.voice.dialplan import Plan, Play, Say
 from gateway.voice.state import State
 
 Prompt = Mapping[str, Any]  # {"text" or "name": …, "seconds": …}, as `Call.prompts`
@@ -67,15 +66,6 @@ async def by_carrier_id(tx: Tx, carrier_id: str) -> Call | None:
 def with_engine_state(call: Call, engine_state: str) -> Call:
     """The same call, kept between webhooks."""
     return replace(call, engine_state=engine_state)
-
-
-def opt_out_of(call: Call, scope: Scope, key: str, now_ms: int) -> OptOut | None:
-    """What a key pressed in a call opts out of; None for a caller who showed no number."""
-    if not call.recipient.startswith("+"):
-        return None
-    evidence = f"pressed {key} in {call.dialplan} version {call.dialplan_version}"
-    towards = "tenant" if scope == "tenant" else call.sender
-    return OptOut(call.tenant_id, call.mode, call.recipient, towards, "dialplan", evidence, now_ms)
 
 
 async def at_carriers(tx: Tx) -> list[Call]:

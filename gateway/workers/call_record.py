@@ -11,7 +11,7 @@ from gateway.clock import now_ms
 from gateway.errors.store import StoreUnavailable
 from gateway.model.call import Call
 from gateway.model.limit import Debit
-from gateway.store import call_texts, calls, lives, opt_outs, recordings, usage
+from gateway.store import call_stops, call_texts, calls, lives, recordings, usage
 from gateway.store.calls import Prompt
 from gateway.store.database import Database, Tx
 from gateway.store.signals import Signals
@@ -73,12 +73,8 @@ class CallRecord:
 
     def opted_out(self, scope: Scope, key: str) -> None:
         """The person wants no more: obeyed before anything that is noted later."""
-        call = self._call
-        said = calls.opt_out_of(call, scope, key, now_ms())
-        if said is not None:
-            self._works.put_nowait(
-                lambda: opt_outs.stop_with_recall(self._database, self._signals, said, callback_url=call.callback_url)
-            )
+        at = now_ms()
+        self._works.put_nowait(lambda: call_stops.obey(self._database, self._signals, self._call, scope, key, at))
 
     def texted(self, body: str) -> None:
         """The plan sends the person a text."""

@@ -117,7 +117,8 @@ class Calling:
         """Queue one call to each number that ends so; returns the ids."""
         fixed = {"tenant_id": "acme", "mode": "live", "sender": SENDER, "dialplan": "bill", "dialplan_version": 1}
         fixed |= {"variables": {"name": "Ana"}, "created_ms": now_ms()}
-        calls = [Call(id=new_id("call"), recipient=area + ending, **{**fixed, **more}) for ending in endings]
+        people = [{"recipient": area + ending, **fixed, **more} for ending in endings]
+        calls = [Call(id=new_id("call"), **person) for person in people]
         await self.database.write(lambda tx: tx.many("calls_insert", [to_row(call) for call in calls]))
         self.signals.wake("calls")
         return [call.id for call in calls]

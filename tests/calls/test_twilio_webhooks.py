@@ -16,6 +16,7 @@ import pytest
 
 from gateway.api import patience
 from gateway.carriers.audio_urls import AudioUrls
+from gateway.carriers.inbound_calls import ANONYMOUS
 from gateway.carriers.twilio_voice import Between
 from gateway.store import calls, dialplans, events, opt_outs, recordings
 from gateway.store.calls import Plans
@@ -62,6 +63,18 @@ async def test_an_opt_out_key_is_on_disk_before_the_webhook_is_answered(calling:
     assert (await calling.call(waiting)).status == "cancelled"
     said = await calling.database.read(lambda tx: opt_outs.of_person(tx, "acme", "live", "+12125551234"))
     assert [each["source"] for each in said] == ["dialplan"]
+
+
+async def test_who_opts_out_and_shows_no_number_is_told_of_once_by_an_event(calling: Any, twilio: Twilio) -> None:
+    call_id = await placed(calling, recipient=ANONYMOUS, direction="in")
+    await twilio.turn(call_id, 0)
+    over = [twilio.turn(call_id, 1, Digits="9") for _ in range(2)]
+
+    assert [[verb.tag for verb in answer] for answer in await asyncio.gather(*over)] == [["Hangup"], ["Hangup"]]
+    found = await calling.database.read(lambda tx: events.after(tx, "acme", "live", 0, 99, subject=call_id))
+    (told,) = [each["data"] for each in found if each["type"] == "opt_out.not_kept"]
+    assert (told["why"], told["scope"], told["evidence"]) == ("no_number", "tenant", "pressed 9 in bill version 1")
+    assert await calling.database.read(lambda tx: opt_outs.of_person(tx, "acme", "live", ANONYMOUS)) == []
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)

@@ -38,9 +38,9 @@ class Twilio:
         return (await self.post(f"voice-status?call={call_id}", **more))[0]
 
 
-async def placed(calling: Any, version: int = 1) -> str:
+async def placed(calling: Any, version: int = 1, **other: Any) -> str:
     """A call that Twilio took: nobody but the test posts its webhooks."""
-    more = {"status": "dialing", "carrier": "twilio", "carrier_id": "CA1", "dialplan_version": version}
+    more = {"status": "dialing", "carrier": "twilio", "carrier_id": "CA1", "dialplan_version": version, **other}
     (call_id,) = await calling.queue("1234", **more)
     _, plan = await Plans(calling.database).get("acme", "bill", version)
     state = engine.start(plan, {"name": "Ana"})
