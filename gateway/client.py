@@ -124,6 +124,8 @@ def _why(error: Exception) -> str:
         return "it did not answer in time"
     if isinstance(error, aiohttp.ClientConnectorError):
         return os.strerror(error.os_error.errno) if error.os_error.errno else str(error.os_error)
+    if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
+        return "an address begins with http:// or https://"
     return str(error) or type(error).__name__
 
 

@@ -274,6 +274,8 @@ def test_commands_that_need_a_gateway_say_so_when_none_answers() -> None:
     assert "GATEWAY_KEY" in complaint("why", "msg_1")
     told = complaint("why", "msg_1", "--url", "http://127.0.0.1:9", "--key", "gwk_x")
     assert told.startswith("gateway: no gateway answers at http://127.0.0.1:9: ")
+    wrong = complaint("why", "msg_1", "--url", "127.0.0.1:9", "--key", "gwk_x")
+    assert wrong.startswith("gateway: no gateway answers at 127.0.0.1:9: an address begins with http:// or https://")
     assert "an id begins with" in complaint("why", "12", "--key", "gwk_x")
 
 
@@ -281,10 +283,15 @@ def test_a_job_file_with_a_bad_row_is_refused_with_its_line(tmp_path: Path) -> N
     file = tmp_path / "people.csv"
     file.write_text("to,name\n+12125551234,Ana\n12,Bob\n", encoding="utf-8")
 
-    told = complaint("job", "submit", str(file), "--from", "+18005550199", "--body", "Hi", "--key", "gwk_x")
+    submit = ["job", "submit", str(file), "--from", "+18005550199", "--body", "Hi", "--key", "gwk_x"]
+
+    told = complaint(*submit)
+    file.write_text("to,name\n12,Bob\n", encoding="utf-8")
+    of_nobody = complaint(*submit, "--skip-invalid")
 
     assert f"{file}:3: to: " in told
     assert "--skip-invalid" in told
+    assert f"gateway: {file}: nobody in it can be reached" in of_nobody
 
 
 def test_the_far_end_refuses_to_be_reached_from_elsewhere_and_ports_that_are_none() -> None:

@@ -86,6 +86,7 @@ def test_a_sender_keeps_what_a_change_does_not_name(gateway: Gateway) -> None:
     assert (shown["limits"]["rate"], shown["limits"]["daily"], shown["limits"]["weekly"]) == ("20/s", 500, 2000)
     assert [window["limit"] for window in shown["usage"]["windows"]] == [500, 2000]
     assert f"\n{SENDER}\ttoll_free\tverified\ttwilio\t" in gateway.must("sender", "list")
+    assert "\nsender\tday\tAmerica/Los_Angeles\t\tsegment\t500\t0\t" in gateway.must("sender", "show", SENDER)
 
 
 def test_a_sender_that_cannot_be_is_refused_with_the_field(gateway: Gateway) -> None:

@@ -31,7 +31,9 @@ def audit(
         Path | None, typer.Option(help="What the engine was answered, one JSON object a line; see docs/promises.md.")
     ] = None,
     ended: Annotated[bool, typer.Option("--ended", help="Every text should have come to its end by now.")] = False,
-    jitter_ms: Annotated[int, typer.Option(min=0, help="Between our socket and the far end's clock.")] = 25,
+    jitter_ms: Annotated[
+        int, typer.Option(metavar="MS", min=0, help="Between our socket and the far end's clock.")
+    ] = 25,
     clock_moved: Annotated[
         bool, typer.Option("--clock-moved", help="Our clock was set meanwhile: judge rates and stops by the far end.")
     ] = False,
@@ -93,7 +95,7 @@ def _tell(texts: int, found: Sequence[Finding]) -> None:
         if number > _SHOWN:
             typer.echo(f"{CHECKS[check]} {check}: {number - _SHOWN} more; --json has all")
     told = ", ".join(f"{number} {check}" for check, number in by_check.items()) or "no finding"
-    typer.echo(f"{texts} texts: {told}")
+    typer.echo(f"{texts} {'text' if texts == 1 else 'texts'}: {told}")
 
 
 def _fields(finding: Finding) -> dict[str, str]:

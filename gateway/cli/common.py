@@ -4,7 +4,7 @@ import asyncio
 import json
 import shutil
 import sys
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -81,6 +81,29 @@ def pairs(given: Sequence[str]) -> dict[str, str]:
 def show(value: object) -> None:
     """Print JSON, indented."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def show_list(items: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
+    """Print what a list holds: all of it as JSON, or a table of these of its fields."""
+    if as_json:
+        show(items)
+    else:
+        show_table(columns, ([_words(item.get(name)) for name in columns] for item in items))
+
+
+def show_record(record: Mapping[str, Any], *, as_json: bool = False) -> None:
+    """Print one thing: as JSON, or a field a line."""
+    if as_json:
+        show(record)
+    else:
+        show_facts((name, _words(value)) for name, value in record.items())
+
+
+def _words(value: object) -> object:
+    """A field for people: what is not set is left out."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_words(each)}" for name, each in value.items() if each not in (None, ""))
+    return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def show_facts(facts: Iterable[tuple[str, object]]) -> None:

@@ -50,7 +50,9 @@ def copy_shipped(
 
 @prompt_app.command("add")
 def add_prompt(
-    name: Annotated[str, typer.Argument(help="Small letters, digits and hyphens, such as after-hours.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Small letters, digits and hyphens, such as after-hours.")
+    ],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A wav, flac, ogg or mp3 file of up to 5 minutes.")],
     language: Annotated[str, typer.Option(help="The language it speaks, as a tag.")] = "en-US",
     tenant: Tenant = "",

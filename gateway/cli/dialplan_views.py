@@ -27,7 +27,10 @@ def simulate_dialplan(
             "machine, as the first, lets a machine answer. After the last: silence."
         ),
     ] = "",
-    var: Annotated[list[str] | None, typer.Option(help="A variable, as name=value; several times for several.")] = None,
+    var: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A variable, as name=value; several times for several."),
+    ] = None,
     listen: Annotated[Path | None, typer.Option("--listen", help="A WAV file for the sound of that very call.")] = None,
     config: Config = None,
     as_json: AsJson = False,

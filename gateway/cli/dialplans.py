@@ -108,7 +108,8 @@ def _tell_faults(file: Path, results: Sequence[CaseResult]) -> bool:
 def try_dialplan(
     files: Files,
     least: Annotated[
-        float, typer.Option("--min", min=0, max=100, help="The coverage that is wanted, in per cent.")
+        float,
+        typer.Option("--min", metavar="PERCENT", min=0, max=100, help="The coverage that is wanted, in per cent."),
     ] = 0.0,
     as_json: AsJson = False,
 ) -> None:

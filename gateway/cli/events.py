@@ -46,7 +46,8 @@ def why(
 @app.command("tail")
 def tail(
     after: Annotated[
-        int | None, typer.Option(min=0, help="Begin behind this number; 0 shows all. Without it, what is to come.")
+        int | None,
+        typer.Option(metavar="SEQ", min=0, help="Begin behind this number; 0 shows all. Without it, what is to come."),
     ] = None,
     kind: Annotated[str, typer.Option("--type", help="Only this type, such as message.delivered.")] = "",
     job: Annotated[str, typer.Option(help="Only events of this job.")] = "",

@@ -15,8 +15,10 @@ _DEFAULT: Final = Options()
 
 def simulate(
     host: Annotated[str, typer.Option(help=_HELP["host"])] = _DEFAULT.host,
-    port: Annotated[int, typer.Option(min=0, max=65535, help=_HELP["port"])] = _DEFAULT.port,
-    sip_port: Annotated[int, typer.Option(min=0, max=65535, help=_HELP["sip_port"])] = _DEFAULT.sip_port,
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help=_HELP["port"])] = _DEFAULT.port,
+    sip_port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help=_HELP["sip_port"])
+    ] = _DEFAULT.sip_port,
     account_sid: Annotated[str, typer.Option(help=_HELP["account_sid"])] = _DEFAULT.account_sid,
     auth_token: Annotated[str, typer.Option(help=_HELP["auth_token"])] = _DEFAULT.auth_token,
     inbound_url: Annotated[str, typer.Option(help=_HELP["inbound_url"])] = "",
@@ -24,7 +26,7 @@ def simulate(
     gateway_sip: Annotated[str, typer.Option(help=_HELP["gateway_sip"])] = "",
     sip_username: Annotated[str, typer.Option(help=_HELP["sip_username"])] = "",
     sip_password: Annotated[str, typer.Option(help=_HELP["sip_password"])] = "",
-    rate: Annotated[list[str] | None, typer.Option(help=_HELP["rates"])] = None,
+    rate: Annotated[list[str] | None, typer.Option(metavar="NUMBER=RATE", help=_HELP["rates"])] = None,
     report_delay_s: Annotated[float, typer.Option(help=_HELP["report_delay_s"])] = _DEFAULT.report_delay_s,
     reply_delay_s: Annotated[float, typer.Option(help=_HELP["reply_delay_s"])] = _DEFAULT.reply_delay_s,
     pause_ms: Annotated[int, typer.Option(help=_HELP["pause_ms"])] = _DEFAULT.pause_ms,

@@ -14,7 +14,7 @@ from ruamel.yaml.error import YAMLError
 
 from gateway.campaign.readers import read, reader_for
 from gateway.campaign.recipients import Intake, Invalid, Recipient
-from gateway.cli.common import AsJson, group, pairs, read_bytes, read_text, show, show_table
+from gateway.cli.common import AsJson, group, pairs, read_bytes, read_text, show, show_list
 from gateway.cli.remote import DEFAULT_URL, Key, Url, ask
 from gateway.client import Client, Json
 from gateway.clock import new_id
@@ -45,10 +45,7 @@ def list_jobs(
 ) -> None:
     """List the newest fifty, newest first."""
     items = ask(url, key, lambda client: client.get("/v1/jobs", status=status))["items"]
-    if as_json:
-        show(items)
-        return
-    show_table(_COLUMNS, ([item[name] for name in _COLUMNS] for item in items))
+    show_list(items, _COLUMNS, as_json=as_json)
 
 
 @app.command("submit")
@@ -62,7 +59,9 @@ def submit(
     ] = None,
     template: Annotated[str | None, typer.Option(help="For texts: a saved template instead of --body.")] = None,
     dialplan: Annotated[str | None, typer.Option(help="For calls: the name of a published dialplan.")] = None,
-    var: Annotated[list[str] | None, typer.Option(help="For calls: a variable for all, as name=value.")] = None,
+    var: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="For calls: a variable for all, as name=value.")
+    ] = None,
     category: Annotated[
         str,
         typer.Option(
@@ -143,7 +142,8 @@ def submit(
     skipped = left_out + answer["skipped"]["count"]
     for unused in answer["unused_variables"]:
         typer.echo(_unused(unused), err=True)
-    typer.echo(f"{answer['accepted']} accepted, {skipped} left out; follow it with `gateway job watch`", err=True)
+    goes_on = "follow it with `gateway job watch`" if answer["accepted"] else "the job is there, with nobody in it"
+    typer.echo(f"{answer['accepted']} accepted, {skipped} left out; {goes_on}", err=True)
 
 
 def _unused(told: Mapping[str, Any]) -> str:
@@ -170,7 +170,10 @@ def _recipients(file: Path, channel: str, *, skip_invalid: bool) -> tuple[list[R
     if wrong and not skip_invalid:
         rows_are = "1 row" if len(wrong) == 1 else f"{len(wrong)} rows"
         raise FileUnreadable(str(file), f"{rows_are} cannot be used; correct the file, or give --skip-invalid")
-    return [row for row in rows if isinstance(row, Recipient)], len(wrong)
+    people = [row for row in rows if isinstance(row, Recipient)]
+    if not people:
+        raise FileUnreadable(str(file), "nobody in it can be reached")
+    return people, len(wrong)
 
 
 def _tell_row(file: Path, line: int, field: str, why: str) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from gateway.cli.common import AsJson, group, run, show, show_table
+from gateway.cli.common import AsJson, group, run, show, show_list
 from gateway.cli.configured import Config, DataDir, load
 from gateway.clock import now_ms, rfc3339
 from gateway.errors.cli import UnknownKey
@@ -40,7 +40,11 @@ def create(
     ] = Mode.LIVE,
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="What it may do; several times for several things. Without it, all but accounts:admin."),
+        typer.Option(
+            metavar="SCOPE",
+            help="What it may do, such as messages:write; several times for several things. "
+            "Without it, all but accounts:admin.",
+        ),
     ] = None,
     label: Annotated[str, typer.Option(help="A word to know it by in `gateway key list`.")] = "",
     config: Config = None,
@@ -69,11 +73,7 @@ def create(
 def list_(config: Config = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List every key, oldest first; never its secret."""
     found = [_facts(key) for key in _write(config, data_dir, tenants.keys)]
-    if as_json:
-        show(found)
-        return
-    names = ("id", "tenant", "mode", "label", "created_at", "revoked_at", "scopes")
-    show_table(names, ([fact[name] for name in names] for fact in found))
+    show_list(found, ("id", "tenant", "mode", "label", "created_at", "revoked_at", "scopes"), as_json=as_json)
 
 
 @app.command()

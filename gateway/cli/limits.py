@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from gateway.cli.common import AsJson, group, pairs, show, show_facts, show_table
+from gateway.cli.common import AsJson, group, pairs, show_list, show_record
 from gateway.cli.remote import DEFAULT_URL, Key, Url, ask
 from gateway.client import Client, Json
 
@@ -31,22 +31,19 @@ _COLUMNS: Final = ("kind", "name", "status", "brand", "limits")
 def list_scopes(url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
     """List them all."""
     items = ask(url, key, lambda client: client.get("/v1/limits"))["items"]
-    if as_json:
-        show(items)
-        return
-    show_table(_COLUMNS, ([_words(item[name]) for name in _COLUMNS] for item in items))
+    show_list(items, _COLUMNS, as_json=as_json)
 
 
 @app.command("show")
 def show_scope(kind: WhichKind, name: Name, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
-    """Show one."""
-    _show(ask(url, key, lambda client: client.get(f"/v1/limits/{kind}/{name}")), as_json=as_json)
+    """Show one: its status and its numbers."""
+    show_record(ask(url, key, lambda client: client.get(f"/v1/limits/{kind}/{name}")), as_json=as_json)
 
 
 @app.command("delete")
 def delete_scope(kind: WhichKind, name: Name, url: Url = DEFAULT_URL, key: Key = "") -> None:
-    """Take one away."""
-    _show(ask(url, key, lambda client: client.delete(f"/v1/limits/{kind}/{name}")), as_json=False)
+    """Take one away; refused while a sender names the campaign, or a campaign the brand."""
+    show_record(ask(url, key, lambda client: client.delete(f"/v1/limits/{kind}/{name}")))
 
 
 @app.command("set")
@@ -57,16 +54,24 @@ def set_scope(
         str | None, typer.Option(help="Of a campaign or brand its profile, such as score_75; else open; blocked.")
     ] = None,
     brand: Annotated[str | None, typer.Option(help="Of a campaign: its brand.")] = None,
-    rate: Annotated[str | None, typer.Option(help="Units a period, such as 50/s.")] = None,
+    rate: Annotated[str | None, typer.Option(metavar="RATE", help="Units a period, such as 50/s.")] = None,
     rate_unit: Annotated[str | None, typer.Option(help="segment, message or call.")] = None,
-    network_rate: Annotated[list[str] | None, typer.Option(help="Of one network, such as att=75/s.")] = None,
-    daily: Annotated[int | None, typer.Option(min=0, help="Units a day.")] = None,
-    weekly: Annotated[int | None, typer.Option(min=0, help="Units a week.")] = None,
-    monthly: Annotated[int | None, typer.Option(min=0, help="Units a month.")] = None,
-    network_daily: Annotated[list[str] | None, typer.Option(help="Of one network, such as tmobile=40000.")] = None,
-    rolling: Annotated[list[str] | None, typer.Option(help="In any stretch of time, such as 3/24h.")] = None,
+    network_rate: Annotated[
+        list[str] | None, typer.Option(metavar="NETWORK=RATE", help="Of one network, such as att=75/s.")
+    ] = None,
+    daily: Annotated[int | None, typer.Option(metavar="N", min=0, help="Units a day.")] = None,
+    weekly: Annotated[int | None, typer.Option(metavar="N", min=0, help="Units a week.")] = None,
+    monthly: Annotated[int | None, typer.Option(metavar="N", min=0, help="Units a month.")] = None,
+    network_daily: Annotated[
+        list[str] | None, typer.Option(metavar="NETWORK=N", help="Of one network, such as tmobile=40000.")
+    ] = None,
+    rolling: Annotated[
+        list[str] | None, typer.Option(metavar="N/LENGTH", help="In any stretch of time, such as 3/24h; up to three.")
+    ] = None,
     unit: Annotated[str | None, typer.Option(help="What caps count: segment, message or call.")] = None,
-    zone: Annotated[list[str] | None, typer.Option(help="Time zone whose calendar caps are kept in.")] = None,
+    zone: Annotated[
+        list[str] | None, typer.Option(metavar="ZONE", help="Time zone whose calendar caps are kept in.")
+    ] = None,
     callback_url: Annotated[str | None, typer.Option(help="Where is told that a cap is used up.")] = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
@@ -97,7 +102,7 @@ def set_scope(
         wanted["limits"] = known.get("limits", {}) | {each: n for each, n in limits.items() if n is not None}
         return await client.put(f"/v1/limits/{kind}/{name}", wanted)
 
-    _show(ask(url, key, change), as_json=False)
+    show_record(ask(url, key, change))
 
 
 def _counts(given: list[str]) -> dict[str, int]:
@@ -106,16 +111,3 @@ def _counts(given: list[str]) -> dict[str, int]:
         if not (count.isascii() and count.isdigit()):
             raise typer.BadParameter(f"{network}: {count!r} is no whole number")
     return {network: int(count) for network, count in named.items()}
-
-
-def _show(scope: Json, *, as_json: bool) -> None:
-    if as_json:
-        show(scope)
-    else:
-        show_facts((name, _words(value)) for name, value in scope.items())
-
-
-def _words(value: object) -> object:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_words(each)}" for name, each in value.items())
-    return " ".join(map(str, value)) if isinstance(value, list) else value

@@ -1,13 +1,12 @@
 """Senders, over HTTP: the numbers that texts and calls leave from, and what governs them."""
 
-from collections.abc import Mapping
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
-from gateway.cli.common import AsJson, group, show, show_facts, show_table
+from gateway.cli.common import AsJson, group, show, show_list, show_record
 from gateway.cli.remote import DEFAULT_URL, Key, Url, ask
 from gateway.client import Client, Json
 from gateway.errors.cli import RequestRefused
@@ -53,12 +52,13 @@ def set_sender(
     voice: Annotated[
         str | None, typer.Option(help="Where its calls leave: twilio, or a trunk of the settings.")
     ] = None,
-    rate: Annotated[str | None, typer.Option(help="Segments a period, such as 3/s or 75/min.")] = None,
-    daily: Annotated[int | None, typer.Option(min=0, help="Segments a day.")] = None,
-    weekly: Annotated[int | None, typer.Option(min=0, help="Segments a week.")] = None,
-    monthly: Annotated[int | None, typer.Option(min=0, help="Segments a month.")] = None,
+    rate: Annotated[str | None, typer.Option(metavar="RATE", help="Segments a period, such as 3/s or 75/min.")] = None,
+    daily: Annotated[int | None, typer.Option(metavar="N", min=0, help="Segments a day.")] = None,
+    weekly: Annotated[int | None, typer.Option(metavar="N", min=0, help="Segments a week.")] = None,
+    monthly: Annotated[int | None, typer.Option(metavar="N", min=0, help="Segments a month.")] = None,
     zone: Annotated[
-        list[str] | None, typer.Option(help="Time zone whose calendar the caps are kept in; several times for several.")
+        list[str] | None,
+        typer.Option(metavar="ZONE", help="Time zone whose calendar the caps are kept in; several times for several."),
     ] = None,
     keyword_replies: Annotated[Replies | None, typer.Option(help="Who answers STOP, START and HELP.")] = None,
     inbound_dialplan: Annotated[str | None, typer.Option(help="The plan that answers people who ring back.")] = None,
@@ -91,7 +91,7 @@ def set_sender(
         }
         return await client.put(f"/v1/senders/{number}", wanted)
 
-    _show_sender(ask(url, key, change))
+    show_record(ask(url, key, change))
 
 
 _SENDER_FIELDS: Final = (
@@ -112,16 +112,16 @@ async def _known_sender(client: Client, number: str) -> Json:
 
 
 _COLUMNS: Final = ("number", "kind", "status", "carrier", "voice", "campaign", "limits")
+_WINDOW: Final = (
+    "scope", "window", "zone", "network", "unit", "limit", "used", "reserved", "free", "resets_at", "runs_out_at",
+)  # fmt: skip
 
 
 @app.command("list")
 def list_senders(url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
     """List them all."""
     items = ask(url, key, lambda client: client.get("/v1/senders"))["items"]
-    if as_json:
-        show(items)
-        return
-    show_table(_COLUMNS, ([_words(item[name]) for name in _COLUMNS] for item in items))
+    show_list(items, _COLUMNS, as_json=as_json)
 
 
 @app.command("show")
@@ -135,18 +135,7 @@ def show_sender(number: Number, url: Url = DEFAULT_URL, key: Key = "", as_json: 
     if as_json:
         show(sender | {"usage": usage})
         return
-    _show_sender(sender)
-    names = ("window", "limit", "used", "reserved", "free", "resets_at", "runs_out_at")
+    show_record(sender)
     if usage["windows"]:
         typer.echo("")
-        show_table(names, ([window.get(name) for name in names] for window in usage["windows"]))
-
-
-def _show_sender(sender: Mapping[str, Any]) -> None:
-    show_facts((name, _words(value)) for name, value in sender.items())
-
-
-def _words(value: object) -> object:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_words(each)}" for name, each in value.items() if each not in (None, ""))
-    return " ".join(map(str, value)) if isinstance(value, list) else value
+        show_list(usage["windows"], _WINDOW, as_json=False)

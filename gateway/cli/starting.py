@@ -14,13 +14,18 @@ from gateway.cli.configured import Config, DataDir, load
 def serve(
     config: Config = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; stronger than the settings.")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on; 0 takes any free one.")
+    ] = None,
     data_dir: DataDir = None,
     roles: Annotated[
-        str | None, typer.Option(help="What this process does, of api,sms,voice,callbacks,housekeeper; without it all.")
+        str | None,
+        typer.Option(
+            metavar="ROLES", help="What this process does, of api,sms,voice,callbacks,housekeeper; without it all."
+        ),
     ] = None,
     media_processes: Annotated[
-        int | None, typer.Option(min=1, max=64, help="Processes that send and hear the audio of calls.")
+        int | None, typer.Option(metavar="N", min=1, max=64, help="Processes that send and hear the audio of calls.")
     ] = None,
     ready_file: Annotated[
         Path | None, typer.Option(help="File to write the line with the address to, once it listens.")
@@ -45,8 +50,8 @@ def serve(
 def demo(
     leave: Annotated[bool, typer.Option("--exit", help="Stop when the report is printed.")] = False,
     report: Annotated[Path | None, typer.Option(help="File to write the report to, as JSON.")] = None,
-    messages: Annotated[int, typer.Option(min=1, max=100_000, help="Texts in the SMS job.")] = 1000,
-    calls: Annotated[int, typer.Option(min=0, max=1000, help="Calls in the voice job.")] = 50,
+    messages: Annotated[int, typer.Option(metavar="N", min=1, max=100_000, help="Texts in the SMS job.")] = 1000,
+    calls: Annotated[int, typer.Option(metavar="N", min=0, max=1000, help="Calls in the voice job.")] = 50,
     directory: Annotated[
         Path | None, typer.Option("--dir", help="An empty folder to work in; without it a temporary one.")
     ] = None,

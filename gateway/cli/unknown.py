@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.common import AsJson, group, show, show_table
+from gateway.cli.common import AsJson, group, show, show_list, show_table
 from gateway.cli.remote import DEFAULT_URL, Key, Url, ask
 
 app = group("unknown")
@@ -23,11 +23,7 @@ def list_unknown(
     """List them: what nobody knows to have left. `reason` absent_at_carrier: the carrier was asked twice."""
     query = {"status": "unknown", **({"job_id": job} if job else {})}
     items = ask(url, key, lambda client: client.every("/v1/messages", **query))
-    if as_json:
-        show(items)
-        return
-    fields = ("id", "to", "from", "sent_at", "reason", "copies")
-    show_table(("id", "to", "from", "written", "reason", "copies"), ([each[name] for name in fields] for each in items))
+    show_list(items, ("id", "to", "from", "sent_at", "reason", "copies"), as_json=as_json)
 
 
 def settle(
