@@ -6,7 +6,8 @@ from gateway.api import limits_of, senders
 from gateway.api.operation import Answer, Call, View, operation
 from gateway.api.views import when
 from gateway.limits.profiles import kind_of, scope_name
-from gateway.model.limit import Cap, Usage, length_of
+from gateway.model.limit import Cap, Usage
+from gateway.model.limit_words import length_of
 
 
 class Window(View):

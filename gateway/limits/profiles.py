@@ -25,9 +25,8 @@ from gateway.model.limit import (
     Throughput,
     Unit,
     WindowKind,
-    parse_rate,
-    parse_rolling,
 )
+from gateway.model.limit_words import parse_rate, parse_rolling
 from gateway.model.scope import BLOCKED, Scope
 from gateway.model.sender import Sender
 

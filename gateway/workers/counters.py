@@ -30,8 +30,8 @@ from gateway.model.limit import (
     Rolling,
     Slot,
     Throughput,
-    length_of,
 )
+from gateway.model.limit_words import length_of
 from gateway.model.message import Message
 from gateway.model.sender import Sender
 from gateway.store import events, tenants, usage

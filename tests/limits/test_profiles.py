@@ -7,7 +7,8 @@ import pytest
 
 from gateway.errors.limits import BadLimits, BadRate, UnknownProfile
 from gateway.limits.profiles import Profiles
-from gateway.model.limit import Blocked, Cap, Concurrency, Throughput, parse_rate
+from gateway.model.limit import Blocked, Cap, Concurrency, Throughput
+from gateway.model.limit_words import parse_rate
 from gateway.workers.call_desk import rate_of
 
 SHIPPED = Path(__file__).parents[2] / "config" / "limits.toml"
