@@ -1,7 +1,7 @@
 """One call over a trunk, from dialling to its end: leg events into the engine, its commands back to the leg."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -12,7 +12,6 @@ from gateway.clock import monotonic, now_ms
 from gateway.errors import GatewayError
 from gateway.errors.media import MediaLimit
 from gateway.media.events import Detected, GreetingEnded
-from gateway.store import calls
 from gateway.voice import engine
 from gateway.voice.state import (
     Answered,
@@ -37,6 +36,7 @@ from gateway.voice.state import (
 from gateway.workers.call_answer import Answer
 from gateway.workers.call_audio import CallAudio
 from gateway.workers.call_bridge import Bridge
+from gateway.workers.call_ending import Ending
 from gateway.workers.call_handover import Handed, Handover
 from gateway.workers.call_record import CallRecord
 from gateway.workers.call_voice import CallVoice, Rendered
@@ -73,15 +73,13 @@ class CallSession:
     _answer: Answer = field(default_factory=Answer)
     _handover: Handover = field(init=False)
     _voice: CallVoice = field(init=False)
+    _ending: Ending = field(init=False)
     _deadline: float | None = None  # while the engine waits for nothing: of the ringing, or of the goodbye
-    _ended_ms: int | None = None
-    _reason: str = ""
-    _quality: Mapping[str, object] = field(default_factory=dict)
-    _is_written: bool = False
 
     def __post_init__(self) -> None:
         self._voice = CallVoice(self.record.call_id, self.leg, self.audio, self._answer, self._events.put_nowait)
         self._handover = Handover(self.leg, self.record, self._events.put_nowait, self.bridge)
+        self._ending = Ending(self.record, self._answer, self._voice, self._handover)
 
     async def run(self) -> Unanswered | Ended:
         """Hold the call until its leg has ended; returns the leg's last event, with everything on disk."""
@@ -103,7 +101,7 @@ class CallSession:
 
     def _broken(self, event: LegEvent | Handed | Rendered | _Stop | None) -> Unanswered | Ended | None:
         """Hang up; the call is written as failed when its leg has ended."""
-        self._reason = GatewayError.slug
+        self._ending.reason = GatewayError.slug
         self.state, self._deadline = replace(self.state, deadline=None), None
         self.leg.hangup()
         if not isinstance(event, Unanswered | Ended):
@@ -153,13 +151,13 @@ class CallSession:
             case _Stop(reason):
                 self._stop(reason)
             case Unanswered():
-                self._write_unanswered(event)
+                self._ending.unanswered(event)
                 return event
             case Ended(by, reason):
-                self._quality = event.quality
-                self._reason = self._reason or reason
+                self._ending.quality = event.quality
+                self._ending.reason = self._ending.reason or reason
                 self._tell(HungUp(by))
-                self._write()
+                self._ending.write(self.state)
                 return event
         return None
 
@@ -168,14 +166,14 @@ class CallSession:
             self._tell(Elapsed())
         elif self.state.ended_by:
             self._deadline = None
-            self._write()
+            self._ending.write(self.state)
         else:
             self._deadline = None  # nobody answers; the leg tells how it ends
             self.leg.hangup()
 
     def _stop(self, reason: str) -> None:
         if not self.state.ended_by:
-            self._reason = reason
+            self._ending.reason = reason
             if self.state.answered_by is not None:
                 self._tell(HungUp("gateway"))
         self.leg.hangup()
@@ -208,8 +206,8 @@ class CallSession:
     def _tell(self, event: Event) -> None:
         self.state, commands = engine.step(self.state, event, monotonic())
         self._do(commands)
-        if self.state.ended_by and self._ended_ms is None:
-            self._ended_ms = now_ms()
+        if self.state.ended_by and self._ending.at_ms is None:
+            self._ending.at_ms = now_ms()
             self._deadline = monotonic() + _GOODBYE_S
 
     def _do(self, commands: Iterable[Command]) -> None:
@@ -270,35 +268,3 @@ class CallSession:
     def _played(self, played: Played) -> None:
         if (token := self._voice.over(played)) is not None:
             self._tell(PromptEnded(token))
-
-    # --- what is kept
-
-    def _write_unanswered(self, last: Unanswered) -> None:
-        if self._reason and last.outcome == "no_answer":
-            self.record.unanswered("cancelled", self._reason, last.code)
-        else:
-            self.record.unanswered(last.outcome, last.reason, last.code)
-
-    def _write(self) -> None:
-        if not self._is_written:
-            self._is_written = True
-            status = "failed" if self._reason else "completed"
-            self.record.ended(
-                self._told(),
-                self._voice.heard.prompts,
-                status,
-                self._reason,
-                self._ended_ms or now_ms(),
-                self._evidence(),
-            )
-
-    def _evidence(self) -> calls.Evidence:
-        found, handover = self._answer, self._handover
-        detection, delay_ms = found.evidence(self._voice.heard.left_s), found.message_delay_ms()
-        return calls.Evidence(detection, delay_ms, handover.transfers, handover.recordings, self._quality)
-
-    def _told(self) -> State:
-        """The state as it is kept: times count from the answer, and a machine that hung up early was one."""
-        found = self._answer.detected
-        by = self.state.answered_by or (found.by if found is not None else "unknown")
-        return replace(self.state, answered_by=by, answered_at=self._answer.at)
