@@ -16,7 +16,7 @@ def main() -> NoReturn:
     """Become the process that lives them."""
     if sys.platform == "linux":  # where it is forbidden, addresses stay random
         ctypes.CDLL(None).personality(_NO_RANDOM_ADDRESSES)
-    environ = {**os.environ, "PYTHONHASHSEED": "0"}
+    environ = {**os.environ, "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}  # threads that nobody here needs spin
     os.execve(sys.executable, [sys.executable, "-m", "tests.simulation.living", *sys.argv[1:]], environ)  # noqa: S606
 
 

@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="*", help="these instead")
     parser.add_argument("--trace", type=int, metavar="SEED", help="tell one history")
     parser.add_argument("--failures", type=int, default=5, help="stop after so many")
+    parser.add_argument("--asked", action="store_true", help="--count of them from each first seed on standard input")
     parser.add_argument("--processes", type=int, default=1, help="that share them")
     given = parser.parse_args()
     if given.processes > 1 and given.trace is None and not given.seeds:
@@ -41,6 +42,11 @@ def main() -> int:
         faults = History(given.trace, print).run(store)
         print(*faults, sep="\n")
         return bool(faults)
+    if given.asked:
+        for line in sys.stdin:
+            first = int(line)
+            print(json.dumps(run(store, range(first, first + given.count), given.failures, given.within)), flush=True)
+        return 0
     seeds = given.seeds or range(given.first, given.first + given.count * given.every, given.every)
     told = run(store, seeds, given.failures, given.within)
     print(json.dumps(told))
