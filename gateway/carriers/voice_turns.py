@@ -36,6 +36,7 @@ from gateway.store.signals import Signals
 from gateway.voice import twilio_call, twiml
 from gateway.voice.dialplan import Pause, Plan, Play, Say
 from gateway.voice.twiml_verbs import Clip
+from gateway.voice.ways import opt_out_by
 
 _CLOCKS_APART_S: Final = 1.0  # Twilio's Timestamp has whole seconds
 _log = structlog.get_logger(__name__)
@@ -87,13 +88,18 @@ class VoiceTurns:
         return await self._turn(call, plan, step, form)
 
     async def _told_late(self, call: Call, step: int, form: Mapping[str, str]) -> None:
-        """Keep what became of the node in which the person hung up: what they said, or whom they spoke to."""
+        """Keep what became of the node in which the person hung up: what they said, or whom they spoke to.
+
+        Who presses the key that opts out and hangs up may be told of by Twilio in the other order: it counts.
+        """
         _, plan = await self.plans.get(call.tenant_id, call.dialplan, call.dialplan_version)
+        over = await self._ours(call.id) or call
+        node = str(over.path[-1]["node"]) if over.path else ""
+        if node and (found := opt_out_by(plan, node, twiml.keys_of(form))) is not None:
+            await call_stops.obey(self.database, self.signals, over, found[1].scope, found[0], now_ms())
 
         async def keep(tx: Tx) -> None:
-            over = await calls.get(tx, call.id) or call
-            node = str(over.path[-1]["node"]) if over.path else ""
-            await handed_on.keep(tx, over, plan, node, step, form)
+            await handed_on.keep(tx, await calls.get(tx, call.id) or call, plan, node, step, form)
 
         await self.database.write(keep)
 

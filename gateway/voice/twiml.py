@@ -115,7 +115,7 @@ def receive(call: TwilioCall, step: int, form: Mapping[str, str], *, now: float)
     return _look_ahead(replace(call, state=state), commands, now)
 
 
-def _keys(form: Mapping[str, str]) -> str:
+def keys_of(form: Mapping[str, str]) -> str:
     """What was pressed. `Digits` is "hangup" where somebody hung up on a recording."""
     digits, finished_on = form.get("Digits", ""), form.get("FinishedOnKey", "")
     return "".join(key for key in digits if key in KEYS) + (finished_on if finished_on in KEYS else "")
@@ -147,7 +147,7 @@ def _and_then(state: State, before: tuple[Command, ...], event: Event, now: floa
 
 def _catch_up(call: TwilioCall, form: Mapping[str, str], now: float) -> engine.Moved:
     """Tell the engine what happened since the last answer: what was heard, then keys or their absence."""
-    keys = _keys(form)
+    keys = keys_of(form)
     if not keys or call.closing == "record":  # Twilio came back by itself, so everything was heard
         heard = tuple(replace(handed, ends_at=min(handed.ends_at, now)) for handed in call.handed)
         state, commands = _hear(replace(call, handed=heard), now)
@@ -180,7 +180,7 @@ def _waited(
     if closing == "record":
         seconds = form.get("RecordingDuration", "")
         length = float(seconds) if seconds.isascii() and seconds.isdigit() else 0.0
-        for key in _keys(form):
+        for key in keys_of(form):
             state, commands = _and_then(state, commands, Pressed(key), now)
         return _and_then(state, commands, Recorded(form.get("RecordingSid", ""), length), now)
     return state, commands

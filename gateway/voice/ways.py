@@ -93,13 +93,29 @@ def listening(plan: Plan, name: str) -> Listening | None:
     return Listening(tuple(way), node) if isinstance(node, AskNode) else None
 
 
-def opts_out(plan: Plan, name: str) -> bool:
-    """Whether entering `name` opts out with no further word or question: the law lets nothing stand between."""
+def opt_out_at(plan: Plan, name: str) -> OptOutNode | None:
+    """The opt-out that entering `name` is, with no further word or question: the law lets nothing stand between."""
     seen: set[str] = set()
     while name != HANGUP and name not in seen:
         seen.add(name)
         node = plan.nodes[name]
         if not isinstance(node, OutcomeNode | SetNode | SmsNode):
-            return isinstance(node, OptOutNode)
+            return node if isinstance(node, OptOutNode) else None
         name = node.next
-    return False
+    return None
+
+
+def opts_out(plan: Plan, name: str) -> bool:
+    """Whether entering `name` opts out: see `opt_out_at`."""
+    return opt_out_at(plan, name) is not None
+
+
+def opt_out_by(plan: Plan, name: str, keys: str) -> tuple[str, OptOutNode] | None:
+    """The key, of those pressed during node `name`, that opts out, and how. The first that answers is what counts."""
+    meant = listening(plan, name)
+    if meant is None or not isinstance(meant.question, MenuNode):
+        return None
+    choices = meant.question.choices
+    key = next((key for key in keys if key in choices), "")
+    node = opt_out_at(plan, choices[key]) if key else None
+    return (key, node) if node is not None else None

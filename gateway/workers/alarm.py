@@ -43,10 +43,10 @@ class Alarm:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         entry = (at_us, next(self._order), future)
-        heapq.heappush(self._waiting, entry)
-        if self._timer < 0:
+        if self._timer < 0:  # first of all: without a descriptor nobody waits, and nobody is left behind to wait for
             self._timer = _create()
             loop.add_reader(self._timer, self._ring, loop)
+        heapq.heappush(self._waiting, entry)
         if self._waiting[0] is entry:
             _set(self._timer, at_us)
         try:

@@ -65,6 +65,20 @@ async def test_an_opt_out_key_is_on_disk_before_the_webhook_is_answered(calling:
     assert [each["source"] for each in said] == ["dialplan"]
 
 
+@pytest.mark.parametrize(("keys", "is_out"), [("9", True), ("5", False), ("19", False), ("59", True)])
+async def test_the_key_of_who_opts_out_and_hangs_up_is_obeyed_though_the_calls_end_is_told_first(
+    calling: Any, twilio: Twilio, keys: str, is_out: bool
+) -> None:
+    call_id = await placed(calling)
+    await twilio.turn(call_id, 0)
+
+    await twilio.status(call_id, "completed", 3)
+    await twilio.turn(call_id, 1, Digits=keys)
+
+    said = await calling.database.read(lambda tx: opt_outs.of_person(tx, "acme", "live", "+12125551234"))
+    assert [each["evidence"] for each in said] == ["pressed 9 in bill version 1"] * is_out
+
+
 async def test_who_opts_out_and_shows_no_number_is_told_of_once_by_an_event(calling: Any, twilio: Twilio) -> None:
     call_id = await placed(calling, recipient=ANONYMOUS, direction="in")
     await twilio.turn(call_id, 0)

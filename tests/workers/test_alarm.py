@@ -1,6 +1,7 @@
 """Waking at a microsecond, by a timer of the kernel's."""
 
 import asyncio
+import errno
 import sys
 from pathlib import Path
 from statistics import median
@@ -24,6 +25,23 @@ async def test_who_waits_is_woken_in_the_order_of_the_times_and_never_before_the
 
     assert [after for after, _ in woken] == [10_100, 10_100, 20_200, 30_300, 40_700]
     assert all(at >= after for after, at in woken)
+
+
+async def test_who_finds_no_descriptor_left_is_told_and_keeps_nobody_else_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alarm = Alarm()
+
+    def none_left() -> int:
+        raise OSError(errno.EMFILE, "timerfd_create")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.workers.alarm._create", none_left)
+        with pytest.raises(OSError, match="timerfd"):
+            await alarm.until(now_us() + 1_000)
+
+    async with asyncio.timeout(1):
+        await alarm.until(now_us() + 2_000)
 
 
 async def test_half_a_millisecond_is_half_a_millisecond() -> None:
