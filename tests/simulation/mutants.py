@@ -116,7 +116,7 @@ MUTANTS: Final = (
     Mutant(
         "a write keeps no distance from the ones before it that were late",
         "limits/pacer.py",
-        "return max([slot_us, *line, *waits])",
+        "return max([slot_us, *waits])",
         "return slot_us",
     ),
     Mutant(
@@ -128,8 +128,14 @@ MUTANTS: Final = (
     Mutant(
         "what may have left in a slot that has passed is not counted",
         "limits/lua/rate.lua",
-        "if each >= now then t.ahead[#t.ahead + 1] = each else t.doubt = t.doubt + 1 end",
-        "if each >= now then t.ahead[#t.ahead + 1] = each end",
+        "local list = each >= now and t.ahead or t.doubt",
+        "local list = each >= now and t.ahead or {}",
+    ),
+    Mutant(
+        "a slot that is only hoped for is granted",
+        "limits/lua/rate.lua",
+        "return math.max(climb(t, log, t.n, slot, count), horizon + 1)",
+        "return climb(t, log, t.n, slot, count)",
     ),
     Mutant(
         "a reading that was taken back and read again may be written twice",
