@@ -1,7 +1,7 @@
 """Jobs, over HTTP: broadcasts handed over from a file, and how they go on."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -130,20 +130,29 @@ def submit(
     except RequestRefused as refused:
         if refused.kind != "invalid_recipients":
             raise
-        for each in refused.entries:
-            _tell_row(file, people[each["line"] - 1].line, each.get("field") or "", str(each.get("detail")))
+        _tell_rows(file, people, refused.entries)
         raise FileUnreadable(str(file), "some cannot be reached; correct the file, or give --skip-invalid") from None
     if dry_run:
         show(answer)
-        return
+    else:
+        _tell_accepted(file, people, answer, left_out)
+
+
+def _tell_accepted(file: Path, people: Sequence[Recipient], answer: Json, left_out: int) -> None:
+    """Print the job's id alone, and beside it, for people, who is not in it."""
     typer.echo(answer["id"])
-    for each in answer["skipped"]["entries"]:
-        _tell_row(file, people[each["line"] - 1].line, each["field"], each["detail"])
-    skipped = left_out + answer["skipped"]["count"]
+    _tell_rows(file, people, answer["skipped"]["entries"])
     for unused in answer["unused_variables"]:
         typer.echo(_unused(unused), err=True)
     goes_on = "follow it with `gateway job watch`" if answer["accepted"] else "the job is there, with nobody in it"
+    skipped = left_out + answer["skipped"]["count"]
     typer.echo(f"{answer['accepted']} accepted, {skipped} left out; {goes_on}", err=True)
+
+
+def _tell_rows(file: Path, people: Sequence[Recipient], entries: Iterable[Mapping[str, Any]]) -> None:
+    """Tell what the gateway says of some of them, by their lines in the file."""
+    for each in entries:
+        _tell_row(file, people[each["line"] - 1].line, each.get("field") or "", str(each.get("detail")))
 
 
 def _unused(told: Mapping[str, Any]) -> str:

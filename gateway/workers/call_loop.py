@@ -244,12 +244,15 @@ class CallLoop:
         self.desk.signals.wake("events")
         for (planned, prepared), slot in pairs:
             if planned.thing.id in dialing and self.desk.plan.holds(planned):
-                planned.committed = True
-                self.rendering.forget(planned.thing.id)
-                self.dialling.begin(Offer(planned, prepared, slot, limits, backoff, granted), road)
+                self._begin(Offer(planned, prepared, slot, limits, backoff, granted), road)
             else:
                 self.desk.counters.unused(slot)
                 await self.desk.channels.release(planned.thing.id)
+
+    def _begin(self, offer: Offer, road: Road) -> None:
+        offer.planned.committed = True
+        self.rendering.forget(offer.planned.thing.id)
+        self.dialling.begin(offer, road)
 
     async def _keep_states(self, tx: Tx, ready: Sequence[tuple[Planned[Call], Prepared]], road: Road) -> None:
         """A call that asks by webhook lives in the database: its first webhook may come before our POST is answered."""

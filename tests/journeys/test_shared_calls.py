@@ -100,7 +100,12 @@ async def test_two_processes_share_a_trunks_limits_and_one_that_is_killed_dials_
         calls = await rows(shared, "SELECT * FROM calls")
         moves = await rows(shared, "SELECT subject, type, at_ms FROM events WHERE type LIKE 'call.%' ORDER BY seq")
     arrived = (await shared.practice("GET", "ledger?limit=100000&channel=sip"))["arrivals"]
+    everybody_was_called_as_often_as_is_written(calls, moves, arrived)
+    limits_were_kept(moves, arrived)
 
+
+def everybody_was_called_as_often_as_is_written(calls: list[Any], moves: list[Any], arrived: list[Any]) -> None:
+    """Each attempt ended once, and left one INVITE or, where its process was killed, none or one."""
     by_number: defaultdict[str, list[Any]] = defaultdict(list)
     for call in calls:
         by_number[call["recipient"]].append(call)
@@ -108,7 +113,7 @@ async def test_two_processes_share_a_trunks_limits_and_one_that_is_killed_dials_
     finals = Counter((type_of(move), move["subject"]) for move in moves if type_of(move) in CALL_FINALS)
     assert len(by_number) == 300
     assert set(finals.values()) == {1}
-    assert len(finals) == len(calls)  # each attempt ended once
+    assert len(finals) == len(calls)
     for number, attempts in by_number.items():
         unknown = sum(call["status"] == "unknown" for call in attempts)
         assert len(attempts) - unknown <= invites[number] <= len(attempts), number
@@ -116,6 +121,9 @@ async def test_two_processes_share_a_trunks_limits_and_one_that_is_killed_dials_
     assert 0 < sum(call["status"] == "unknown" for call in calls) <= CHANNELS
     assert Counter(call["attempt"] for call in calls)[2] > 50  # busy and declined ones were called again
     assert all(call["status"] == "busy" for call in by_number["+12122000400"][:1])
+
+
+def limits_were_kept(moves: list[Any], arrived: list[Any]) -> None:
     starts = sorted(each["at_s"] for each in arrived)
     assert max(sum(first <= at < first + 5 for at in starts) for first in starts) <= 5.5 * PER_SECOND
     assert min(b - a for a, b in pairwise(starts)) > 0
