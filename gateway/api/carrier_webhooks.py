@@ -5,7 +5,7 @@ A repeated webhook gets the same 200 and has no second effect. The 200 is given 
 
 import hmac
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from itertools import islice
@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import structlog
 from aiohttp import web
-from twilio.request_validator import RequestValidator
+from twilio.request_validator import add_port, remove_port
 
 from gateway import steps
 from gateway.api.operation import DOORS, MOST_OF_A_FORM, body_of
@@ -22,27 +22,31 @@ from gateway.api.patience import Patience
 from gateway.carriers.base import SmsCarrier
 from gateway.carriers.inbound import InboundTexts
 from gateway.carriers.report_desk import ReportDesk
-from gateway.clock import now_ms
+from gateway.clock import monotonic, now_ms
 from gateway.errors.carriers import BadReport, BadSignature
 from gateway.store.signals import Signals
 
 EMPTY_TWIML: Final = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
 _MAX_FIELDS: Final = 200
+_TOLD_EVERY_S: Final = 1.0
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Signed:
     """Checks Twilio's signature on a request, behind a proxy too.
 
     auth_token: the account's primary token.
     public_url: where the carrier reaches us; what it signed begins with it. Empty: what the request itself says.
     proxies:    networks whose `X-Forwarded-*` headers are believed.
+    refused:    how many were refused since the log told of one, at `told_at` (monotonic seconds).
     """
 
     auth_token: str
     public_url: str
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    refused: int = field(default=0, init=False)
+    told_at: float = field(default=-_TOLD_EVERY_S, init=False)
 
     async def form(self, request: web.Request) -> dict[str, str]:
         """The form of a request that this carrier signed, with U+FFFD for U+0000.
@@ -62,14 +66,20 @@ class Signed:
     def check(self, request: web.Request, form: Mapping[str, str]) -> None:
         """Raise BadSignature unless the carrier signed this URL with these fields."""
         given = request.headers.get("X-Twilio-Signature", "")
-        validator = RequestValidator(self.auth_token)
         if given and self.auth_token:
             for url in islice(self._urls(request), 1 if self.public_url else None):
-                if _verifies(self.auth_token, validator, url, form, given):
+                if _verifies(self.auth_token, url, form, given):
                     return
-        hint = _hint(validator, list(dict.fromkeys(self._urls(request))), form, given)
-        _log.warning("bad_signature", path=request.path, signed=bool(given), hint=hint)
+        self.refused += 1
+        if monotonic() - self.told_at >= _TOLD_EVERY_S:
+            self._tell(request, form, given)
         raise BadSignature("the X-Twilio-Signature is missing or does not fit this URL, these fields and our token")
+
+    def _tell(self, request: web.Request, form: Mapping[str, str], given: str) -> None:
+        """Log one refusal for all since the last: finding the hint takes a hundred times what refusing does."""
+        hint = _hint(self.auth_token, list(dict.fromkeys(self._urls(request))), form, given)
+        _log.warning("bad_signature", path=request.path, signed=bool(given), hint=hint, refused=self.refused)
+        self.refused, self.told_at = 0, monotonic()
 
     def _urls(self, request: web.Request) -> Iterator[str]:
         """URLs the carrier may have signed: the public one first, then what proxies and the request say."""
@@ -102,16 +112,24 @@ def signature(token: str, url: str, form: Mapping[str, str]) -> str:
     return b64encode(hmac.digest(token.encode(), signed.encode(errors="replace"), "sha1")).decode()
 
 
-def _verifies(token: str, validator: RequestValidator, url: str, form: Mapping[str, str], given: str) -> bool:
-    """Whether `given` is the signature. The URL as it stands first: with and without a port is twice the work."""
-    exact = signature(token, url, form).encode()
-    return hmac.compare_digest(exact, given.encode(errors="replace")) or bool(validator.validate(url, form, given))
+def _verifies(token: str, url: str, form: Mapping[str, str], given: str) -> bool:
+    """Whether `given` is the signature of the URL as it stands, or with its port, or without."""
+    sent = given.encode(errors="replace")
+    return any(hmac.compare_digest(signature(token, each, form).encode(), sent) for each in _with_and_without_port(url))
 
 
-def _hint(validator: RequestValidator, urls: list[str], form: Mapping[str, str], given: str) -> str:
+def _with_and_without_port(url: str) -> Iterable[str]:
+    try:
+        parts = urlsplit(url)
+        return dict.fromkeys((url, remove_port(parts), add_port(parts)))
+    except ValueError:  # the Host header of a stranger
+        return (url,)
+
+
+def _hint(token: str, urls: list[str], form: Mapping[str, str], given: str) -> str:
     """For ops: which URL would have verified, so that a wrong `public_url` is found in a minute."""
     for url in urls:
-        if given and validator.validate(url, form, given):
+        if given and _verifies(token, url, form, given):
             parts = urlsplit(url)
             return f"would verify as {parts.scheme}://{parts.netloc}: set public_url to that"
     return "no URL we know of verifies: is this the account's primary auth token?"

@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+import structlog
 from twilio.request_validator import RequestValidator
 
+from gateway.api import carrier_webhooks
 from gateway.api.carrier_webhooks import signature
 from gateway.clock import now_ms
 from gateway.model.opt_out import OptOut
@@ -213,6 +216,25 @@ async def test_an_unsigned_or_wrongly_signed_webhook_has_no_effect(sending: Any,
 
     assert not await opted_out(sending)
     assert await log(sending, "inbound.received") == []
+
+
+async def test_a_flood_of_unsigned_webhooks_is_told_of_in_a_line_now_and_then_whatever_their_host_says(
+    sending: Any, http: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refusing one costs a fiftieth of finding out why it does not verify."""
+    monkeypatch.setattr(carrier_webhooks, "_TOLD_EVERY_S", 60.0)
+    with structlog.testing.capture_logs() as logged:
+        for host in ("gw.example", "gw.example:port", "[::1", "gw.example"):
+            assert await text_in(sending, http, "STOP", token="not-ours", Host=host) in {400, 403}
+
+    assert [each["refused"] for each in logged if each["event"] == "bad_signature"] == [1]
+
+
+async def test_a_url_is_signed_with_its_port_or_without(sending: Any, http: Any) -> None:
+    whole = f"{sending.url}/carriers/twilio/inbound"
+    bare = whole.replace(f":{urlsplit(whole).port}", "")
+
+    assert [await text_in(sending, http, "hello", sign_as=each) for each in (whole, bare)] == [200, 200]
 
 
 @pytest.mark.parametrize(
