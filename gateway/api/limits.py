@@ -149,7 +149,7 @@ async def put(call: Call, body: NewScope) -> Answer:
 
     async def work(tx: Tx) -> None:
         if scope.parent and await scopes.one(tx, tenant_id, "brand", scope.parent) is None:
-            detail = "no such brand; make it by PUT /v1/limits/brand/{name}"
+            detail = "no such brand; make it by PUT /v1/limits/brand/{name}, or `gateway limits set`"
             raise InvalidRequest(FieldProblem("brand", "unknown_brand", detail))
         await scopes.put(tx, scope)
         facts = {"status": scope.status, "brand": scope.parent, "limits": limits}

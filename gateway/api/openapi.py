@@ -45,7 +45,7 @@ class Problem(View):
     errors: list[FieldError] | None = None
 
 
-_FIRST: Final = ("messages", "calls", "jobs", "senders", "events")  # as readers look for them
+_FIRST: Final = ("messages", "calls", "jobs", "senders", "limits", "opt-outs", "events")  # as readers look for them
 
 
 def document(operations: Iterable[Operation]) -> Schema:

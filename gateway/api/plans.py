@@ -31,7 +31,9 @@ async def published(call: Call, name: str, field: str, version: int | None = Non
     tenant_id = call.key.tenant_id
     found = await call.doors.database.read(lambda tx: dialplans.source_of(tx, tenant_id, name, version))
     if found is None:
-        detail = "no dialplan of this name is published; publish it by PUT /v1/dialplans/{name}"
+        detail = (
+            "no dialplan of this name is published; do so by PUT /v1/dialplans/{name} or `gateway dialplan publish`"
+        )
         raise InvalidRequest(FieldProblem(field, "unknown_dialplan", detail))
     number, source = found
     return number, await asyncio.to_thread(_loaded, source, file_of(name))

@@ -30,7 +30,7 @@ async def for_calls(call: Call, number: str) -> Sender:
 async def _own(call: Call, number: str) -> Sender:
     sender = await call.doors.database.read(lambda tx: tenants.sender(tx, number))
     if sender is None or sender.tenant_id != call.key.tenant_id:
-        detail = "no such sender; make it by PUT /v1/senders/{number}"
+        detail = "no such sender; make it by PUT /v1/senders/{number}, or `gateway sender set`"
         raise InvalidRequest(FieldProblem("from", "unknown_sender", detail))
     return sender
 

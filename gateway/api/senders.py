@@ -223,7 +223,7 @@ async def _check_dialplan(call: Call, sender: Sender) -> None:
 
 async def _check_campaign(tx: Tx, sender: Sender) -> None:
     if sender.campaign and await scopes.one(tx, sender.tenant_id, "campaign", sender.campaign) is None:
-        detail = "no such campaign; make it by PUT /v1/limits/campaign/{name}"
+        detail = "no such campaign; make it by PUT /v1/limits/campaign/{name}, or `gateway limits set`"
         raise InvalidRequest(FieldProblem("campaign", "unknown_campaign", detail))
 
 
