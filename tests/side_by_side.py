@@ -124,6 +124,8 @@ class Stages:
                 node.shutdown()  # when it has run what it has
             elif stage is not None and len(self._has) <= at_most and self._is_over(stage):
                 self._give(node, stage)
+        if stage is not None and not self._stages[stage]:
+            self._hand_out()  # who got nothing of this one may begin the next
 
     def _is_over(self, stage: int) -> bool:
         """Whether all stages before this one are."""

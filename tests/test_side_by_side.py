@@ -47,7 +47,7 @@ def run(folder: Path, *words: str, dies: str = "") -> "subprocess.CompletedProce
     (folder / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\n")
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "xdist", "-n", "3", *words],
-        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), "DIES": dies, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, capture_output=True, text=True, check=False,
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), "DIES": dies, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
 
 
@@ -75,3 +75,10 @@ def test_a_worker_that_dies_fails_its_test_alone_and_every_other_one_is_run(tmp_
 
     assert ran.returncode == 1
     assert "1 failed, 59 passed" in ran.stdout
+
+
+def test_a_stage_with_fewer_tests_than_workers_does_not_hold_up_the_next(tmp_path: Path) -> None:
+    ran = run(tmp_path, "tests/sms/test_many.py::test_it[0]", "tests/calls")
+
+    assert ran.returncode == 0, ran.stdout
+    assert "13 passed" in ran.stdout

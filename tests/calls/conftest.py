@@ -170,7 +170,7 @@ class Calling:
         return trunk_to(port, **more)
 
     def free_port(self) -> int:
-        return free_port(socket.SOCK_DGRAM)
+        return free_port()
 
     def heard(self) -> list[dict[str, Any]]:
         """What the far end's phone knows of its calls, oldest first."""
@@ -206,7 +206,7 @@ async def calling(tmp_path: Path, valkey_url: str, speech_cache: Path) -> AsyncI
         stack.push_async_callback(prompts.close)
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        sip_port = free_port(socket.SOCK_DGRAM)
+        sip_port = free_port()
         options = Options(pause_ms=500, gateway_sip=f"127.0.0.1:{sip_port}", voice_url=f"{url}/carriers/twilio/voice")
         far_end = await stack.enter_async_context(running(options))
         media_ends: list[str] = []

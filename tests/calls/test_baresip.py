@@ -97,9 +97,11 @@ async def baresip(
     )
     assert process.stdout is not None
     try:
+        told = b""
         async with asyncio.timeout(5):
             while b"is ready" not in (line := await process.stdout.readline()):
-                assert line, "baresip ended"
+                told += line
+                assert line, told.decode(errors="replace")  # it has ended
         draining = asyncio.create_task(process.stdout.read())
         reader, writer = await asyncio.open_connection("127.0.0.1", control)
         yield Telephone(folder, port, (reader, writer))

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -171,7 +170,7 @@ class FarEnd(Child):
         super().__init__(folder / "far-end.log")
         self.ledger = folder / "far-end.jsonl"
         self.port = free_port()
-        self.sip_port = free_port(socket.SOCK_DGRAM)
+        self.sip_port = free_port()
         self.token = token
         self.clock = clock
         self.account = "AC" + "0" * 31 + "1"

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -283,7 +282,7 @@ def _settings(where: Path | str, valkey: Valkey, far_end: FarEnd, *, ask_every_s
 def _trunk(far_end: FarEnd) -> dict[str, object]:
     """A trunk of its own for one gateway, which has the same port in every life."""
     return {
-        "sip.port": free_port(socket.SOCK_DGRAM),
+        "sip.port": free_port(),
         f"trunks.{TRUNK}.host": "127.0.0.1",
         f"trunks.{TRUNK}.port": far_end.sip_port,
         f"trunks.{TRUNK}.calls_per_second": 8,

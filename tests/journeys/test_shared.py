@@ -16,7 +16,8 @@ import pytest
 from gateway.limits.valkey import EmbeddedValkey
 from gateway.store import keys
 from gateway.store.database import Database, migrations
-from tests.journeys.conftest import HOME, SENDER, TOKEN, Stage, child, free_port
+from tests.journeys.conftest import HOME, SENDER, TOKEN, Stage, child
+from tests.peers.ports import free_port
 
 pytestmark = pytest.mark.journey
 

@@ -10,8 +10,9 @@ import asyncpg
 import pytest
 
 from gateway.model.states import CALL_FINALS
-from tests.journeys.conftest import SENDER, free_port
+from tests.journeys.conftest import SENDER
 from tests.journeys.test_shared import Host, Shared, redis_url, shared
+from tests.peers.ports import free_port
 
 __all__ = ["redis_url", "shared"]  # fixtures
 pytestmark = pytest.mark.journey

@@ -1,7 +1,6 @@
 """Endpoints on loopback that call each other."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -53,12 +52,6 @@ async def call_and_hang_up(caller: SipEndpoint, **more: Any) -> list[Event]:
             if isinstance(event, Answered):
                 await call.hangup()
     return told
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HERE, 0))
-        return int(probe.getsockname()[1])
 
 
 def served(folder: Path) -> Tls:

@@ -13,7 +13,8 @@ from gateway.net.sip_route import Trunk
 from gateway.sip.events import Answered, Ended, Failed
 from gateway.sip.options import KeepaliveOptions
 from gateway.sip.sdp import Session
-from tests.net.sip_endpoints import HERE, OPTIONS, QUICK, answer, call_and_hang_up, endpoint, events, free_port
+from tests.net.sip_endpoints import HERE, OPTIONS, QUICK, answer, call_and_hang_up, endpoint, events
+from tests.peers.ports import free_port
 
 
 async def test_a_call_goes_over_one_connection_in_each_direction() -> None:

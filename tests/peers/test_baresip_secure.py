@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 
@@ -19,7 +18,8 @@ from gateway.sip import sdes
 from gateway.sip.events import Answered, Ended
 from gateway.sip.sdp import Session
 from tests.calls.test_baresip import BARESIP, MODULES, baresip
-from tests.peers.test_sipp_signalling import LOOPBACK, free_port, rest, until
+from tests.peers.ports import free_port
+from tests.peers.test_sipp_signalling import LOOPBACK, rest, until
 
 pytest.importorskip("pylibsrtp", reason="the srtp extra is not installed")
 pytestmark = [
@@ -35,12 +35,6 @@ TONE = (9000 * np.sin(np.arange(16_000) * 2 * np.pi * 440 / 8000)).astype(np.int
 def loudness(pcm: bytes) -> float:
     samples = np.frombuffer(pcm, np.int16).astype(float)
     return float(np.sqrt(np.mean(samples**2))) if len(samples) else 0.0
-
-
-def free_tcp_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 def certificate(folder: Path) -> Path:
@@ -62,7 +56,7 @@ async def test_a_telephone_is_heard_and_hears_over_tls_and_srtp(suite: str, tmp_
     rtp = RtpEngine(LOOPBACK, None)
     await rtp.start()
     port = free_port()
-    async with baresip(tmp_path, port, free_tcp_port(), config=config, account=";mediaenc=srtp-mand") as telephone:
+    async with baresip(tmp_path, port, free_port(), config=config, account=";mediaenc=srtp-mand") as telephone:
         tls = Tls("telephone.example", ca_file=tmp_path / "one.pem")
         trunk = Trunk(LOOPBACK, port + 1, transport="TLS", tls=tls)  # baresip takes TLS on the port above
         ours = SipEndpoint((LOOPBACK, 0), trunk)

@@ -16,7 +16,8 @@ from gateway.sip.events import Answered, Ended, Failed, Ringing
 from gateway.sip.hop import Transport
 from gateway.sip.options import KeepaliveOptions
 from gateway.sip.transaction_table import Timers
-from tests.peers.test_sipp_signalling import LOOPBACK, OFFER, Sipp, free_port, rest, until
+from tests.peers.ports import free_port
+from tests.peers.test_sipp_signalling import LOOPBACK, OFFER, Sipp, rest, until
 
 KAMAILIO = shutil.which("kamailio")
 MODULES = next(Path("/usr").glob("lib*/*/kamailio/modules/tm.so"), Path("none/tm.so")).parent

@@ -14,8 +14,9 @@ from gateway.net.rtp_engine import RtpEngine
 from gateway.net.rtp_stream import RtpStream
 from gateway.sip.events import Answered, Ended
 from gateway.sip.sdp import Session
+from tests.peers.ports import free_port
 from tests.peers.test_kamailio import KAMAILIO, LOOPBACK, endpoint, proxy
-from tests.peers.test_sipp_signalling import free_port, rest, until
+from tests.peers.test_sipp_signalling import rest, until
 
 pytestmark = [
     pytest.mark.peer,

@@ -12,7 +12,8 @@ from gateway.net.sip_route import Trunk
 from gateway.sip.events import Answered, Ended, Event, Failed, Progress, Ringing, Trying
 from gateway.sip.session_timer import SessionLimits
 from gateway.sip.transaction_table import Timers
-from tests.peers.test_sipp_signalling import LOOPBACK, OFFER, Sipp, called, free_port, rest, until
+from tests.peers.ports import free_port
+from tests.peers.test_sipp_signalling import LOOPBACK, OFFER, Sipp, called, rest, until
 
 pytestmark = [
     pytest.mark.peer,

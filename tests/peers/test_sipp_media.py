@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from gateway.net.sip_endpoint import SipEndpoint
 from gateway.net.sip_route import Trunk
 from gateway.sip.events import Answered
 from gateway.sip.sdp import Media, Session
+from tests.peers.ports import free_port
 
 SIPP = shutil.which("sipp")
 SCENARIO = Path(__file__).parent / "sipp" / "uas_presses_keys.xml"
@@ -31,17 +31,11 @@ pytestmark = [
 ]
 
 
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((HERE, 0))
-        return int(probe.getsockname()[1])
-
-
 @asynccontextmanager
 async def sipp(tmp_path: Path) -> AsyncIterator[int]:
     port = free_port()
     command = [
-        SIPP or "sipp", "-sf", str(SCENARIO), "-i", HERE, "-mi", HERE, "-p", str(port), "-mp", str(free_port() & ~1),
+        SIPP or "sipp", "-sf", str(SCENARIO), "-i", HERE, "-mi", HERE, "-p", str(port), "-mp", str(free_port()),
         "-rtp_echo", "-m", "1", "-nostdin", "-timeout", "15s",
     ]  # fmt: skip
     process = await asyncio.create_subprocess_exec(

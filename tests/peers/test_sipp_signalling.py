@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from gateway.sip.events import Answered, Changed, Ended, Event, Failed, Info, Pr
 from gateway.sip.sdp import Session
 from gateway.sip.session_timer import SessionLimits
 from gateway.sip.transaction_table import Timers
+from tests.peers.ports import free_port
 
 SIPP = shutil.which("sipp")
 SCENARIOS = Path(__file__).parent / "sipp"
@@ -26,12 +26,6 @@ OFFER = Session(LOOPBACK, 40_000)
 QUICK = Timers(t1=0.1, t2=0.4, t4=0.5)
 
 pytestmark = [pytest.mark.peer, pytest.mark.skipif(SIPP is None, reason="SIPp (Debian: sip-tester) is not installed")]
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 class Sipp:
