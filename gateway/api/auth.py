@@ -5,6 +5,7 @@ is remembered for two seconds; a revocation takes effect within that time. A tok
 may do and until when, under a seal of ours: every process that shares the secret knows it.
 """
 
+import asyncio
 import base64
 import hmac
 import secrets
@@ -50,7 +51,9 @@ class Authenticator:
         self._database = database
         self._token_key = token_key
         self._takes_test_keys = takes_test_keys
-        self._remembered: dict[str, tuple[ApiKey | None, float]] = {}
+        self._known_keys: dict[str, tuple[ApiKey, float]] = {}
+        self._unknown: dict[str, float] = {}
+        self._strangers = asyncio.Semaphore(1)  # who tries keys takes one reader of the database, not all
 
     async def caller(self, request: web.Request, scope: str) -> ApiKey:
         """The key of this request, if it may do `scope`. Raises Unauthorized, MissingScope."""
@@ -91,14 +94,25 @@ class Authenticator:
 
     async def _key(self, fingerprint: str) -> ApiKey | None:
         now = monotonic()
-        found, until = self._remembered.get(fingerprint, (None, 0.0))
-        if until > now:
-            return found
+        known = self._known_keys.get(fingerprint)
+        if known is not None:
+            return known[0] if known[1] > now else await self._look(fingerprint)
+        if self._unknown.get(fingerprint, 0.0) > now:
+            return None
+        async with self._strangers:
+            return await self._look(fingerprint)
+
+    async def _look(self, fingerprint: str) -> ApiKey | None:
         key = await self._database.read(lambda tx: tenants.key_of(tx, fingerprint))
-        if len(self._remembered) >= _MOST_REMEMBERED:
-            self._remembered.clear()  # somebody tries keys; the true ones are looked up again
-        self._remembered[fingerprint] = (key, now + _REMEMBERED_S)
-        return key
+        until = monotonic() + _REMEMBERED_S
+        if key is not None:
+            self._known_keys[fingerprint] = key, until
+            return key
+        self._known_keys.pop(fingerprint, None)
+        if len(self._unknown) >= _MOST_REMEMBERED:
+            self._unknown.clear()  # somebody tries keys
+        self._unknown[fingerprint] = until
+        return None
 
     # --- tokens
 

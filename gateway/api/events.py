@@ -1,6 +1,7 @@
 """`/v1/events`: the numbered log, as pages or as a stream of server-sent events; `/v1/inbound`: texts that came in."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from typing import Any, Final
 
@@ -15,8 +16,10 @@ from gateway.api.operation import AUTHENTICATOR, Answer, Call, View, operation
 from gateway.api.views import Listed, when
 from gateway.clock import monotonic
 from gateway.errors.api import FieldProblem, InvalidRequest, MissingScope, TooManyStreams, Unauthorized
+from gateway.errors.store import StoreUnavailable
 from gateway.store import events
 from gateway.store.database import Tx
+from gateway.store.signals import Listener
 
 CLOSING: Final = web.AppKey("closing", asyncio.Event)
 SCOPE: Final = "reports:read"
@@ -101,6 +104,12 @@ async def _listened(call: Call, query: EventsQuery) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     set_headers(call.request, response)
     await response.prepare(call.request)
+    with contextlib.suppress(StoreUnavailable):  # an error cannot be told any more: who listens takes it up again
+        await _tell(call, query, seq, response, woken)
+    return response
+
+
+async def _tell(call: Call, query: EventsQuery, seq: int, response: web.StreamResponse, woken: Listener) -> None:
     closing = call.request.app[CLOSING]
     written = monotonic()
     while not closing.is_set() and call.request.transport is not None and await _may_listen(call):
@@ -113,7 +122,6 @@ async def _listened(call: Call, query: EventsQuery) -> web.StreamResponse:
             written = monotonic()
         if len(found) < MAX_PAGE:
             await woken.wait(_LOOK_EVERY_S)
-    return response
 
 
 async def _may_listen(call: Call) -> bool:

@@ -8,12 +8,14 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
 from gateway.api import auth
+from gateway.api.operation import AUTHENTICATOR
 from gateway.api.server import Doors, build
 from gateway.clock import now_ms
 from gateway.errors.api import Unauthorized
 from gateway.model.tenant import SCOPES
 from gateway.settings_accounts import Practice
 from gateway.store import tenants
+from gateway.store.database import Database
 from tests.api.conftest import Api
 
 # A request a scope: what a key needs and nothing less will do.
@@ -133,6 +135,39 @@ async def test_a_revoked_key_is_refused_once_what_was_remembered_has_aged(
     now[0] += 2.1
 
     assert (await api.get("/v1/messages", secret=key)).status == 401
+
+
+class Counted:
+    """A database that notes how many read at once."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.reading = self.most = 0
+
+    async def read(self, work: Any) -> Any:
+        self.reading += 1
+        self.most = max(self.most, self.reading)
+        try:
+            return await self.database.read(work)
+        finally:
+            self.reading -= 1
+
+
+async def test_who_tries_keys_takes_one_reader_of_the_database_and_no_known_key_is_forgotten_for_it(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "_MOST_REMEMBERED", 3)
+    monkeypatch.setattr(auth, "_REMEMBERED_S", 600.0)
+    counted = Counted(api.doors.database)
+    monkeypatch.setattr(api.client.app[AUTHENTICATOR], "_database", counted)
+    key = await api.key()
+    assert (await api.get("/v1/messages", secret=key)).status == 200
+
+    tried = await asyncio.gather(*(api.get("/v1/messages", secret=f"gwk_{number}") for number in range(20)))
+    await revoke(api, key)
+
+    assert ({said.status for said in tried}, counted.most) == ({401}, 1)
+    assert (await api.get("/v1/messages", secret=key)).status == 200  # as remembered
 
 
 async def key_id(api: Api, secret: str) -> str:

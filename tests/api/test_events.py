@@ -1,8 +1,11 @@
 """The numbered log: pages, and a stream that can be taken up where it broke."""
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -166,6 +169,16 @@ async def test_a_stream_can_begin_with_what_is_to_come(api: Api) -> None:
     async with stream(api, "?after=newest") as content:
         await happen(api, "message.failed")
         assert (await read(content))["event"] == "message.failed"
+
+
+async def test_a_stream_ends_whole_where_the_database_cannot_be_read(api: Api, tmp_path: Path) -> None:
+    """A problem behind half an answer is no HTTP: who listens would be told of a broken chunk."""
+    async with stream(api, "?after=newest") as content:
+        with contextlib.closing(sqlite3.connect(tmp_path / "gateway.db")) as other:
+            other.execute("ALTER TABLE events RENAME TO events_gone")
+        api.doors.signals.wake("events")
+        async with asyncio.timeout(5):
+            assert await content.read() == b""
 
 
 async def test_a_quiet_stream_is_kept_alive(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
