@@ -11,7 +11,7 @@ import orjson
 from gateway.audit_ledgers import Accepted, Arrival, Ledgers, Move, Stop, Text, Usage
 from gateway.clock import first_id
 from gateway.errors.cli import BadLedger, FileUnreadable
-from gateway.limits.binding import Binding
+from gateway.limits.binding import Binding, attempted
 from gateway.limits.profiles import Profiles
 from gateway.model.limit import Limit, UsageRow
 from gateway.model.sender import Sender
@@ -132,7 +132,7 @@ async def _limits(
         binding = bound.get((text.sender, text.mode))
         if binding is None:  # the sender was taken away
             return ()
-        shared, own = binding.of([(text.network, text.recipient)])
+        shared, own = binding.of([(text.network, attempted(text.kind, text.recipient))])
         return (*shared, *(own[0] if own else ()))
 
     return limits

@@ -17,7 +17,7 @@ class Binding:
 
     shared:    bind every message.
     networks:  bind those to one network beside, by its name; UNKNOWN has what binds where nobody knows it.
-    each:      bind each recipient apart.
+    each:      bind each recipient apart; not our answers to what they wrote, which P5 wants told within minutes.
     callbacks: by kind of scope, where its `limit.reached` is told.
     version:   of the scopes it was gathered from.
     """
@@ -31,6 +31,8 @@ class Binding:
     def of(self, messages: Sequence[tuple[str, str]]) -> tuple[tuple[Limit, ...], tuple[tuple[Limit, ...], ...]]:
         """What binds these (network, recipient): the shared limits, and each one's own, as `Gate.take` wants them.
 
+        recipient: empty where no limit of a person's binds it: see `attempted`.
+
         Where no network is known, what binds them for that holds for all alike, and so ends a grant for all.
         """
         known = self.networks and any(network for network, _ in messages)
@@ -39,9 +41,14 @@ class Binding:
             return shared, ()
         networks = self.networks if known else {}
         return shared, tuple(
-            networks.get(network, ()) + tuple(replace(limit, member=recipient) for limit in self.each)
+            networks.get(network, ()) + tuple(replace(limit, member=recipient) for limit in self.each if recipient)
             for network, recipient in messages
         )
+
+
+def attempted(kind: str, recipient: str) -> str:
+    """Whom a text of this kind is an attempt at: nobody, where it answers a keyword of theirs."""
+    return recipient if kind == "out" else ""
 
 
 def of_texts(limits: Sequence[Limit], scopes: Sequence[Scope], version: int, *, counts_unknown: bool) -> Binding:

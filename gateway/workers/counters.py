@@ -11,7 +11,7 @@ from gateway import steps
 from gateway.clock import monotonic, now_ms, rfc3339
 from gateway.errors.limits import RedisAway
 from gateway.limits.asking import Own
-from gateway.limits.binding import Binding
+from gateway.limits.binding import Binding, attempted
 from gateway.limits.gate import Gate
 from gateway.limits.pacer import RedisClock
 from gateway.limits.profiles import Profiles, kind_of, scope_name
@@ -91,7 +91,7 @@ class Counters:
         Raises: RedisAway, StoreUnavailable, UnknownProfile, BadLimits.
         """
         bound = await self._in_force.of_texts(sender, mode)
-        shared, own = bound.of([(message.network, message.recipient) for message in messages])
+        shared, own = bound.of([(text.network, attempted(text.kind, text.recipient)) for text in messages])
         segments = [message.segments for message in messages]
         return _under(bound, await self.take(shared, segments, ahead_us=ahead_us, own=own, more=more))
 

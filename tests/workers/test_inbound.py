@@ -18,7 +18,8 @@ from gateway.api import carrier_webhooks
 from gateway.api.carrier_webhooks import signature
 from gateway.clock import now_ms
 from gateway.model.opt_out import OptOut
-from gateway.store import events, opt_outs
+from gateway.model.scope import Scope
+from gateway.store import events, opt_outs, scopes
 
 SENDER, PERSON = "+18005550199", "+12125551234"
 _sids = count(1)
@@ -111,6 +112,27 @@ async def test_a_stop_cancels_what_waits_and_is_confirmed_once(sending: Any, htt
     assert sending.arrived() == [PERSON]  # the one confirmation
     (told,) = await log(sending, "opt_out.created")
     assert told["data"]["cancelled"] == [waiting]
+
+
+async def test_answers_to_keywords_are_no_attempts_at_a_person_who_was_tried_often_enough(
+    sending: Any, http: Any
+) -> None:
+    each = Scope("acme", "recipient", "each", "open", limits={"rolling": ["1/24h"]})
+    await sending.database.write(lambda tx: scopes.put(tx, each))
+    sending.start()
+    first, second = await sending.queue("1234", "1234")
+    await sending.until_status(first, "delivered")
+    assert (await sending.until_status(second, "held")).reason == "recipient_limit"
+
+    for number, body in enumerate(("HELP", "STOP", "START"), start=2):
+        assert await text_in(sending, http, body) == 200
+        await sending.until(lambda tx, number=number: _delivered(tx, number))
+    rows = await sending.database.read(lambda tx: tx.rows("audit_usage"))
+    assert [row["used"] for row in rows if row["limit_key"].startswith("recipient:")] == [1]
+
+
+async def _delivered(tx: Any, number: int) -> bool:
+    return len(await tx.rows("messages_with_status", status="delivered", limit=9)) == number
 
 
 async def test_a_stop_is_confirmed_to_who_had_only_stopped_another_sender(sending: Any, http: Any) -> None:
