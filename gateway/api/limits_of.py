@@ -1,17 +1,18 @@
 """A sender's limits as the API tells them: its rate, its caps and how full they are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from gateway.api.doors import Doors
 from gateway.clock import now_ms
 from gateway.errors.api import FieldProblem, InvalidRequest
 from gateway.errors.limits import BadLimits, RedisAway, UnknownProfile
-from gateway.limits import binding
+from gateway.limits import binding, earlier
 from gateway.limits.usage import counter_name, usage_from_rows
 from gateway.model.limit import Blocked, Cap, Limit, Rolling, Throughput, Usage
 from gateway.model.sender import Sender
-from gateway.store import scopes, usage
+from gateway.store import left, scopes, usage
 
 
 def of_sender(doors: Doors, sender: Sender, mode: str) -> tuple[Limit, ...]:
@@ -77,7 +78,26 @@ async def fullness(doors: Doors, limits: Sequence[Limit]) -> tuple[Usage, ...]:
         return ()
     now_us = now_ms() * 1000
     durable = await doors.database.read(lambda tx: usage.of_limits(tx, list(map(counter_name, caps)), now_us))
+    durable |= await _not_noted_yet(doors, caps, durable, now_us)
     try:
         return await doors.gate.usage(caps, durable)
     except RedisAway:
         return tuple(usage_from_rows(cap, durable, now_us) for cap in caps)
+
+
+async def _not_noted_yet(
+    doors: Doors, caps: Sequence[Cap | Rolling], durable: Mapping[tuple[str, int], int], now_us: int
+) -> dict[tuple[str, int], int]:
+    """What left before a limit was there, where nobody has taken anything under it yet: see `workers/earlier.py`."""
+    version = (await doors.database.read(usage.in_force)).version
+    keys = [cap.key for cap in caps]
+    fresh = await doors.database.read(partial(left.not_counted, keys=keys, version=version))
+    late = [cap for cap in caps if cap.key in fresh]
+    counts_unknown = doors.settings.limits.unknown_network == "all"
+    found: dict[tuple[str, int], int] = {}
+    for batch in earlier.batches(late, now_us):
+        gone = [each for ask in batch.asks for each in await doors.database.read(partial(left.counted, ask=ask))]
+        for row in earlier.rows(batch, gone, now_us, counts_unknown=counts_unknown):
+            counter = (row.limit_key, row.window_start_us)
+            found[counter] = max(row.used, durable.get(counter, 0))
+    return found

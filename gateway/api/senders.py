@@ -22,7 +22,7 @@ from gateway.model.scope import SCOPE_KINDS
 from gateway.model.sender import KEYWORD_REPLIES, KINDS, STATUSES, Sender
 from gateway.phone import parse_sender, sender_kind
 from gateway.sms.segments import segment
-from gateway.store import audit_log, lives, scopes, tenants, usage
+from gateway.store import audit_log, lives, scopes, tenants
 from gateway.store.database import Tx
 from gateway.store.signals import Things
 
@@ -151,8 +151,6 @@ async def put(call: Call, body: NewSender) -> Answer:
             raise SenderTaken
         if before is None or replace(before, created_ms=sender.created_ms) != sender:
             await audit_log.add(tx, deed(call, "sender.put", sender.number, _facts(sender)))
-        if before is not None and _has_other_limits(before, sender):
-            await usage.tell_again(tx, f"sender:{sender.number}")
         return before, await tenants.sender(tx, sender.number) or sender
 
     before, kept = await call.doors.database.write(work)
@@ -229,14 +227,8 @@ async def _check_campaign(tx: Tx, sender: Sender) -> None:
 
 async def _release(call: Call, before: Sender, sender: Sender) -> None:
     """Let what waited for this sender's status, road or limits go on, some at a time."""
-    has_others = _has_other_limits(before, sender)
-    reasons = _RELEASED + ((*RELEASED_CAPS, *BLOCKED_SCOPES) if has_others else ())
+    reasons = _RELEASED + ((*RELEASED_CAPS, *BLOCKED_SCOPES) if tenants.has_other_limits(before, sender) else ())
     await release(call, sender.number, reasons)
-
-
-def _has_other_limits(before: Sender, sender: Sender) -> bool:
-    governs = ("kind", "status", "limits", "campaign", "carrier")
-    return any(getattr(before, name) != getattr(sender, name) for name in governs)
 
 
 async def release(call: Call, number: str, reasons: Sequence[str]) -> None:

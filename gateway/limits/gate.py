@@ -39,6 +39,7 @@ from gateway.model.limit import (
 GUARD = 0.0025  # the share of a rate left over, so that jitter on the way does not pass it at the far end
 AHEAD_US = 1_000_000  # slots reach at most this far, so that one sender never blocks a limit that others share
 ROWS = 1_000  # usage rows a call of refill.lua
+_WHATEVER_EPOCH = 2**53
 _log = structlog.get_logger(__name__)
 
 
@@ -246,7 +247,7 @@ class Gate:
         calls = [word for limit, holder in held for word in (holder, limit.lease_ms * 1000)]
         server = await self._server.bounded(self._server.load)
         for first in range(0, max(1, len(rows)), ROWS):  # once without rows, too: what is lost is forgotten
-            if not await self._refill(rows[first : first + ROWS], epoch, first=first == 0):
+            if not await self._refill(rows[first : first + ROWS], epoch, first=first == 0, load=False):
                 return 0
         keys = [MARKER, *(key_of(limit) for limit, _ in held)]
         args = [epoch, self._wall_us(), server, last, longest, seq, int(unheld), *calls]
@@ -255,14 +256,26 @@ class Gate:
             self.epoch = epoch
         return in_force
 
-    async def _refill(self, rows: Sequence[UsageRow], epoch: int, *, first: bool) -> bool:
+    async def raise_to(self, rows: Sequence[UsageRow]) -> bool:
+        """Take what usage rows say as the least that was used, in whatever epoch: of limits that are new to Redis.
+
+        Before: the rows are committed, so that a rebuild that comes in between has them, too.
+        Returns: False where the clocks disagree: nothing of these limits may be taken yet.
+        Raises:  RedisAway.
+        """
+        for first in range(0, len(rows), ROWS):
+            if not await self._refill(rows[first : first + ROWS], _WHATEVER_EPOCH, first=False, load=True):
+                return False
+        return True
+
+    async def _refill(self, rows: Sequence[UsageRow], epoch: int, *, first: bool, load: bool) -> bool:
         keys: list[str] = [MARKER]
         args: list[int | str] = [epoch, self._wall_us(), int(first)]
         for row in rows:
             counter, _, index, member = counter_of(row.limit_key, row.window_start_us)
             keys += [counter, index]
             args += [row.window_start_us, row.used, row.until_us, member]
-        return bool(await self._server.eval("refill", keys, args, load=False))
+        return bool(await self._server.eval("refill", keys, args, load=load))
 
     def adopt(self, epoch: int) -> None:
         """Go on with an epoch that another process began, as the database tells.

@@ -160,6 +160,10 @@ class Profiles:
                 return max(rows, key=lambda row: row.effective_from)
         raise UnknownProfile(kind, status)
 
+    def changes(self, after: date, until: date) -> bool:
+        """Whether any row came into force after the one day, up to the other."""
+        return any(after < row.effective_from <= until for row in self._rows)
+
     def of_sender(self, sender: Sender, mode: str, on: date) -> tuple[Limit, ...]:
         """What a sender's texts are limited by. Raises UnknownProfile, BadLimits."""
         scope = scope_of(mode, f"sender:{sender.number}")

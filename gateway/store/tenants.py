@@ -1,11 +1,15 @@
 """Tenants, their API keys and their senders."""
 
 import hashlib
+from typing import Final
 
 from gateway.model.sender import Sender
 from gateway.model.tenant import ApiKey, Tenant
+from gateway.store import usage
 from gateway.store.database import Row, Tx
 from gateway.store.records import to_record, to_row
+
+_GOVERNS: Final = ("kind", "status", "limits", "campaign", "carrier", "voice")
 
 
 def fingerprint(secret: str) -> str:
@@ -47,8 +51,22 @@ def _key(row: Row) -> ApiKey:
 
 
 async def put_sender(tx: Tx, sender: Sender) -> bool:
-    """Keep a sender as it is now. False: the number belongs to another tenant, and nothing was changed."""
-    return bool(await tx.run("senders_put", **to_row(sender)))
+    """Keep a sender as it is now. False: the number belongs to another tenant, and nothing was changed.
+
+    Where other limits bind it now, what was granted before is not written any more: see `scopes.put`.
+    """
+    before = await tx.row("senders_one", number=sender.number)
+    if not await tx.run("senders_put", **to_row(sender)):
+        return False
+    if before is not None and has_other_limits(to_record(Sender, before), sender):
+        await usage.tell_again(tx, f"sender:{sender.number}")
+        await tx.run("version_raise")
+    return True
+
+
+def has_other_limits(before: Sender, now: Sender) -> bool:
+    """Whether a change of a sender changes what binds it."""
+    return any(getattr(before, name) != getattr(now, name) for name in _GOVERNS)
 
 
 async def sender(tx: Tx, number: str) -> Sender | None:

@@ -66,17 +66,19 @@ class InForce(NamedTuple):
     """The epoch of the counters and the version of the scopes' limits that grants must be of.
 
     longest: the most segments that any text had that was granted.
+    day:     since 1970, UTC: the last one noted on which rows of the limits file came into force.
     """
 
     epoch: int
     version: int
     longest: int
+    day: int
 
 
 async def in_force(tx: Tx) -> InForce:
     """What grants must be of."""
     row = await tx.row("epoch_now")
-    return InForce(row["epoch"], row["version"], row["longest"]) if row is not None else InForce(0, 0, 1)
+    return InForce(row["epoch"], row["version"], row["longest"], row["day"]) if row is not None else InForce(0, 0, 1, 0)
 
 
 async def had(tx: Tx, segments: int) -> None:

@@ -8,39 +8,38 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from gateway import steps
-from gateway.clock import monotonic, now_ms, rfc3339
+from gateway.clock import monotonic, now_ms
 from gateway.errors.limits import RedisAway
 from gateway.limits.asking import Own
 from gateway.limits.binding import Binding, attempted
 from gateway.limits.gate import Gate
 from gateway.limits.pacer import RedisClock
-from gateway.limits.profiles import Profiles, kind_of, scope_name
+from gateway.limits.profiles import Profiles
 from gateway.metrics import Metrics
 from gateway.model.call import Call
-from gateway.model.event import Event
 from gateway.model.limit import (
     Cap,
     Concurrency,
     Debit,
-    Full,
     Granted,
     Limit,
-    Reached,
     Refused,
-    Rolling,
     Slot,
     Throughput,
 )
 from gateway.model.limit_words import length_of
 from gateway.model.message import Message
 from gateway.model.sender import Sender
-from gateway.store import events, tenants, usage
+from gateway.store import left, tenants, usage
 from gateway.store.database import Database, Tx
+from gateway.workers.earlier import Earlier
 from gateway.workers.limits_in_force import LimitsInForce, Unknown
+from gateway.workers.reached import tell
 from gateway.workers.rebuilder import Channels, Rebuilder
 from gateway.workers.slots import now_us
 
 _CLOCK_US: Final = 250_000
+_SKEW_MS: Final = 2_000  # as in take.lua
 
 Stands: TypeAlias = Callable[[Tx], Awaitable[bool]]  # whether a refusal still holds; see `Counters.stands`
 
@@ -67,6 +66,7 @@ class Counters:
         self._profiles = profiles
         self._metrics = metrics
         self._in_force = LimitsInForce(database, profiles, unknown_network)
+        self._earlier = Earlier(gate, database, counts_unknown=unknown_network == "all")
         self._channels = Channels()
         self._rebuilder = Rebuilder(gate, database, self._channels, alone=alone)
         self._behind = -1  # an epoch that the database has left, though Redis has not: a rebuild stopped half way
@@ -90,7 +90,10 @@ class Counters:
         Next:   write `debit` with `sending`. Where a slot is a Refused, hold that one message until it opens.
         Raises: RedisAway, StoreUnavailable, UnknownProfile, BadLimits.
         """
+        await self._begin_day()
         bound = await self._in_force.of_texts(sender, mode)
+        if not await self._earlier.counted(bound, sender, mode):
+            return _under(bound, Refused("clock_skew"))
         shared, own = bound.of([(text.network, attempted(text.kind, text.recipient)) for text in messages])
         segments = [message.segments for message in messages]
         return _under(bound, await self.take(shared, segments, ahead_us=ahead_us, own=own, more=more))
@@ -102,7 +105,10 @@ class Counters:
 
         account: the name of their road. Holders of channels are the calls' ids.
         """
+        await self._begin_day()
         bound = await self._in_force.of_calls(sender, mode, account, trunk)
+        if not await self._earlier.counted(bound, sender, mode, account):
+            return _under(bound, Refused("clock_skew"))
         shared, own = bound.of([("", call.recipient) for call in calls])
         holders = [call.id for call in calls]
         return _under(bound, await self.take(shared, [1] * len(calls), ahead_us=ahead_us, holders=holders, own=own))
@@ -113,7 +119,7 @@ class Counters:
         Returns: False, and nothing is written, where the counters were rebuilt or the limits changed meanwhile: nothing
                  of this grant may leave. Ask again.
         """
-        epoch, version, longest = await usage.in_force(tx)
+        epoch, version, longest, _ = await usage.in_force(tx)
         if version != granted.version:
             self._in_force.look_again()
         if epoch != granted.epoch:
@@ -123,8 +129,7 @@ class Counters:
         await usage.add(tx, granted.debits, granted.seq)
         if (segments := max((slot.units for slot in granted.granted), default=1)) > longest:
             await usage.had(tx, segments)
-        for reached in await usage.reached(tx, granted.full, granted.now_us):
-            await events.add(tx, _told(reached, sender, mode, granted.callbacks))
+        await tell(tx, granted.full, granted.now_us, sender, mode, granted.callbacks)
         return True
 
     async def stands(self, tx: Tx, *, sender: Sender, version: int) -> bool:
@@ -237,38 +242,24 @@ class Counters:
 
     async def begin(self) -> None:
         """At start: see whether Redis still has the counters, and rebuild them if not. Raises RedisAway."""
+        await self._database.write(left.count_again)  # the limits file may be another one
         await self.take((), [1], ahead_us=0)
+
+    async def _begin_day(self) -> None:
+        """Let rows of the limits file come into force today in every process, where the clock is right."""
+        day = await self._in_force.brings_a_day()
+        if day is None:
+            return
+        redis_us, _, _ = await self._gate.clock()
+        if abs(redis_us // 1000 - now_ms()) <= _SKEW_MS:
+            await self._database.write(partial(left.raise_day, day=day))
+            self._in_force.look_again()
 
 
 def _under(bound: Binding, answer: Granted | Refused) -> Granted | Refused:
     if isinstance(answer, Refused):
         return replace(answer, version=bound.version)
     return replace(answer, version=bound.version, callbacks=bound.callbacks)
-
-
-def _told(reached: Reached, sender: Sender, mode: str, callbacks: Mapping[str, str]) -> Event:
-    cap = reached.window.cap
-    kind = kind_of(cap.key)
-    data = {
-        "scope": kind,
-        "window": cap.window if isinstance(cap, Cap) else length_of(cap.length_us),
-        "zone": cap.zone if isinstance(cap, Cap) else "",
-        "network": cap.network if isinstance(cap, Cap) else "",
-        "unit": cap.unit,
-        "percent": reached.percent,
-        "used": reached.used,
-        "limit": cap.limit,
-        "starts_at": rfc3339(_starts_us(reached.window) // 1000),
-        "resets_at": rfc3339(reached.window.resets_at_us // 1000),
-    }
-    subject = scope_name(cap.key)
-    url = callbacks.get(kind) or sender.callback_url
-    return Event("limit.reached", sender.tenant_id, mode, subject, now_ms(), data, callback_url=url)
-
-
-def _starts_us(window: Full) -> int:
-    """Of a rolling limit: a length before the part that is charged now."""
-    return window.window_start_us - (window.cap.length_us if isinstance(window.cap, Rolling) else 0)
 
 
 def _granted(holders: Sequence[str], answer: Granted) -> list[str]:

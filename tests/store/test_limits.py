@@ -102,5 +102,5 @@ async def test_all_scopes_of_a_sender_are_gathered_and_what_is_not_there_is_bloc
     by_kind = {scope.kind: scope for scope in gathered}
     assert [by_kind[scope.kind] for scope in found[:4]] == found[:4]
     assert by_kind["brand"].status == "blocked"  # named by the campaign, and nowhere
-    assert in_force == (0, len(found), 1)
+    assert in_force == (0, len(found), 1, 0)
     assert numbers == [NUMBER]

@@ -1,7 +1,8 @@
--- Before a rebuild: take the database's usage rows as the least that was used. In pieces: people may be millions.
+-- Before a rebuild, and for limits that were not there before: take the database's usage rows as the least that was used. In
+-- pieces: people may be millions.
 --
 -- KEYS  [1] the marker; then per row: its counter, and for a part of a rolling limit the index (else the marker again)
--- ARGV  epoch to be begun, client_us (the caller's wall clock), first (1: no piece came before); then per row: start of the
+-- ARGV  epoch to be begun (one that never will be: whatever is in force), client_us (the caller's wall clock), first (1: no piece came before); then per row: start of the
 --       window or part (us), used, until_us (a part's), member ('': a cap)
 -- Returns 1; 0 when the clocks disagree, and nothing changed. Nor did it where another process has begun that epoch.
 -- A counter that is higher here stays: grants on their way to the database are in it. One that is lost needs to exist no

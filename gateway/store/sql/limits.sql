@@ -48,7 +48,7 @@ DELETE FROM limit_usage WHERE (limit_key, window_us) IN (
 SELECT 1 FROM events LIMIT 1;
 
 -- name: epoch_now
-SELECT epoch, version, longest FROM limit_epoch;
+SELECT epoch, version, longest, day FROM limit_epoch;
 
 -- name: epoch_raise!
 UPDATE limit_epoch SET epoch = 1 + CASE WHEN epoch > :beyond THEN epoch ELSE :beyond END;

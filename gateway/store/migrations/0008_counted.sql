@@ -1,0 +1,14 @@
+-- What left before a limit was there counts in its windows, too.
+
+-- What left from a sender, by time: counted when a cap comes into force in the middle of its window.
+CREATE INDEX messages_left ON messages (sender, mode, sent_ms) WHERE sent_ms IS NOT NULL;
+CREATE INDEX calls_left ON calls (sender, mode, ended_ms) WHERE ended_ms IS NOT NULL;
+
+-- At which version of the limits it was counted what had left already.
+CREATE TABLE limit_counted (
+    limit_key  TEXT PRIMARY KEY,
+    version    BIGINT NOT NULL
+);
+
+-- The last day (since 1970, UTC) on which rows of the limits file came into force; 0: none was noted yet.
+ALTER TABLE limit_epoch ADD COLUMN day BIGINT NOT NULL DEFAULT 0;
