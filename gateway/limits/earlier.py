@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.limits.asking import NEAR_US, REACH_US
+from gateway.limits.asking import REACH_US
 from gateway.limits.profiles import kind_of
+from gateway.limits.quotas import NEAR_US
 from gateway.limits.usage import counter_name
 from gateway.limits.windows import bounds
 from gateway.model.left import Ask, Left

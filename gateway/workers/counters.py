@@ -27,7 +27,6 @@ from gateway.model.limit import (
     Slot,
     Throughput,
 )
-from gateway.model.limit_words import length_of
 from gateway.model.message import Message
 from gateway.model.sender import Sender
 from gateway.store import left, tenants, usage

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from gateway.clock import now_ms, rfc3339
 from gateway.limits.profiles import kind_of, scope_name
 from gateway.model.event import Event
-from gateway.model.limit import Cap, Full, Reached, Rolling, length_of
+from gateway.model.limit import Cap, Full, Reached, Rolling
+from gateway.model.limit_words import length_of
 from gateway.model.sender import Sender
 from gateway.store import events, usage
 from gateway.store.database import Tx
