@@ -48,8 +48,9 @@ _STATUSES: Final = {
 # word on this very text goes before.
 _NOT_OURS: Final = frozenset({401, 403, 404, 405, 407})
 
-# What a server or a proxy says of a connection it is about to close: it may have met our text on its way there.
-_TOO_SLOW: Final = 408
+# Beside 5xx, what leaves in doubt whether a text was taken: a 303 answers a request that was worked off (RFC 9110,
+# section 15.4.4); a 408 is said of a connection that is about to be closed, and may meet our text on its way there.
+_IN_DOUBT: Final = frozenset({303, 408})
 _LONGEST_WISH_S: Final = 300  # of a carrier that asks us to wait: a proxy's hour would keep a sender from everybody
 
 _IN_QUEUE: Final = frozenset({"accepted", "scheduled", "queued", "sending"})
@@ -246,7 +247,7 @@ def _retry_after_s(text: str) -> float | None:
 def _refused(status: int, code: str, retry_after_s: float | None = None) -> Outcome:
     if status == 429 or code in THROTTLES:
         return Throttled(code or "429", retry_after_s)
-    if status >= 500 or (status == _TOO_SLOW and code not in REFUSALS):
+    if status >= 500 or (status in _IN_DOUBT and code not in REFUSALS):
         return Unknown(f"http_{status}")
     if code in ACCOUNT or (code not in REFUSALS and (status in _NOT_OURS or status < 400)):
         return NotSent("carrier_account")

@@ -154,6 +154,7 @@ async def test_every_parameter_stands_in_twilios_own_description() -> None:
         (400, ["not", "an", "error"], Refused("400", "carrier_refused")),
         (429, {}, Throttled("429")),
         (408, {}, Unknown("http_408")),
+        (303, {}, Unknown("http_303")),
         (403, {"code": 20003, "type": "t", "title": "who", "status": 403}, NotSent("carrier_account")),
         (403, {"code": 21610, "message": "no", "status": 403}, Refused("21610", "opted_out_at_carrier", "suppressed")),
         (404, {"code": 20404, "message": "no such account", "status": 404}, NotSent("carrier_account")),
