@@ -1,9 +1,11 @@
 """Around every request: problems, ids, headers, metrics, health, documentation."""
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import re
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,16 @@ from gateway.api.server import Doors, build
 from tests.api.conftest import PERSON, TOLL_FREE, Api
 
 STATIC = Path(__file__).parents[2] / "gateway" / "api" / "static"
+
+
+async def test_figures_are_told_also_while_the_database_cannot_be_read(api: Api, tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "gateway.db")) as other:
+        other.execute("ALTER TABLE messages RENAME TO messages_gone")
+
+    said = await api.get("/metrics", secret="")
+
+    assert said.status == 200
+    assert b"gateway_http_requests" in said.body
 
 
 async def test_an_unknown_path_and_a_wrong_method_are_problems_too(api: Api) -> None:
