@@ -24,7 +24,7 @@ from gateway.practice.texts import Texts
 from gateway.practice.twilio_calls import TwilioCalls
 from gateway.practice.twilio_json import Message
 from gateway.practice.twilio_params import TwilioError
-from gateway.practice.twilio_requests import NOT_FOUND, Stamp, pairs, query_of
+from gateway.practice.twilio_requests import NOT_FOUND, Stamp, named, pairs, query_of
 from gateway.practice.twilio_rest_calls import CallHandlers
 
 _Handler = Callable[[web.Request, Stamp], Awaitable[web.StreamResponse]]
@@ -204,17 +204,11 @@ class TwilioRest:
         ]
         return web.json_response(twilio_json.page("messages", request.path, found, query))
 
-    def _message(self, request: web.Request) -> Message:
-        message = self._texts.messages.get(request.match_info["sid"])
-        if message is None:
-            raise NOT_FOUND
-        return message
-
     async def _fetch_message(self, request: web.Request, _: Stamp) -> web.StreamResponse:
-        return web.json_response(self._message(request).json())
+        return web.json_response(named(self._texts.messages, request).json())
 
     async def _update_message(self, request: web.Request, _: Stamp) -> web.StreamResponse:
-        message = self._message(request)
+        message = named(self._texts.messages, request)
         form = twilio_params.check(await pairs(request), twilio_params.UPDATE_MESSAGE)
         if "Status" in form:
             if message.status not in {"queued", "accepted", "scheduled"}:
@@ -225,7 +219,7 @@ class TwilioRest:
         return web.json_response(message.json())
 
     async def _delete_message(self, request: web.Request, _: Stamp) -> web.StreamResponse:
-        message = self._message(request)
+        message = named(self._texts.messages, request)
         self._texts.forget(message)
         return web.Response(status=204)
 

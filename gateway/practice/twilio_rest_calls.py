@@ -10,13 +10,13 @@ from gateway.practice import twilio_json, twilio_params
 from gateway.practice.faults import Faults
 from gateway.practice.greetings import words
 from gateway.practice.ledger import Ledger
-from gateway.practice.leg import Goto, Leg
+from gateway.practice.leg import Goto
 from gateway.practice.scripts import call_script
 from gateway.practice.twilio_calls import TwilioCalls
 from gateway.practice.twilio_json import Call
 from gateway.practice.twilio_params import TwilioError
 from gateway.practice.twilio_player import SPOKEN_ANSWER_S
-from gateway.practice.twilio_requests import NOT_FOUND, Stamp, pairs, query_of
+from gateway.practice.twilio_requests import NOT_FOUND, Stamp, named, pairs, query_of
 
 
 class CallHandlers:
@@ -82,19 +82,13 @@ class CallHandlers:
         ]
         return web.json_response(twilio_json.page("calls", request.path, found, query))
 
-    def _leg(self, request: web.Request) -> Leg:
-        leg = self._calls.legs.get(request.match_info["sid"])
-        if leg is None:
-            raise NOT_FOUND
-        return leg
-
     async def fetch(self, request: web.Request, _: Stamp) -> web.StreamResponse:
         """How a call stands."""
-        return web.json_response(self._leg(request).call.json())
+        return web.json_response(named(self._calls.legs, request).call.json())
 
     async def update(self, request: web.Request, _: Stamp) -> web.StreamResponse:
         """Hang up, or go on with another document."""
-        leg = self._leg(request)
+        leg = named(self._calls.legs, request)
         form = twilio_params.check(await pairs(request), twilio_params.UPDATE_CALL)
         if leg.call.end is not None:
             raise TwilioError(400, 21220, "Call is not in-progress. Cannot redirect.")
@@ -108,5 +102,5 @@ class CallHandlers:
 
     async def delete(self, request: web.Request, _: Stamp) -> web.StreamResponse:
         """Have it no more."""
-        del self._calls.legs[self._leg(request).call.sid]
+        del self._calls.legs[named(self._calls.legs, request).call.sid]
         return web.Response(status=204)
