@@ -237,7 +237,7 @@ def test_the_command_tells_what_it_finds_and_exits_1(data: Path) -> None:
     key = f"sender:{SENDER}:day@UTC"
     assert ran.output.splitlines() == [
         f"P3 usage_low: {key}: 1 left in the window from 1769817600000000, 0 noted",
-        "1 texts: 1 usage_low",
+        "1 text: 1 usage_low",
     ]
 
 

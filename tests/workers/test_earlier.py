@@ -1,6 +1,6 @@
 """A limit that comes in the middle of its window counts what has left in it already: never one too many."""
 
-import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,15 @@ import pytest
 from gateway.audit import audit
 from gateway.audit_ledgers import Judged
 from gateway.audit_read import read_database
+from gateway.clock import now_ms
 from gateway.limits.profiles import Profiles
 from gateway.metrics import Metrics
+from gateway.model.limit import Rolling
 from gateway.model.scope import Scope
-from gateway.store import events, keys, scopes
+from gateway.model.sender import Sender
+from gateway.store import events, keys, lives, scopes
+from gateway.store.records import to_record
+from gateway.workers import limits_in_force
 from gateway.workers.counters import Counters
 
 ROOT = Path(__file__).parents[2]
@@ -168,19 +173,58 @@ async def test_a_cap_that_is_full_from_the_first_moment_is_told_and_lets_nothing
     assert [(each["data"]["percent"], each["data"]["used"]) for each in told] == [(80, 10), (100, 10)]
 
 
-@pytest.mark.parametrize("ending", ["1001"])
-async def test_two_processes_that_learn_of_a_cap_at_once_count_what_left_once(sending: Any, ending: str) -> None:
+async def test_a_text_too_many_that_is_planted_after_a_cap_came_is_found(sending: Any) -> None:
     sending.start()
     await leave(sending, *ten())
-    await put(sending, "tenant", "acme", daily=12, zones=ZONES)
-    profiles = sending.counters._profiles
-    both = [sending.counters, Counters(sending.gate, sending.database, profiles, Metrics())]
-    sender = await sending.database.read(lambda tx: tx.row("senders_one", number="+18005550199"))
-    assert sender is not None
-    for each in both:
-        each._in_force.look_again()
-    ids = await sending.queue(ending, "1002", "1003")
-    await asyncio.gather(*(sending.until_status(each, "delivered", "held") for each in ids))
+    await sending.sender(limits={"rate": "50/s", "daily": 11, "zones": ZONES})
+    assert await outcome(sending, await sending.queue("2001")) == (1, [])
+    assert await audited(sending) == []
+    (planted,) = await sending.queue("2002", status="held", reason="cap_day")
 
-    assert await outcome(sending, ids) == (2, ["cap_day"])
-    assert await used(sending, "tenant:acme") == 12
+    async def plant(tx: Any) -> None:
+        for state in ("queued", "sending", "sent"):
+            await lives.move(tx, "messages", [planted], state, now_ms())
+        await tx.run("messages_offered", id=planted, sent_ms=now_ms())
+
+    await sending.database.write(plant)
+    assert {each.split()[1] for each in await audited(sending)} == {"cap:", "usage_low:"}
+
+
+async def test_a_row_of_the_limits_file_that_comes_into_force_at_midnight_does_so_in_every_process(
+    sending: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today = datetime.now(UTC).date()
+    rows = PENDING.replace("2024-01-31", "2024-01-01").replace("open = true", 'rolling = ["1000/24h"]', 1)
+    later = f"""
+[[profile]]
+kind = "toll_free"
+status = "verified"
+effective_from = {today + timedelta(days=1)}
+source = "a test"
+rolling = ["12/24h"]
+"""
+    both = [Counters(sending.gate, sending.database, Profiles.parse(rows + later), Metrics()) for _ in range(2)]
+    sending.counters, late = both
+    await sending.sender(limits={"rate": "50/s"})
+    sending.start()
+    await leave(sending, *ten())
+    row = await sending.database.read(lambda tx: tx.row("senders_one", number="+18005550199"))
+    assert row is not None
+    sender = to_record(Sender, row)
+    assert {
+        each.limit for each in (await late._in_force.of_texts(sender, "live")).shared if isinstance(each, Rolling)
+    } == {1000}
+
+    monkeypatch.setattr(limits_in_force, "datetime", _Tomorrow)  # the first process's midnight has come
+    assert await outcome(sending, await sending.queue("2001", "2002", "2003")) == (2, ["cap_rolling"])
+    monkeypatch.undo()
+    late._in_force.look_again()
+    assert {
+        each.limit for each in (await late._in_force.of_texts(sender, "live")).shared if isinstance(each, Rolling)
+    } == {12}
+
+
+class _Tomorrow(datetime):
+    @classmethod
+    def now(cls, tz: Any = None) -> Any:
+        return datetime.now(tz) + timedelta(days=1)

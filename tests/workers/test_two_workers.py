@@ -19,13 +19,14 @@ from gateway.metrics import Metrics
 from gateway.model.job import Job
 from gateway.model.message import Message
 from gateway.model.opt_out import OptOut
+from gateway.model.scope import Scope
 from gateway.model.sender import Sender
 from gateway.model.tenant import Tenant
 from gateway.net.http_client import HttpClient
 from gateway.practice.options import Options
 from gateway.practice.server import Running, running
 from gateway.settings import Sms
-from gateway.store import jobs, opt_outs, tenants
+from gateway.store import jobs, opt_outs, scopes, tenants
 from gateway.store.database import Database
 from gateway.store.elsewhere import OtherProcesses
 from gateway.store.records import to_row
@@ -162,6 +163,30 @@ async def test_two_workers_share_the_senders_and_each_text_is_written_once(fleet
     assert not fleet.workers[0].holding() & fleet.workers[1].holding()
     await fleet.until(all_sent)
     assert len(fleet.arrived()) == len(set(fleet.arrived())) == 360
+
+
+async def test_of_a_cap_that_comes_while_two_processes_send_not_one_too_many_leaves(fleet: Fleet) -> None:
+    for worker in fleet.workers:
+        await worker.start()
+    ids = await fleet.queue(40, *SENDERS)
+
+    async def in_the_middle() -> bool:
+        return all(worker.holding() for worker in fleet.workers) and len(fleet.arrived()) >= 40
+
+    async def all_stand() -> bool:
+        states = await fleet.states()
+        return states["sent"] + states["held"] == len(ids)
+
+    await fleet.until(in_the_middle)
+    limits = {"daily": 100, "unit": "message", "zones": ["America/Los_Angeles"]}
+    scope = Scope("acme", "tenant", "acme", "open", limits=limits)
+    await fleet.database.write(lambda tx: scopes.put(tx, scope))
+    assert len(fleet.arrived()) < 100
+    await fleet.until(all_stand)
+
+    assert len(fleet.arrived()) == 100
+    row = await fleet.database.read(lambda tx: tx.rows("audit_usage"))
+    assert [each["used"] for each in row if each["limit_key"].startswith("tenant:acme:day")] == [100]
 
 
 async def test_a_worker_that_is_drained_hands_its_senders_over_and_loses_nothing(fleet: Fleet) -> None:
