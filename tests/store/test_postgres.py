@@ -207,6 +207,20 @@ async def test_a_server_that_comes_back_is_used_again(postgres: PostgresServer, 
         await within(5, works)
 
 
+async def test_a_server_that_stands_still_keeps_what_is_asked_waiting_and_answers_it_when_it_goes_on(
+    postgres: PostgresServer, postgres_url: str
+) -> None:
+    async with Database.open(postgres_url) as database:
+        with postgres.stopped() as processes:
+            writing = asyncio.create_task(database.write(add("acme")))
+            await asyncio.wait([writing], timeout=0.3)
+            assert not writing.done()
+        await writing
+
+        assert processes > 3  # the one that listens, those that keep it going, and ours
+        assert await is_there(database, "acme")
+
+
 async def test_a_holder_of_the_writers_lock_that_stands_still_is_cut(shared: tuple[Database, Database]) -> None:
     inside, go_on = asyncio.Event(), asyncio.Event()
 
