@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import asyncpg
 import structlog
@@ -82,6 +83,12 @@ def _changed(status: str) -> int:
     return int(status.rpartition(" ")[2])
 
 
+def _place(url: str) -> str:
+    """Where a database is, without who asks and by what password."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or 5432}{parts.path}"
+
+
 class Postgres:
     """The engine of a PostgreSQL database. `url` may hold user and password; it is never told."""
 
@@ -97,7 +104,10 @@ class Postgres:
 
     async def start(self, *, migrate: bool) -> None:
         """Open the writer, both pools and the bus: see Engine."""
-        self._writer = await self._connect()
+        try:
+            self._writer = await self._connect()
+        except StoreUnavailable as error:  # whoever starts a gateway is told where it looked
+            raise StoreUnavailable(f"{_place(self._url)}: {error.why}") from error
         await bring_up_to_date(self._writer, apply=migrate)
         with told():
             self._readers = await self._pool(_READERS, default_transaction_read_only="on")

@@ -1,6 +1,7 @@
 """What PostgreSQL and the way to it raise: whose fault it is, and how it is told."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Final
 
@@ -30,8 +31,8 @@ def why(error: BaseException) -> str:
     """What happened, in words that hold no address, user or password."""
     if isinstance(error, asyncpg.PostgresError):
         return error.message or type(error).__name__
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError) and error.strerror:  # asyncio writes the address into it; a failed look-up does not
+        return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
     return type(error).__name__
 
 

@@ -269,3 +269,11 @@ async def test_a_value_that_cannot_be_is_the_askers_fault_and_not_a_database_tha
 ) -> None:
     with pytest.raises(asyncpg.DataError):
         await shared[0].read(lambda tx: tx.row("tenants_one", id="a\0"))
+
+
+async def test_a_server_that_is_not_there_is_named_to_whoever_starts_and_its_password_is_not() -> None:
+    with pytest.raises(StoreUnavailable) as refused:
+        async with Database.open("postgresql://gateway:s3cret@127.0.0.1:1/texts"):
+            pass
+
+    assert str(refused.value) == "the database cannot be used: 127.0.0.1:1/texts: Connection refused"
