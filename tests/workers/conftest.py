@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -172,3 +173,9 @@ async def sending(tmp_path: Path, where: Path | str, valkey_url: str) -> AsyncIt
         yield sending
         await sending.stop()
     await redis.aclose()
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
