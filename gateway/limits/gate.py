@@ -6,19 +6,17 @@ restarted, failed over, evicted) `take` answers Refused("rebuild") until `rebuil
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 from typing import Any, Self, cast
 
 import structlog
 from redis.asyncio import Redis
 
 from gateway.clock import monotonic
-from gateway.errors.limits import RedisAway
 from gateway.limits.asking import MARKER, Asking, Own, counter_of, key_of
 from gateway.limits.pacer import MARGIN
 from gateway.limits.server import Server, connect
 from gateway.limits.teller import Teller
-from gateway.limits.usage import counter_name, spans_of, usage_of
+from gateway.limits.usage import debited, spans_of, usage_of
 from gateway.limits.windows import Bounds, bounds
 from gateway.model.limit import (
     Blocked,
@@ -198,27 +196,10 @@ class Gate:
                  reserved. Without rows all that was debited counts as used.
         Raises:  RedisAway, also while the counters wait to be rebuilt.
         """
-        found = [(cap, self._spans(cap)) for cap in limits if isinstance(cap, Cap | Rolling)]
-
-        async def ask() -> list[Any]:
-            pipeline = self._server.redis.pipeline(transaction=False)
-            pipeline.hget(MARKER, "epoch")
-            for cap, spans in found:
-                for start_us, _ in spans:
-                    counter, field, _, _ = counter_of(counter_name(cap), start_us)
-                    pipeline.hget(counter, field)
-            return await pipeline.execute()
-
-        epoch, *debited = await self._server.bounded(ask)
-        if int(epoch or 0) != self.epoch:
-            raise RedisAway("the counters are being rebuilt")
-        counts = iter(debited)
-        told = [(cap, spans, [int(each or 0) for each in islice(counts, len(spans))]) for cap, spans in found]
-        return tuple(usage_of(cap, spans, used, durable) for cap, spans, used in told)
-
-    def _spans(self, cap: Cap | Rolling) -> list[tuple[int, int]]:
-        """The windows that count now, oldest first: where each begins, and when it counts no more."""
-        return spans_of(cap, self._wall_us(), self._windows)
+        now_us = self._wall_us()
+        found = [(cap, spans_of(cap, now_us, self._windows)) for cap in limits if isinstance(cap, Cap | Rolling)]
+        used = await debited(self._server, found, self.epoch)
+        return tuple(usage_of(cap, spans, units, durable) for (cap, spans), units in zip(found, used, strict=True))
 
     async def rebuild(
         self,
