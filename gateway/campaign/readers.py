@@ -106,8 +106,11 @@ class CsvReader:
         """Take the next bytes; return the rows that they complete."""
         text = self._tail + self._decode(data)
         cut = text.rfind("\n") + 1
-        while cut and text.count('"', 0, cut) % 2:  # that line end is inside a quoted cell
-            cut = text.rfind("\n", 0, cut - 1) + 1
+        quotes = text.count('"', 0, cut)
+        while cut and quotes % 2:  # that line end is inside a quoted cell
+            line = text.rfind("\n", 0, cut - 1) + 1
+            quotes -= text.count('"', line, cut)
+            cut = line
         self._tail = text[cut:]
         rows = self._rows(text[:cut])
         if len(self._tail) > BLOCK:
