@@ -13,6 +13,7 @@ from typing import Final
 
 from gateway.audit_ledgers import CHECKS, Arrival, Finding, Judged, Ledgers, Move, Stop, Text
 from gateway.audit_pace import Write, over_cap, over_rate, over_rolling, window_of
+from gateway.limits.windows import bounds
 from gateway.model.limit import Cap, Rolling, Throughput
 from gateway.model.states import MESSAGE_FINALS, MESSAGE_MOVES
 from gateway.sms.pipeline import ALLOWED_AFTER_STOP
@@ -192,6 +193,8 @@ def _usage(ledgers: Ledgers, offers: Sequence[_Offer]) -> Iterator[Finding]:
                     most[cap.key, window] += units
     used = {(row.limit_key, row.window_start_us): row.used for row in ledgers.usage.after}
     for (key, window), units in least.items():
+        if ledgers.counted is not None and (key not in ledgers.counted or _is_older(ledgers, caps[key], window)):
+            continue
         if (noted := used.get((key, window), 0)) < units:
             yield Finding("usage_low", key, f"{units} left in the window from {window}, {noted} noted")
     for row in ledgers.usage.before:
@@ -199,6 +202,12 @@ def _usage(ledgers: Ledgers, offers: Sequence[_Offer]) -> Iterator[Finding]:
         if whole and row.limit_key in caps and row.used > (spent := most[row.limit_key, row.window_start_us]):
             told = f"{row.used} noted for the window from {row.window_start_us}, {spent} committed"
             yield Finding("usage_high", row.limit_key, told)
+
+
+def _is_older(ledgers: Ledgers, limit: Cap | Rolling, window: int) -> bool:
+    """Whether a window (of a Rolling: its end) was over before the limit was there."""
+    since_us = (ledgers.counted or {}).get(limit.key, 0)
+    return (bounds(limit, window).end_us if isinstance(limit, Cap) else window) <= since_us
 
 
 def _spends(move: Move) -> bool:
@@ -223,7 +232,7 @@ def _caps(by: str, ledgers: Ledgers, writes: Iterable[tuple[Text, int, int, bool
                 points[limit].append(Write(at_us, segments))
     for limit, each in points.items():
         over = over_cap(limit, each) if isinstance(limit, Cap) else over_rolling(limit, each)
-        for window, units in over:
+        for window, units in ((window, units) for window, units in over if not _is_older(ledgers, limit, window)):
             kind = "window from" if isinstance(limit, Cap) else f"{limit.length_us // 1_000_000} s before"
             yield Finding("cap", limit.key, f"{units} of {limit.limit} in the {kind} {window}, {by}")
 

@@ -130,6 +130,8 @@ class Ledgers:
 
     limits: what a text counts against, as it stands today.
     jobs:   (id, reference) of every job; `loading` those whose people are still being made rows.
+    counted: by their keys the limits under which something was asked for since any changed, and when that was first
+              (us): their rows have what left in the windows of then, and since. None: nobody noted it, all are judged.
     since_ms: what was accepted earlier is not in `texts`, and is not missed.
     """
 
@@ -139,6 +141,7 @@ class Ledgers:
     stops: Sequence[Stop] = ()
     jobs: Sequence[tuple[str, str]] = ()
     loading: frozenset[str] = frozenset()
+    counted: Mapping[str, int] | None = None
     since_ms: int = 0
     accepted: Sequence[Accepted] | None = None
     arrivals: Sequence[Arrival] | None = None

@@ -51,6 +51,7 @@ async def read_database(
     since_ms: texts accepted before that are not read: what came of them may be forgotten.
     stops: what the engine saw acknowledged; None takes the database's own word, with five seconds' grace.
     """
+    counted = await database.read(lambda tx: tx.rows("counted_now"))
     before = await _usage(database)
     loading = await database.read(lambda tx: tx.rows("audit_loading"))
     texts = [text async for page in _pages(database, first_id("msg", since_ms)) for text in _texts(page)]
@@ -61,6 +62,7 @@ async def read_database(
         texts=texts,
         limits=await _limits(database, profiles, unknown_network, texts),
         usage=Usage(before, await _usage(database)),
+        counted={row["limit_key"]: row["since_us"] for row in counted},
         stops=stops,
         since_ms=since_ms,
         jobs=[(row["id"], row["reference"]) for row in jobs],

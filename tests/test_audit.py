@@ -17,7 +17,7 @@ from gateway.errors.cli import BadLedger, FileUnreadable
 from gateway.model.limit import Cap, Limit, Rolling, Throughput, UsageRow
 from gateway.model.message import Message
 from gateway.model.sender import Sender
-from gateway.store import keys, lives, tenants
+from gateway.store import keys, left, lives, tenants
 from gateway.store.database import Database, Tx
 from gateway.store.records import to_row
 
@@ -228,6 +228,7 @@ async def fill(tx: Tx) -> None:
     for state in ("sending", "sent"):
         await lives.move(tx, "messages", ["msg_1"], state, NOON_MS)
     await tx.run("messages_offered", id="msg_1", sent_ms=NOON_MS)
+    await left.note_counted(tx, [f"sender:{SENDER}:day@UTC"], 0, 0)  # it was sent under this limit
 
 
 def test_the_command_tells_what_it_finds_and_exits_1(data: Path) -> None:

@@ -18,7 +18,7 @@ from gateway.cli.root import app
 from gateway.model.limit import Debit
 from gateway.model.message import Message
 from gateway.model.sender import Sender
-from gateway.store import keys, lives, tenants, usage
+from gateway.store import keys, left, lives, tenants, usage
 from gateway.store.database import Database, Tx
 from gateway.store.records import to_row
 
@@ -46,6 +46,7 @@ async def fill(tx: Tx) -> None:
         for late, state in enumerate(("sending", "sent", "delivered")):
             await lives.move(tx, "messages", [message_id], state, at_ms + late)
         await tx.run("messages_offered", id=message_id, sent_ms=at_ms)
+    await left.note_counted(tx, [CAP_KEY], 0, 0)  # they were sent under it
 
 
 @dataclass

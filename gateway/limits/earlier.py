@@ -14,6 +14,7 @@ from gateway.model.left import Ask, Left
 from gateway.model.limit import Cap, Rolling, UsageRow
 
 QUARTER_US: Final = 900_000_000  # every zone's days begin at a quarter of an hour of UTC
+_EVER_US: Final = 2**61  # a clock that was ahead stamped what left with a time to come
 _NEXT_US: Final = NEAR_US + REACH_US  # a slot so near the end of a window may be charged to the next one
 
 
@@ -51,11 +52,11 @@ def batches(limits: Iterable[Cap | Rolling], now_us: int) -> list[Batch]:
             found += _of_each(limit, now_us)
         else:
             since_us = _parts(limit, now_us)[0] * limit.part_us
-            asks = (_ask(limit, since_us, now_us, part_us=limit.part_us),)
+            asks = (_ask(limit, since_us, _EVER_US, part_us=limit.part_us),)
             found.append(Batch(asks, (limit,)))
     for same in caps.values():
         since_us = min(start for cap in same for start, _ in _windows(cap, now_us)) - NEAR_US
-        asks = (_ask(same[0], since_us, now_us, part_us=QUARTER_US, near_us=NEAR_US),)
+        asks = (_ask(same[0], since_us, _EVER_US, part_us=QUARTER_US, near_us=NEAR_US),)
         found.append(Batch(asks, tuple(same)))
     return found
 
@@ -86,7 +87,6 @@ def _ask(
     each: bool = False,
 ) -> Ask:
     scope, mode = scope_of_key(limit.key)
-    until_us = until_us if each else until_us + REACH_US + NEAR_US  # others' clocks may be ahead
     of_calls = limit.unit == "call" if calls is None else calls
     return Ask(scope, mode, of_calls, each, part_us, near_us, since_us, until_us)
 

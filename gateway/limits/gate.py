@@ -37,7 +37,7 @@ from gateway.model.limit import (
 GUARD = 0.0025  # the share of a rate left over, so that jitter on the way does not pass it at the far end
 AHEAD_US = 1_000_000  # slots reach at most this far, so that one sender never blocks a limit that others share
 ROWS = 1_000  # usage rows a call of refill.lua
-_WHATEVER_EPOCH = 2**53
+_WHATEVER_EPOCH, _RAISING = 2**53, 2  # as refill.lua reads them
 _log = structlog.get_logger(__name__)
 
 
@@ -228,7 +228,7 @@ class Gate:
         calls = [word for limit, holder in held for word in (holder, limit.lease_ms * 1000)]
         server = await self._server.bounded(self._server.load)
         for first in range(0, max(1, len(rows)), ROWS):  # once without rows, too: what is lost is forgotten
-            if not await self._refill(rows[first : first + ROWS], epoch, first=first == 0, load=False):
+            if not await self._refill(rows[first : first + ROWS], epoch, first=int(first == 0), load=False):
                 return 0
         keys = [MARKER, *(key_of(limit) for limit, _ in held)]
         args = [epoch, self._wall_us(), server, last, longest, seq, int(unheld), *calls]
@@ -244,14 +244,14 @@ class Gate:
         Returns: False where the clocks disagree: nothing of these limits may be taken yet.
         Raises:  RedisAway.
         """
-        for first in range(0, len(rows), ROWS):
-            if not await self._refill(rows[first : first + ROWS], _WHATEVER_EPOCH, first=False, load=True):
+        for first in range(0, max(1, len(rows)), ROWS):  # once without rows, too: whoever's clock is off finds none
+            if not await self._refill(rows[first : first + ROWS], _WHATEVER_EPOCH, first=_RAISING, load=True):
                 return False
         return True
 
-    async def _refill(self, rows: Sequence[UsageRow], epoch: int, *, first: bool, load: bool) -> bool:
+    async def _refill(self, rows: Sequence[UsageRow], epoch: int, *, first: int, load: bool) -> bool:
         keys: list[str] = [MARKER]
-        args: list[int | str] = [epoch, self._wall_us(), int(first)]
+        args: list[int | str] = [epoch, self._wall_us(), first]
         for row in rows:
             counter, _, index, member = counter_of(row.limit_key, row.window_start_us)
             keys += [counter, index]

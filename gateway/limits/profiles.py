@@ -4,6 +4,7 @@ A profile becomes limits for one scope: `limits_for("sender:+18005550199", "toll
 sender's own numbers (`overrides`) take the place of the profile's, key by key; they never lift a block.
 """
 
+import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -159,6 +160,11 @@ class Profiles:
             if rows:
                 return max(rows, key=lambda row: row.effective_from)
         raise UnknownProfile(kind, status)
+
+    @property
+    def sha256(self) -> str:
+        """Tells this file's rows from another's."""
+        return hashlib.sha256("".join(row.model_dump_json() for row in self._rows).encode()).hexdigest()
 
     def changes(self, after: date, until: date) -> bool:
         """Whether any row came into force after the one day, up to the other."""

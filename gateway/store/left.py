@@ -76,15 +76,16 @@ async def not_counted(tx: Tx, keys: Sequence[str], version: int) -> set[str]:
     return set(keys) - {row["limit_key"] for row in rows}
 
 
-async def note_counted(tx: Tx, keys: Iterable[str], version: int) -> None:
-    """Note that what left before is in the rows and in Redis."""
+async def note_counted(tx: Tx, keys: Iterable[str], version: int, now_us: int) -> None:
+    """Note that what left before, in the windows of now, is in the rows and in Redis."""
     for key in keys:
-        await tx.run("counted_put", limit_key=key, version=version)
+        await tx.run("counted_put", limit_key=key, version=version, since_us=now_us)
 
 
-async def count_again(tx: Tx) -> None:
-    """Have everything counted again: the limits file may be another one."""
-    await tx.run("counted_forget")
+async def count_by(tx: Tx, sha256: str) -> None:
+    """Have everything counted again, if the limits file is another one than before."""
+    if await tx.run("limits_file_put", sha256=sha256):
+        await tx.run("counted_forget")
 
 
 async def raise_usage(tx: Tx, rows: Iterable[UsageRow]) -> None:

@@ -241,7 +241,7 @@ class Counters:
 
     async def begin(self) -> None:
         """At start: see whether Redis still has the counters, and rebuild them if not. Raises RedisAway."""
-        await self._database.write(left.count_again)  # the limits file may be another one
+        await self._database.write(partial(left.count_by, sha256=self._profiles.sha256))
         await self.take((), [1], ahead_us=0)
 
     async def _begin_day(self) -> None:

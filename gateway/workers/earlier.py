@@ -79,7 +79,7 @@ class Earlier:
         full = [Full(limit, row.window_start_us, row.until_us) for limit, row in found if row.used]
 
         async def work(tx: Tx) -> None:
-            await left.note_counted(tx, sorted(fresh), bound.version)
+            await left.note_counted(tx, sorted(fresh), bound.version, now_us)
             await tell(tx, full, now_us, sender, mode, bound.callbacks)
 
         await self._database.write(work)

@@ -27,6 +27,12 @@ def shared(dice: Random) -> Scope | None:
     return Scope("acme", "tenant", "acme", "open", limits=_numbers(dice)) if dice.random() < 0.4 else None
 
 
+def late(dice: Random) -> Scope:
+    """Caps that the tenant is given while its texts leave."""
+    caps = {name: dice.randint(1, 12) for name in ("daily", "weekly", "monthly") if dice.random() < 0.6}
+    return Scope("acme", "tenant", "acme", "open", limits={"daily": 3} | caps | {"zones": dice.choice(_ZONES)})
+
+
 def _numbers(dice: Random) -> dict[str, object]:
     numbers: dict[str, object] = {"rate": dice.choice(RATES)}
     if dice.random() < 0.5:

@@ -11,9 +11,11 @@ from gateway.clock import now_ms
 from gateway.errors.limits import RedisAway
 from gateway.errors.store import StoreUnavailable
 from gateway.limits.gate import MARKER
+from gateway.model.left import Ask
 from gateway.model.limit import Cap, Limit
 from gateway.model.tenant import Tenant
-from gateway.store import scopes, tenants
+from gateway.store import left, scopes, tenants
+from gateway.store.sqlite import queries
 from gateway.store.tx import Tx
 from tests.simulation import furniture
 from tests.simulation.judge import EVERYBODY, Ledgers, Record
@@ -45,6 +47,7 @@ _LONGEST_S: Final = 8.0
 _GLANCE_S: Final = 0.25
 _PATIENCE_S: Final = 240.0  # then everything must have come to rest
 _BEGINS_S: Final = 1000.0
+_LATE: Final = 0.15  # of all worlds: a limit comes while texts leave
 _NOT_STATES: Final = {"message.report", "message.unsettled", "message.resent"}
 
 
@@ -58,6 +61,7 @@ class History:
     record: Record = field(default_factory=Record)
     senders: dict[str, tuple[Limit, ...]] = field(default_factory=dict)
     shared: tuple[Limit, ...] = ()  # by all senders
+    before: int = 0  # segments that had left when that came
     processes: list[Process] = field(default_factory=list)
     texts: int = 0
     digest: str = ""  # what was written, and when
@@ -65,7 +69,10 @@ class History:
     def run(self, store: Store) -> list[str]:
         """Live it; returns what was wrong."""
         self._dice = dice = Random(f"{self.seed} world")
+        self._chance = Random(f"{self.seed} limits")
         self.troubles = frozenset(kind for kind in KINDS if dice.random() < (0.25 if kind == "clock" else 0.5))
+        # what left is counted by its stamps: of a clock that was moved they say nothing
+        self._comes_late = self._chance.random() < _LATE and "clock" not in self.troubles
         self._pace = dice.choice(_PACES)
         self._loop = loop = VirtualLoop(Random(f"{self.seed} loop"), _BEGINS_S)
         edge_us = dice.choice(EDGES) * 1_000_000
@@ -172,6 +179,8 @@ class History:
         befalls = Troubles(dice, self._redis, self._store, self._clocks, self._carrier, self._line, self.say)
         for _ in range(dice.randint(1, 3)):
             yield dice.choice([0.2, dice.uniform(0, 4)]), "accept", self._asked.accept
+        if self._comes_late:
+            yield self._chance.uniform(0.3, 5), "a limit comes", self._limit
         if "people" in self.troubles:
             for _ in range(dice.randint(1, 5)):
                 yield dice.uniform(0.2, 7), "somebody speaks", self._asked.speak
@@ -196,6 +205,24 @@ class History:
             yield dice.uniform(0, 6), "the clocks", befalls.change_clocks
         if "carrier" in self.troubles and dice.random() < 0.3:
             yield dice.uniform(0, 6), "the carrier is down", befalls.carrier_away
+
+    async def _limit(self) -> None:
+        """What they share comes, or comes anew, in the middle of its windows: by any process, or by an operator."""
+        scope = furniture.late(self._chance)
+
+        async def work(tx: Tx) -> None:
+            await scopes.put(tx, scope)
+            every = Ask(
+                "tenant:acme", "live", calls=False, each=False, part_us=1, near_us=0, since_us=0, until_us=2**60
+            )
+            self.before = sum(each.segments for each in await left.counted(tx, every))
+
+        try:
+            await Disk(self._store, self._chance).commit(lambda: [_pending(work)])
+        except StoreUnavailable:
+            return
+        self.shared = furniture.limits_of(scope)
+        self.say(f"they share from now on: {scope.limits}, and {self.before} left before")
 
     # --- troubles
 
@@ -280,9 +307,10 @@ class History:
         usage = {
             (row["limit_key"], row["window_us"]): row["used"] for row in self._store.query("SELECT * FROM limit_usage")
         }
+        counted = {row["limit_key"]: row["since_us"] for row in self._store.query(queries()["counted_now"])}
         yield from (f"outside: {error!r}" for error in self._outside.failed)
         yield from Ledgers(
-            self.record, rows, events, usage, self._carrier.copies, self._limits, self._debited()
+            self.record, rows, events, usage, self._carrier.copies, self._limits, self._debited(), counted, self.before
         ).faults()
 
     @property

@@ -50,6 +50,8 @@ class Ledgers:
     copies: Sequence[Copy]
     limits: Mapping[str, Sequence[Limit]]  # by sender
     debited: Mapping[tuple[str, int], int] | None  # Redis's counters, while they are in step
+    counted: Mapping[str, int] = field(default_factory=dict)  # since when, of caps something was asked for under
+    before: int = 0  # segments of all senders that had left when what they share came
 
     def faults(self) -> Iterator[str]:
         """Everything that is wrong, in words."""
@@ -99,12 +101,14 @@ class Ledgers:
                         left[bounds(cap, copy.at_us).start_us] += copy.message.segments
                 for start, units in left.items():
                     row = self.usage.get((cap.key, start), 0)
-                    if units > cap.limit:
+                    if units > (max(cap.limit, self.before) if sender == EVERYBODY else cap.limit):
                         yield f"P3: {units} left in a window of {cap.key} ({cap.limit})"
-                    if units > row:
+                    since_us = self.counted.get(cap.key)
+                    older = sender == EVERYBODY and (since_us is None or bounds(cap, start).end_us <= since_us)
+                    if units > row and not older:
                         yield f"P3 uncharged: {units} left in a window of {cap.key}, its row says {row}"
                     debited = row if self.debited is None else self.debited.get((cap.key, start), 0)
-                    if debited < row:
+                    if debited < row and since_us is not None:
                         yield f"P3 forgotten: Redis has {debited} of {cap.key}, the row {row}"
 
     def _rates(self) -> Iterator[str]:

@@ -2,7 +2,7 @@
 -- pieces: people may be millions.
 --
 -- KEYS  [1] the marker; then per row: its counter, and for a part of a rolling limit the index (else the marker again)
--- ARGV  epoch to be begun (one that never will be: whatever is in force), client_us (the caller's wall clock), first (1: no piece came before); then per row: start of the
+-- ARGV  epoch to be begun (one that never will be: whatever is in force), client_us (the caller's wall clock), first (1: no piece came before; 2: no rebuild); then per row: start of the
 --       window or part (us), used, until_us (a part's), member ('': a cap)
 -- Returns 1; 0 when the clocks disagree, and nothing changed. Nor did it where another process has begun that epoch.
 -- A counter that is higher here stays: grants on their way to the database are in it. One that is lost needs to exist no
@@ -43,13 +43,28 @@ local function forget_lost()
 end
 
 if ARGV[3] == '1' then forget_lost() end
+
+-- A counter that should be there and is not: what of it is in no row would be missed if it were begun here. The next take
+-- finds it missing, too, and has all rebuilt from rows that say by then what is to be raised.
+local raising = ARGV[3] == '2'
+local function lost(name)
+  local known = raising and redis.call('EXISTS', name) == 0 and redis.call('HGET', KEYS[1], 'c:' .. name)
+  return known and tonumber(known) > now
+end
+local function part_lost(index, start, part)
+  local known = raising and redis.call('EXISTS', part) == 0 and redis.call('HGET', index, start)
+  return (known and tonumber(known) > now) or lost(index)
+end
+
 for i = 1, (#KEYS - 1) / 2 do
   local counter, index = KEYS[2 * i], KEYS[2 * i + 1]
   local start, used, lasts, member = ARGV[4 * i], tonumber(ARGV[4 * i + 1]), tonumber(ARGV[4 * i + 2]), ARGV[4 * i + 3]
   if index == KEYS[1] then
-    raise(counter, start, used)
-    keep(counter, now + RETAIN)
-  elseif lasts > now then
+    if not lost(counter) then
+      raise(counter, start, used)
+      keep(counter, now + RETAIN)
+    end
+  elseif lasts > now and not part_lost(index, start, counter) then
     raise(counter, member, used)
     redis.call('PEXPIRE', counter, int(math.ceil((lasts - now) / 1000) + 60000))
     redis.call('HSET', index, start, int(lasts))

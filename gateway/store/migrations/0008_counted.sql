@@ -4,11 +4,15 @@
 CREATE INDEX messages_left ON messages (sender, mode, sent_ms) WHERE sent_ms IS NOT NULL;
 CREATE INDEX calls_left ON calls (sender, mode, ended_ms) WHERE ended_ms IS NOT NULL;
 
--- At which version of the limits it was counted what had left already.
+-- At which version of the limits it was last counted what had left already, and when that was done first.
 CREATE TABLE limit_counted (
     limit_key  TEXT PRIMARY KEY,
-    version    BIGINT NOT NULL
+    version    BIGINT NOT NULL,
+    since_us   BIGINT NOT NULL
 );
 
 -- The last day (since 1970, UTC) on which rows of the limits file came into force; 0: none was noted yet.
 ALTER TABLE limit_epoch ADD COLUMN day BIGINT NOT NULL DEFAULT 0;
+
+-- Of the limits file that what had left was counted by: with another one it is counted again.
+ALTER TABLE limit_epoch ADD COLUMN limits_file TEXT NOT NULL DEFAULT '';

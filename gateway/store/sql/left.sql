@@ -69,8 +69,15 @@ SELECT number FROM senders;
 SELECT limit_key FROM limit_counted WHERE limit_key IN :keys AND version >= :version;
 
 -- name: counted_put!
-INSERT INTO limit_counted (limit_key, version) VALUES (:limit_key, :version)
+INSERT INTO limit_counted (limit_key, version, since_us) VALUES (:limit_key, :version, :since_us)
 ON CONFLICT (limit_key) DO UPDATE SET version = excluded.version WHERE limit_counted.version < excluded.version;
+
+-- name: counted_now
+-- The limits whose past was counted since any changed.
+SELECT limit_key, since_us FROM limit_counted WHERE version >= (SELECT version FROM limit_epoch);
+
+-- name: limits_file_put!
+UPDATE limit_epoch SET limits_file = :sha256 WHERE limits_file <> :sha256;
 
 -- name: counted_forget!
 DELETE FROM limit_counted;
