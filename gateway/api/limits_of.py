@@ -89,9 +89,7 @@ async def _not_noted_yet(
     doors: Doors, caps: Sequence[Cap | Rolling], durable: Mapping[tuple[str, int], int], now_us: int
 ) -> dict[tuple[str, int], int]:
     """What left before a limit was there, where nobody has taken anything under it yet: see `workers/earlier.py`."""
-    version = (await doors.database.read(usage.in_force)).version
-    keys = [cap.key for cap in caps]
-    fresh = await doors.database.read(partial(left.not_counted, keys=keys, version=version))
+    fresh = await doors.database.read(partial(left.not_counted, keys=[cap.key for cap in caps]))
     late = [cap for cap in caps if cap.key in fresh]
     counts_unknown = doors.settings.limits.unknown_network == "all"
     found: dict[tuple[str, int], int] = {}

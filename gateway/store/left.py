@@ -6,7 +6,7 @@ from typing import Any, Final
 from gateway.model.left import Ask, Left
 from gateway.model.limit import UsageRow
 from gateway.model.scope import Scope
-from gateway.store import scopes
+from gateway.store import scopes, usage
 from gateway.store.database import Row, Tx
 
 _SENDERS: Final = 500  # a statement: a tenant may have thousands
@@ -70,14 +70,17 @@ async def settled_ms(tx: Tx, asks: Iterable[Ask], now_ms: int) -> int:
     return first
 
 
-async def not_counted(tx: Tx, keys: Sequence[str], version: int) -> set[str]:
-    """Of these limits, by their keys, those whose past was not counted since the limits have this version."""
-    rows = await tx.rows("counted_at", keys=list(keys), version=version)
+async def not_counted(tx: Tx, keys: Sequence[str]) -> set[str]:
+    """Of these limits, by their keys, those whose past was not counted since they, or whom they bind, changed."""
+    rows = await tx.rows("counted_of", keys=list(keys))
     return set(keys) - {row["limit_key"] for row in rows}
 
 
 async def note_counted(tx: Tx, keys: Iterable[str], version: int, now_us: int) -> None:
-    """Note that what left before, in the windows of now, is in the rows and in Redis."""
+    """Note that what left before, in the windows of now, is in the rows and in Redis.
+
+    version: of the limits it was counted under. Nothing is noted where they have another one by now.
+    """
     for key in keys:
         await tx.run("counted_put", limit_key=key, version=version, since_us=now_us)
 
@@ -101,4 +104,5 @@ async def raise_usage(tx: Tx, rows: Iterable[UsageRow]) -> None:
 
 async def raise_day(tx: Tx, day: int) -> None:
     """Let what the limits file says from this day on (since 1970, UTC) hold in every process."""
-    await tx.run("day_raise", day=day)
+    if await tx.run("day_raise", day=day):
+        await usage.count_again(tx)

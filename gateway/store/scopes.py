@@ -1,6 +1,7 @@
 """Scopes beyond the sender: kept, and gathered for a sender. A change raises the limits' version."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gateway.model.scope import Scope
 from gateway.model.sender import Sender
@@ -15,12 +16,15 @@ async def put(tx: Tx, scope: Scope) -> None:
     if before is not None and (before.status, before.limits) != (scope.status, scope.limits):
         await usage.tell_again(tx, scope.counters)
     await tx.run("scopes_put", **to_row(scope))
+    brand = [replace(scope, kind="brand", name=scope.parent).counters] if scope.parent else []
+    await usage.count_again(tx, scope.counters, *brand)
     await tx.run("version_raise")
 
 
 async def delete(tx: Tx, scope: Scope) -> None:
     """Forget a scope."""
     await tx.run("scopes_delete", tenant_id=scope.tenant_id, kind=scope.kind, name=scope.name)
+    await usage.count_again(tx, scope.counters)
     await tx.run("version_raise")
 
 

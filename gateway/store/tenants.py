@@ -5,7 +5,7 @@ from typing import Final
 
 from gateway.model.sender import Sender
 from gateway.model.tenant import ApiKey, Tenant
-from gateway.store import usage
+from gateway.store import scopes, usage
 from gateway.store.database import Row, Tx
 from gateway.store.records import to_record, to_row
 
@@ -60,8 +60,19 @@ async def put_sender(tx: Tx, sender: Sender) -> bool:
         return False
     if before is not None and has_other_limits(to_record(Sender, before), sender):
         await usage.tell_again(tx, f"sender:{sender.number}")
+        await usage.count_again(tx, *await _binding_anew(tx, to_record(Sender, before), sender))
         await tx.run("version_raise")
     return True
+
+
+async def _binding_anew(tx: Tx, before: Sender, now: Sender) -> list[str]:
+    """Counters of the scopes that bind a sender and did not before, or say something else of it."""
+    found = [f"sender:{now.number}"]
+    if now.campaign != before.campaign:
+        joined = await scopes.of_sender(tx, now, now.carrier)
+        found += [scope.counters for scope in joined if scope.kind in {"campaign", "brand"}]
+    roads = [new for new, old in ((now.carrier, before.carrier), (now.voice, before.voice)) if new not in {old, ""}]
+    return found + [f"{kind}:{road}" for road in roads for kind in ("account", "trunk")]
 
 
 def has_other_limits(before: Sender, now: Sender) -> bool:

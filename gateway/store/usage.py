@@ -45,6 +45,13 @@ async def tell_again(tx: Tx, counters: str) -> None:
         await tx.run("usage_untold", first=f"{scope}:", last=f"{scope};")  # ; comes right after :
 
 
+async def count_again(tx: Tx, *counters: str) -> None:
+    """Whom these scopes bind, or what they say, has changed: what has left is to be counted again. None: of all."""
+    spans = [(f"{mode}{each}:", f"{mode}{each};") for each in counters for mode in ("", "test:")] or [("", "~")]
+    for first, last in spans:
+        await tx.run("counted_lapse", first=first, last=last)
+
+
 async def _came_to(tx: Tx, window: Full, percent: int, now_us: int) -> int | None:
     cap, window_us = window.cap, window.window_start_us
     units = -(-cap.limit * percent // 100)

@@ -243,6 +243,7 @@ class Counters:
         """At start: see whether Redis still has the counters, and rebuild them if not. Raises RedisAway."""
         await self._database.write(partial(left.count_by, sha256=self._profiles.sha256))
         await self.take((), [1], ahead_us=0)
+        await self._begin_day()
 
     async def _begin_day(self) -> None:
         """Let rows of the limits file come into force today in every process, where the clock is right."""

@@ -64,7 +64,7 @@ class Earlier:
 
     async def _count(self, limits: Sequence[Cap | Rolling], bound: Binding, sender: Sender, mode: str) -> bool:
         keys = [limit.key for limit in limits]
-        fresh = await self._database.read(partial(left.not_counted, keys=keys, version=bound.version))
+        fresh = await self._database.read(partial(left.not_counted, keys=keys))
         late = [limit for limit in limits if limit.key in fresh]
         if not late:
             return True

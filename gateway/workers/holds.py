@@ -19,6 +19,7 @@ from gateway.store.signals import Signals, Things
 from gateway.workers.counters import Counters, Stands
 
 CAPS: Final = frozenset({"cap_day", "cap_week", "cap_month", "cap_rolling"})
+_QUEUED: Final = frozenset({"queued"})
 _CHUNK: Final = 1_000  # rows a transaction: others' commits come in between
 
 
@@ -34,7 +35,10 @@ class Holds:
     counters: Counters
 
     async def act(self, decided: Mapping[Hold | Reject, Sequence[str]], stands: Stands | None = None) -> None:
-        """Write what was decided, by id; nothing where it does not stand any more."""
+        """Write what was decided, by id, of what is still queued; nothing where it does not stand any more.
+
+        A process that was stopped since it read them may find that another has sent them.
+        """
 
         async def write(tx: Tx) -> None:
             if stands is not None and not await stands(tx):
@@ -42,13 +46,16 @@ class Holds:
             for decision, ids in decided.items():
                 match decision:
                     case Hold(reason, until_ms):
-                        await lives.move(tx, self.things, ids, "held", now_ms(), reason=reason, until_ms=until_ms)
+                        await self._move(tx, ids, "held", reason, until_ms)
                     case Reject(status, reason):
-                        await lives.move(tx, self.things, ids, status, now_ms(), reason=reason)
+                        await self._move(tx, ids, status, reason)
 
         if decided:
             await self.database.write(write)
             self.signals.wake("events")
+
+    async def _move(self, tx: Tx, ids: Sequence[str], status: str, reason: str, until_ms: int | None = None) -> None:
+        await lives.move(tx, self.things, ids, status, now_ms(), reason=reason, until_ms=until_ms, only=_QUEUED)
 
     async def passed_over(self, sender: Sender, asked: Sequence[Message | Call], granted: Granted) -> None:
         """Hold each that a limit of its own holds, its recipient's or network's; what opens at once stays queued."""

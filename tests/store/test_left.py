@@ -1,5 +1,6 @@
 """What has left is counted as the carriers count it: by when it left, and not what came back."""
 
+from dataclasses import replace
 from typing import Any
 
 from gateway.model.call import Call
@@ -9,7 +10,7 @@ from gateway.model.limit import UsageRow
 from gateway.model.message import Message
 from gateway.model.scope import Scope
 from gateway.model.sender import Sender
-from gateway.store import events, left, scopes, tenants
+from gateway.store import events, left, scopes, tenants, usage
 from gateway.store.records import to_row
 
 HOUR_MS, HOUR_US = 3_600_000, 3_600_000_000
@@ -130,3 +131,46 @@ async def test_rows_are_only_ever_raised(database: Any) -> None:
         await database.write(lambda tx, used=used: left.raise_usage(tx, [UsageRow("sender:x:day@UTC", 1, used, 0, 2)]))
     rows = await database.read(lambda tx: tx.rows("audit_usage"))
     assert [row["used"] for row in rows] == [7]
+
+
+KEYS = [f"sender:{MINE}:day@UTC", f"test:sender:{MINE}:day@UTC", f"sender:{OTHER}:day@UTC", "tenant:acme:day@UTC",
+        "campaign:acme/bills:day@UTC", "brand:acme/water:day@UTC", "account:twilio:day@UTC"]  # fmt: skip
+
+
+async def lapsed(database: Any, change: Any, keys: list[str] = KEYS) -> set[str]:
+    """Which limits are counted again after a change, all having been counted."""
+
+    async def count(tx: Any) -> None:
+        await left.note_counted(tx, keys, (await usage.in_force(tx)).version, NOW_MS * 1000)
+
+    await database.write(count)
+    assert await database.read(lambda tx: left.not_counted(tx, keys)) == set()
+    await database.write(change)
+    return await database.read(lambda tx: left.not_counted(tx, keys))
+
+
+async def test_a_change_has_counted_again_what_it_concerns_and_nothing_else(database: Any) -> None:
+    await fill(database)
+    mine = Sender(MINE, "acme", "toll_free", voice="main")
+    brand = Scope("acme", "brand", "water", "score_50")
+    bills = Scope("acme", "campaign", "bills", "score_50", "water")
+    await database.write(lambda tx: scopes.put(tx, brand))
+
+    assert await lapsed(database, lambda tx: scopes.put(tx, brand)) == {KEYS[5]}
+    assert await lapsed(database, lambda tx: scopes.put(tx, bills)) == {KEYS[4], KEYS[5]}
+    assert await lapsed(database, lambda tx: tenants.put_sender(tx, replace(mine, status="pending"))) == {*KEYS[:2]}
+    joins = replace(mine, status="pending", campaign="bills")
+    assert await lapsed(database, lambda tx: tenants.put_sender(tx, joins)) == {*KEYS[:2], KEYS[4], KEYS[5]}
+    rings = replace(joins, voice="twilio")
+    assert await lapsed(database, lambda tx: tenants.put_sender(tx, rings)) == {*KEYS[:2], KEYS[6]}
+    assert await lapsed(database, lambda tx: tenants.put_sender(tx, replace(rings, help_text="Help"))) == set()
+    assert await lapsed(database, lambda tx: left.raise_day(tx, NOW_MS // 86_400_000)) == {*KEYS}
+
+
+async def test_a_count_that_a_change_has_overtaken_is_not_noted(database: Any) -> None:
+    await fill(database)
+    version = (await database.read(usage.in_force)).version
+    await database.write(lambda tx: scopes.put(tx, Scope("acme", "tenant", "acme", "open")))
+    await database.write(lambda tx: left.note_counted(tx, KEYS, version, NOW_MS * 1000))
+
+    assert await database.read(lambda tx: left.not_counted(tx, KEYS)) == {*KEYS}

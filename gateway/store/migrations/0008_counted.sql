@@ -4,11 +4,11 @@
 CREATE INDEX messages_left ON messages (sender, mode, sent_ms) WHERE sent_ms IS NOT NULL;
 CREATE INDEX calls_left ON calls (sender, mode, ended_ms) WHERE ended_ms IS NOT NULL;
 
--- At which version of the limits it was last counted what had left already, and when that was done first.
+-- Limits for which it was counted what had left already: since when, and whether nothing about them changed meanwhile.
 CREATE TABLE limit_counted (
     limit_key  TEXT PRIMARY KEY,
-    version    BIGINT NOT NULL,
-    since_us   BIGINT NOT NULL
+    since_us   BIGINT NOT NULL,
+    stands     INTEGER NOT NULL
 );
 
 -- The last day (since 1970, UTC) on which rows of the limits file came into force; 0: none was noted yet.

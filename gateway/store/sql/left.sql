@@ -64,17 +64,22 @@ SELECT number FROM senders WHERE CASE WHEN :calls = 1 THEN voice ELSE carrier EN
 -- name: senders_numbers
 SELECT number FROM senders;
 
--- name: counted_at
--- Of these limits, those whose past was counted at this version or later.
-SELECT limit_key FROM limit_counted WHERE limit_key IN :keys AND version >= :version;
+-- name: counted_of
+-- Of these limits, those whose past was counted since they, or whom they bind, changed.
+SELECT limit_key FROM limit_counted WHERE limit_key IN :keys AND stands = 1;
 
 -- name: counted_put!
-INSERT INTO limit_counted (limit_key, version, since_us) VALUES (:limit_key, :version, :since_us)
-ON CONFLICT (limit_key) DO UPDATE SET version = excluded.version WHERE limit_counted.version < excluded.version;
+-- Nothing where the limits have changed since it was counted: it may have been one of these.
+INSERT INTO limit_counted (limit_key, since_us, stands)
+SELECT :limit_key, :since_us, 1 FROM limit_epoch WHERE version = :version
+ON CONFLICT (limit_key) DO UPDATE SET stands = 1;
+
+-- name: counted_lapse!
+-- The limits whose keys lie between these two are to be counted again.
+UPDATE limit_counted SET stands = 0 WHERE limit_key >= :first AND limit_key < :last AND stands = 1;
 
 -- name: counted_now
--- The limits whose past was counted since any changed.
-SELECT limit_key, since_us FROM limit_counted WHERE version >= (SELECT version FROM limit_epoch);
+SELECT limit_key, since_us FROM limit_counted WHERE stands = 1;
 
 -- name: limits_file_put!
 UPDATE limit_epoch SET limits_file = :sha256 WHERE limits_file <> :sha256;
