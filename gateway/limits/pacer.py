@@ -62,7 +62,8 @@ class RedisClock:
     """Turns instants of Redis's clock into this process's monotonic clock. Times in us.
 
     The answer that came back fastest of the last `keep` tells the offset best; the others were only delayed. What an
-    answer told is the less exact the older it is, since one of the two clocks may run up to DRIFT faster.
+    answer told is the less exact the older it is, since one of the two clocks may run up to DRIFT faster. Where two cannot
+    both be so, one of the clocks was set, and the newer one holds.
     read_us: when it was asked for nothing but the time.
     """
 
@@ -74,14 +75,19 @@ class RedisClock:
         self._offset = 0
         self._earliest = 0
 
-    def observe(self, redis_us: int, received_us: int, asked_us: int | None = None) -> None:
-        """Note an answer: Redis said `redis_us` (Granted.now_us), and it was here at `received_us`, monotonic.
+    def observe(self, redis_us: int, received_us: int, asked_us: int) -> None:
+        """Note an answer: Redis said `redis_us` (Granted.now_us), asked for at `asked_us` and here at `received_us`."""
+        most, least = received_us - redis_us, asked_us - redis_us
+        self._look_back(received_us)
+        if least > self._offset or most < self._earliest:  # one of the clocks was set: what was told before is not so
+            self._answers.clear()
+        self._answers.append((received_us, most, least))
+        self._look_back(received_us)
 
-        asked_us: when it was asked for; without it nothing is known of the way back.
-        """
-        sent_us = received_us if asked_us is None else asked_us
-        self._answers.append((received_us, received_us - redis_us, sent_us - redis_us))
-        drifted = [(math.ceil((received_us - at) * DRIFT), most, least) for at, most, least in self._answers]
+    def _look_back(self, now_us: int) -> None:
+        if not self._answers:
+            return
+        drifted = [(math.ceil((now_us - at) * DRIFT), most, least) for at, most, least in self._answers]
         self._offset = min(most + drift for drift, most, _ in drifted)
         self._earliest = max(least - drift for drift, _, least in drifted)
 

@@ -3,7 +3,7 @@
 from random import Random
 from typing import ClassVar
 
-from tests.chaos.world import Door, World
+from tests.chaos.world import TENANT, Door, World
 
 
 class Fault:
@@ -30,6 +30,7 @@ class Fault:
         self.full = full
         self.settings: dict[str, object] = {}
         self.limits: dict[str, object] = {}
+        self.late: dict[str, dict[str, object]] = {}  # limits that come while texts leave, by their path
 
     async def ready(self, world: World) -> None:
         """Wait until the engine may begin."""
@@ -39,6 +40,18 @@ class Fault:
 
     async def heal(self, world: World) -> None:
         """Take away what would stay."""
+
+    def _comes_late(self) -> None:
+        """A cap of the tenant comes in the middle of its day, with room for some of what is left, and nothing before."""
+        self.limits = {"rate": f"{self.dice.choice((40, 75))}/s"}
+        self.late = {f"tenant/{TENANT}": {"daily": self.dice.randint(125, 190), "zones": ["Etc/GMT+8", "Europe/Paris"]}}
+
+    async def _bring(self, world: World) -> None:
+        """Let it come."""
+        await self._midway(world)
+        for scope, its in self.late.items():
+            await world.sure("PUT", f"/v1/limits/{scope}", {"limits": its})
+        world.note(f"{world.arrived()} have left; from now on {self.late}")
 
     async def _midway(self, world: World) -> None:
         """Wait for a moment at which texts go out."""

@@ -28,6 +28,7 @@ from tests.chaos.faults_gateway import (
     Workers,
     all_steps,
 )
+from tests.chaos.faults_limits import LimitComes, LimitComesToTwo
 from tests.chaos.faults_network import DatabaseSilent, HostSilent, RedisSilent
 from tests.chaos.faults_outside import CarrierKilled, CarrierTrouble, StopRace
 
@@ -58,6 +59,8 @@ FAULTS: Final[tuple[type[Fault], ...]] = (
     RedisEmpty,
     CarrierKilled,
     RedisPaused,
+    LimitComes,
+    LimitComesToTwo,
     CleanStop,
     RedisEvicts,
     DatabasePaused,

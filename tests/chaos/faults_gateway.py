@@ -36,7 +36,7 @@ class KillAtStep(Fault):
     def __init__(self, dice: Random, *, full: bool) -> None:
         super().__init__(dice, full=full)
         self.where = self.step or dice.choice(all_steps())
-        is_rare = self.where.startswith(("load", "rebuild", "lease", *_PUT_THROUGH))
+        is_rare = self.where.startswith(("earlier", "load", "rebuild", "lease", *_PUT_THROUGH))
         is_often = self.where.startswith("commit")  # every group of works comes by
         visits = (1, 1, 2) if is_rare else (1, 2, dice.randint(3, 150 if is_often else 30))
         self.kill = f"{self.where}@{dice.choice(visits)}"
@@ -44,11 +44,19 @@ class KillAtStep(Fault):
             self.people, self.rung = (30, 60), 32
         if self.where.startswith("stop"):
             self.stops = 0.3
+        if self.where.startswith("earlier"):
+            self._comes_late()
         if self.where.startswith("load"):  # only large jobs come in by blocks
             self.people, self.in_job, self.limits = (1150, 1250), 0.95, {"rate": "400/s"}
 
     async def strike(self, world: World) -> None:
         again = f"{self.dice.choice(all_steps())}@{self.dice.randint(1, 20)}" if self.dice.random() < 0.5 else ""
+        coming = asyncio.create_task(self._bring(world)) if self.late else None
+        await self._until_dead(world, again)
+        if coming is not None:
+            await coming
+
+    async def _until_dead(self, world: World, again: str) -> None:
         for kill in (again, ""):
             if self.where.startswith("rebuild"):
                 await self._forget(world)

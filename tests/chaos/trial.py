@@ -150,7 +150,7 @@ async def _play(trial: Trial, fault: Fault, place: World, engine: Engine) -> Non
         if not gateway.alive:
             await gateway.start()
     place.note("everything was handed over")
-    await _judge(trial, fault, place, engine, limits, beyond)
+    await _judge(trial, fault, place, engine, limits, beyond | fault.late)
     if calls is not None:
         trial.findings += await calls.faults()
 

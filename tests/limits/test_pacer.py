@@ -1,5 +1,6 @@
 """What a worker keeps beside its slots."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,12 +91,24 @@ def test_however_late_writes_are_segment_k_keeps_a_period_from_k_less_n(
 def test_the_fastest_answer_sets_the_offset() -> None:
     clock = RedisClock(keep=3)
     for redis_us, received_us in ((1_000, 51_400), (2_000, 52_100), (3_000, 53_900)):
-        clock.observe(redis_us, received_us)
+        clock.observe(redis_us, received_us, received_us - 2_000)
 
     assert clock.local(10_000) == 60_101  # 50,100 by an answer of 1.8 ms ago, in which a clock may gain 1 us
-    clock.observe(4_000, 54_500)
-    clock.observe(5_000, 55_500)
+    clock.observe(4_000, 54_500, 52_500)
+    clock.observe(5_000, 55_500, 53_500)
     assert clock.local(10_000) == 60_500
+
+
+@pytest.mark.parametrize("set_by_us", [5_000_000, -1_500_000])
+def test_what_was_told_before_one_of_the_clocks_was_set_does_not_count(set_by_us: int) -> None:
+    clock = RedisClock()
+    for second in range(1, 5):
+        clock.observe(second * 1_000_000, second * 1_000_000 + 50_400, second * 1_000_000 + 49_900)
+    now_us = 5_000_000 + set_by_us
+    clock.observe(now_us, 5_050_900, asked_us=5_049_800)
+
+    assert clock.local(now_us) == 5_050_900
+    assert clock.doubt_us == 1_100
 
 
 def test_how_wrong_the_guess_of_redis_clock_may_be_is_known_from_when_it_was_asked() -> None:

@@ -21,12 +21,13 @@ async def send(gate: Gate, limit: Throughput) -> list[int]:
     clock, writes, written = RedisClock(), WriteClock(limit), list[int]()
     end = monotonic_us() + int(SECONDS * 1e6)
     while monotonic_us() < end:
+        asked_us = monotonic_us()
         answer = await gate.take([limit], [1] * 50)
         if not isinstance(answer, Granted):
             assert answer.opens_at_us is not None
             await asyncio.sleep(max(0, clock.local(answer.opens_at_us) - monotonic_us() - 900_000) / 1e6)
             continue
-        clock.observe(answer.now_us, monotonic_us())
+        clock.observe(answer.now_us, monotonic_us(), asked_us)
         for slot in answer.slots:
             due = writes.due(clock.local(slot.at_us))
             await asyncio.sleep(max(0, due - monotonic_us()) / 1e6)

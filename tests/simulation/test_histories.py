@@ -28,6 +28,8 @@ SEEDS: dict[int, str] = {
     4255: "a pause whose commit failed had taken a committed text back, and nobody queued it again",
     6083: "the judge numbered segments by text, not as they left: a text may begin within another process's last one",
     3176: "a lease whose giving back found no database was nobody's: its sender's texts stayed queued",
+    535: "Redis's clock had been set: a late write was told too early, and another process kept too little distance",
+    5533: "a process that was stopped ended as expired a text that another had sent meanwhile",
     8923: "the same, while another process lived: its lease stayed held, so the text stayed `sending`",
 }
 

@@ -19,7 +19,7 @@ async def test_a_core_that_is_lost_after_the_write_makes_the_stamp_of_the_text_n
     """Texts after it keep away from the write, not from when its core came back: a later stamp would call that too near."""
     plan = Plan[Message]()
     (planned,) = plan.enter([Message("m1", "acme", "live", "+18005550199", "+12125551234", "Hi", "gsm7", 1)])
-    plan.redis_clock.observe(time.time_ns() // 1000, now_us())
+    plan.redis_clock.observe(time.time_ns() // 1000, now_us(), now_us())
 
     def is_kept_from_its_core(*_: Any) -> None:
         time.sleep(LOST_MS / 1000)
