@@ -62,8 +62,8 @@ class RedisClock:
     """Turns instants of Redis's clock into this process's monotonic clock. Times in us.
 
     The answer that came back fastest of the last `keep` tells the offset best; the others were only delayed. What an
-    answer told is the less exact the older it is, since one of the two clocks may run up to DRIFT faster. Where two cannot
-    both be so, one of the clocks was set, and the newer one holds.
+    answer told is the less exact the older it is, since one of the two clocks may run up to DRIFT faster. Where two
+    cannot both be so, one of the clocks was set, and the newer one holds.
     read_us: when it was asked for nothing but the time.
     """
 
