@@ -41,15 +41,19 @@ async def reached(tx: Tx, windows: Iterable[Full], now_us: int) -> list[Reached]
 
 async def tell_again(tx: Tx, counters: str) -> None:
     """A scope's limits have changed: what its windows have come to is told anew. `counters`: what they are named by."""
-    for scope in (counters, f"test:{counters}"):
-        await tx.run("usage_untold", first=f"{scope}:", last=f"{scope};")  # ; comes right after :
+    for span in _spans(counters):
+        await tx.run("usage_untold", **span)
 
 
 async def count_again(tx: Tx, *counters: str) -> None:
     """Whom these scopes bind, or what they say, has changed: what has left is to be counted again. None: of all."""
-    spans = [(f"{mode}{each}:", f"{mode}{each};") for each in counters for mode in ("", "test:")] or [("", "~")]
-    for first, last in spans:
-        await tx.run("counted_lapse", first=first, last=last)
+    for span in _spans(*counters) if counters else [{"first": "", "last": "~"}]:
+        await tx.run("counted_lapse", **span)
+
+
+def _spans(*counters: str) -> list[dict[str, str]]:
+    """Between which keys the limits of these scopes lie, those of test keys, too; `;` comes right after `:`."""
+    return [{"first": f"{mode}{each}:", "last": f"{mode}{each};"} for each in counters for mode in ("", "test:")]
 
 
 async def _came_to(tx: Tx, window: Full, percent: int, now_us: int) -> int | None:

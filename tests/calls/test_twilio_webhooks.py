@@ -1,8 +1,6 @@
 """Calls by Twilio's webhooks, each posted by hand: in any order, twice, at two processes, and after the end."""
 
 import asyncio
-import contextlib
-import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import permutations
@@ -24,6 +22,7 @@ from gateway.voice import engine
 from gateway.voice.twilio_call import TwilioCall
 from tests.calls.test_recording_at_twilio import NOTE
 from tests.calls.twilio_by_hand import Twilio, placed
+from tests.locked import locked
 
 
 @pytest.fixture(autouse=True)
@@ -176,16 +175,11 @@ async def test_a_key_that_is_pressed_while_the_database_is_away_for_a_moment_is_
     call_id = await placed(calling)
     await twilio.turn(call_id, 0)
 
-    async def impatient(tx: Any) -> None:
-        tx.connection.execute("PRAGMA busy_timeout = 20")
-
-    await calling.database.write(impatient)
-    with contextlib.closing(sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    async with locked(calling.database, tmp_path / "gateway.db") as release:
         turning = asyncio.create_task(twilio.turn(call_id, 1, Digits="9"))
         await asyncio.sleep(0.5)
         assert not turning.done()
-        other.execute("ROLLBACK")
+        release()
         last = await turning
 
     assert [verb.tag for verb in last] == ["Hangup"]
@@ -200,15 +194,10 @@ async def test_a_key_that_opts_out_is_obeyed_when_the_database_is_back_however_l
     call_id = await placed(calling)
     await twilio.turn(call_id, 0)
 
-    async def impatient(tx: Any) -> None:
-        tx.connection.execute("PRAGMA busy_timeout = 20")
-
-    await calling.database.write(impatient)
-    with contextlib.closing(sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    async with locked(calling.database, tmp_path / "gateway.db") as release:
         turned, _ = await twilio.post(f"voice?call={call_id}&step=1", CallSid="CA1", Digits="9")
         ended = await twilio.status(call_id, "completed", 3)
-        other.execute("ROLLBACK")
+        release()
 
     assert (turned, ended) == (503, 503)
     call = await calling.until_status(call_id, "completed")

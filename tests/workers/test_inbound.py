@@ -1,8 +1,6 @@
 """Texts that come in over signed webhooks: kept once, obeyed, answered, told."""
 
 import asyncio
-import contextlib
-import sqlite3
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from gateway.clock import now_ms
 from gateway.model.opt_out import OptOut
 from gateway.model.scope import Scope
 from gateway.store import events, opt_outs, scopes
+from tests.locked import locked
 
 SENDER, PERSON = "+18005550199", "+12125551234"
 _sids = count(1)
@@ -44,17 +43,11 @@ async def test_a_stop_that_comes_while_the_database_is_away_for_a_moment_is_obey
     sending: Any, http: Any, tmp_path: Path
 ) -> None:
     """Somebody else holds its lock; Twilio does not send it again."""
-
-    async def impatient(tx: Any) -> None:
-        tx.connection.execute("PRAGMA busy_timeout = 20")
-
-    await sending.database.write(impatient)
-    with contextlib.closing(sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    async with locked(sending.database, tmp_path / "gateway.db") as release:
         coming = asyncio.create_task(text_in(sending, http, "STOP"))
         await asyncio.sleep(0.5)
         assert not coming.done()
-        other.execute("ROLLBACK")
+        release()
         assert await coming == 200
 
     assert await opted_out(sending)
@@ -63,17 +56,12 @@ async def test_a_stop_that_comes_while_the_database_is_away_for_a_moment_is_obey
 async def test_a_report_that_comes_while_the_database_is_away_for_a_moment_is_taken(
     sending: Any, http: Any, tmp_path: Path
 ) -> None:
-    async def impatient(tx: Any) -> None:
-        tx.connection.execute("PRAGMA busy_timeout = 20")
-
-    await sending.database.write(impatient)
     form, url = {"MessageSid": "SM9", "MessageStatus": "delivered"}, f"{sending.url}/carriers/twilio/status"
     signed = RequestValidator(sending.far_end.parts.options.auth_token).compute_signature(url, form)
-    with contextlib.closing(sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    async with locked(sending.database, tmp_path / "gateway.db") as release:
         coming = asyncio.create_task(http.post(url, data=form, headers={"X-Twilio-Signature": signed}))
         await asyncio.sleep(0.2)
-        other.execute("ROLLBACK")
+        release()
         assert (await coming).status == 204
 
 
